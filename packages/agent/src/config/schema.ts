@@ -1,0 +1,51 @@
+import { addressSetting, durationSetting, nameSetting, pathSetting, tlsSetting } from '@stillpoint/shared/config';
+import { z } from 'zod';
+
+const argv = z.array(z.string().min(1)).min(1).describe('program and arguments, no shell');
+
+/** How the server is started and stopped: only for a restore. */
+const serviceSchema = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('systemd'),
+    unit: z.string().default('mariadb').describe('systemd unit of the server'),
+  }),
+  z.strictObject({
+    driver: z.literal('commands'),
+    start: argv.describe('returns once the server is started (it need not answer yet)'),
+    stop: argv.describe('returns once the server has stopped'),
+  }),
+]);
+
+const mariadbSchema = z.strictObject({
+  defaultsFile: pathSetting.default('/etc/mysql/my.cnf').describe('option file of the server'),
+  socket: pathSetting.default('/run/mysqld/mysqld.sock').describe('Unix socket of the server'),
+  user: z.string().default('stillpoint').describe('account of the agent; `stillpoint agent grants` prints its SQL'),
+  passwordFile: pathSetting.optional().describe('file whose first line is its password; none for unix_socket accounts'),
+  service: serviceSchema.default({ driver: 'systemd', unit: 'mariadb' }),
+  advertise: z
+    .strictObject({ host: z.string().min(1), port: z.number().int().min(1).max(65535).optional() })
+    .optional()
+    .describe('where replicas reach this server, if not where they did when the set was made'),
+  replication: z
+    .strictObject({ user: z.string().min(1), passwordFile: pathSetting })
+    .optional()
+    .describe('account with which this server replicates from another after a restore'),
+});
+
+/** `agent.yaml`: one node, as its agent sees it. */
+export const agentConfigSchema = z.strictObject({
+  cluster: nameSetting.describe('name of the cluster'),
+  node: nameSetting.describe('name of this node, as in the cluster configuration'),
+  listen: addressSetting.default('0.0.0.0:7443').describe('address to serve the controller on'),
+  stateDir: pathSetting.default('/var/lib/stillpoint/agent').describe('journal of the agent'),
+  repository: pathSetting.describe('directory that holds the parts of this node'),
+  tls: tlsSetting,
+  mariadb: mariadbSchema.optional().describe('the MariaDB server of this node'),
+  configuration: z.array(pathSetting).default([]).describe('configuration files and directories to back up'),
+  columnstoreConfig: pathSetting.default('/etc/columnstore/Columnstore.xml').describe('where ColumnStore would keep its configuration'),
+  stopGrace: durationSetting.default(10_000).describe('how long to wait for work to end when the agent is stopped'),
+});
+
+export type AgentConfig = z.infer<typeof agentConfigSchema>;
+export type MariadbConfig = NonNullable<AgentConfig['mariadb']>;
+export type ServiceConfig = MariadbConfig['service'];

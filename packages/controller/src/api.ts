@@ -1,0 +1,161 @@
+import type { PartManifest, SetManifest } from '@stillpoint/shared/manifest';
+import type { CheckResult, NodeFacts } from '@stillpoint/shared/proto';
+import type { StillpointError } from '@stillpoint/shared/errors';
+import type { BackupSettings } from './config/schema.ts';
+import type { Observer } from './events.ts';
+import type { BackupPlan } from './plan/backup.ts';
+import type { RestorePlan } from './plan/restore.ts';
+
+/** One node's answer, or why there is none. */
+export interface NodeReport {
+  readonly node: string;
+  readonly address: string;
+  readonly facts?: NodeFacts;
+  readonly error?: StillpointError;
+}
+
+/** The checks of one node, or why there are none. */
+export interface NodeChecks {
+  readonly node: string;
+  readonly results: readonly CheckResult[];
+  readonly error?: StillpointError;
+}
+
+/** Looks at the whole cluster: per node, and across nodes (names, versions, server ids, clocks). */
+export interface ClusterChecks {
+  readonly nodes: readonly NodeChecks[];
+  readonly cluster: readonly CheckResult[];
+  /** True when no check failed on any node. */
+  readonly ok: boolean;
+}
+
+/** What every call that runs an operation takes. */
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly observe: Observer;
+}
+
+/** How an operation in the catalog ended; `running` may also mean that its controller died (see `owner`). */
+export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
+
+/** A line of `backup list`. */
+export interface SetSummary {
+  readonly setId: string;
+  readonly operationId: string;
+  /** `good` sets only are restorable. `failed` ones are known from the journal only and hold no data. */
+  readonly state: 'good' | 'failed';
+  readonly cutAt: string;
+  readonly nodes: readonly string[];
+  readonly storedBytes: number;
+  readonly dataBytes: number;
+  /** Longest wait of writers on any node, ms. */
+  readonly blockedMs: number;
+  /** Why it failed, for state `failed`. */
+  readonly reason: string;
+}
+
+/** A set with the parts that could be read. */
+export interface SetDetail {
+  readonly set: SetManifest;
+  readonly parts: readonly { readonly node: string; readonly part?: PartManifest; readonly error?: StillpointError }[];
+}
+
+/** How a backup went. */
+export interface BackupReport {
+  readonly operationId: string;
+  readonly set: SetManifest;
+  readonly elapsedMs: number;
+}
+
+/** How `backup verify` went. */
+export interface VerifyReport {
+  readonly setId: string;
+  readonly ok: boolean;
+  readonly nodes: readonly { readonly node: string; readonly bytes: number; readonly problems: readonly string[] }[];
+}
+
+export interface DeleteReport {
+  readonly setId: string;
+  readonly freedBytes: number;
+}
+
+/** Where a restore stands. `switched`: the new data is in place, and going back is still a rename. */
+export type RestoreState = 'running' | 'failed' | 'interrupted' | 'switched' | 'rolled-back' | 'finished';
+
+export interface RestoreSummary {
+  readonly operationId: string;
+  readonly planId: string;
+  readonly setId: string;
+  readonly state: RestoreState;
+  readonly startedAt: string;
+  readonly reason: string;
+}
+
+/** How a restore went, per node. */
+export interface RestoreReport {
+  readonly operationId: string;
+  readonly setId: string;
+  readonly state: RestoreState;
+  readonly elapsedMs: number;
+  readonly nodes: readonly {
+    readonly node: string;
+    readonly image: string;
+    readonly bytes: number;
+    readonly tablesEqual: number;
+    readonly tablesUnproven: readonly string[];
+    readonly kept: readonly string[];
+    readonly gtidPosition: string;
+  }[];
+  /** SQL that the user still has to run, per node; empty when replication was started or there are no replicas. */
+  readonly commands: readonly { readonly node: string; readonly sql: readonly string[] }[];
+}
+
+export interface BackupRequest {
+  /** Overrides of the configuration. */
+  readonly settings?: Partial<BackupSettings>;
+}
+
+/** Which image a replica is restored from. `auto`: its own part when it stood exactly where the primary did, else the primary's image. */
+export type ReplicaImage = 'auto' | 'own' | 'primary';
+
+export interface RestoreRequest {
+  /** Set id, or `latest`. */
+  readonly setId: string;
+  /** Nodes to restore; default: all of the set. */
+  readonly nodes?: readonly string[];
+  readonly replicas: ReplicaImage;
+  /** Start replication afterwards, or tell the commands. */
+  readonly replication: 'start' | 'print';
+  /** Put the configuration files of the set back, keeping those found. */
+  readonly restoreConfiguration: boolean;
+}
+
+export interface RestoreRunOptions extends RunOptions {
+  /** Let the service driver stop servers that run; without it a running server is SERVER_RUNNING. */
+  readonly stopServers: boolean;
+}
+
+/** The controller as the command line uses it: a library. Every method throws StillpointError only. */
+export interface Controller {
+  describe(signal: AbortSignal): Promise<readonly NodeReport[]>;
+  check(purpose: 'backup' | 'restore', signal: AbortSignal): Promise<ClusterChecks>;
+
+  /** What `createBackup` would do; touches nothing. */
+  planBackup(request: BackupRequest, signal: AbortSignal): Promise<BackupPlan>;
+  createBackup(request: BackupRequest, run: RunOptions): Promise<BackupReport>;
+  /** From the catalog; with `rescan` the catalog is rebuilt from the repositories of all nodes first. Newest first. */
+  listSets(options: { all: boolean; rescan: boolean }, signal: AbortSignal): Promise<readonly SetSummary[]>;
+  showSet(setId: string, signal: AbortSignal): Promise<SetDetail>;
+  verifySet(setId: string, run: RunOptions): Promise<VerifyReport>;
+  deleteSet(setId: string, run: RunOptions): Promise<DeleteReport>;
+
+  planRestore(request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan>;
+  runRestore(planId: string, run: RestoreRunOptions): Promise<RestoreReport>;
+  resumeRestore(operationId: string, run: RestoreRunOptions): Promise<RestoreReport>;
+  rollbackRestore(operationId: string, run: RunOptions): Promise<RestoreReport>;
+  finishRestore(operationId: string, run: RunOptions): Promise<RestoreReport>;
+  listRestores(): readonly RestoreSummary[];
+
+  /** Closes connections and the database. */
+  close(): Promise<void>;
+}

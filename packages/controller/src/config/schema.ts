@@ -1,0 +1,45 @@
+import { addressSetting, durationSetting, nameSetting, pathSetting, tlsSetting } from '@stillpoint/shared/config';
+import { z } from 'zod';
+
+const tablePatterns = z.array(z.string().regex(/^[^.]+\.[^.]+$/, 'must be database.table, with * and ? as wildcards'));
+
+/** How backups are made unless the command line says otherwise. */
+const backupSchema = z.strictObject({
+  lockTimeout: durationSetting.default(5_000).describe('longest wait for a lock, and so longest stall of writers per attempt'),
+  lockAttempts: z.number().int().min(1).max(100).default(5).describe('how often to try for the locks'),
+  lockBackoff: durationSetting.default(5_000).describe('pause between two attempts'),
+  lease: durationSetting.default(10_000).describe('how long a hold outlives a silent controller'),
+  maxBlock: durationSetting.default(60_000).describe('longest time writers may be shut out; over it the backup is aborted'),
+  compressionLevel: z.number().int().min(1).max(19).default(3).describe('zstd level'),
+  parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
+  checksums: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      include: tablePatterns.default([]),
+      exclude: tablePatterns.default([]),
+      connections: z.number().int().min(1).max(32).default(2),
+    })
+    .prefault({}),
+});
+
+/** `cluster.yaml`: the cluster, as the controller sees it. */
+export const clusterConfigSchema = z.strictObject({
+  cluster: nameSetting.describe('name of the cluster'),
+  stateDir: pathSetting.default('/var/lib/stillpoint/controller').describe('journal and catalog'),
+  tls: tlsSetting,
+  nodes: z
+    .array(z.strictObject({ name: nameSetting, address: addressSetting }))
+    .min(1)
+    .refine((nodes) => new Set(nodes.map((n) => n.name)).size === nodes.length, 'two nodes have the same name'),
+  backup: backupSchema.prefault({}),
+  restore: z
+    .strictObject({
+      prepareMemoryMiB: z.number().int().min(16).default(256).describe('memory for mariadb-backup --prepare on each node'),
+      startTimeout: durationSetting.default(120_000).describe('longest time until a started server answers'),
+    })
+    .prefault({}),
+});
+
+export type ClusterConfig = z.infer<typeof clusterConfigSchema>;
+export type BackupSettings = ClusterConfig['backup'];
+export type RestoreSettings = ClusterConfig['restore'];

@@ -1,0 +1,5 @@
+/** Configuration: one loader whose errors name file, line and key, and the pieces both files are made of. */
+export { closestWord } from './closest-word.ts';
+export { loadConfig } from './load.ts';
+export { addressSetting, durationSetting, nameSetting, pathSetting, type TlsSetting, tlsSetting } from './pieces.ts';
+export { readSecret, readSettingFile } from './secret.ts';

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { NAME_PATTERN } from '../operation/index.ts';
+import { parseDuration } from '../time/index.ts';
+
+/** A name of a cluster or node: it becomes a directory name. */
+export const nameSetting = z.string().regex(NAME_PATTERN, 'letters, digits, dot, dash and underscore only, at most 64');
+
+/** A duration such as `10s`; milliseconds once parsed. */
+export const durationSetting = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 250ms, 10s, 5m` });
+    return z.NEVER;
+  }
+  return ms;
+});
+
+/** An absolute path. */
+export const pathSetting = z.string().regex(/^\//, 'must be an absolute path');
+
+/** `host:port`, IPv6 in brackets. */
+export const addressSetting = z.string().regex(/^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port');
+
+/** Certificate, key and CA of one side of mutual TLS, PEM files. */
+export const tlsSetting = z.strictObject({ ca: pathSetting, cert: pathSetting, key: pathSetting });
+export type TlsSetting = z.infer<typeof tlsSetting>;

@@ -1,0 +1,11 @@
+/** Errors: a closed table, one class, one way onto the wire and back. */
+export {
+  type BlockingSession,
+  type ErrorContext,
+  errnoOf,
+  isAbort,
+  StillpointError,
+  toStillpointError,
+} from './stillpoint-error.ts';
+export { ERROR_TABLE, type ErrorCode, type ErrorRow, EXIT, type ExitName, isErrorCode } from './table.ts';
+export { fromErrorDetail, toErrorDetail } from './wire.ts';

@@ -1,0 +1,83 @@
+import { ERROR_TABLE, type ErrorCode, type ErrorRow } from './table.ts';
+
+/** A session that stood in the way of a lock; see `Blocker` in error.proto. */
+export interface BlockingSession {
+  readonly connectionId: number;
+  readonly user: string;
+  readonly host: string;
+  readonly ageMs: number;
+  readonly command: string;
+  /** Head of the running statement; empty for an idle session. */
+  readonly statement: string;
+  /** Metadata lock it holds; empty when the server cannot tell. */
+  readonly lockMode: string;
+}
+
+/** What an error may carry besides its code and message. */
+export interface ErrorContext {
+  /** What to do next; default: the hint of the table's row. */
+  readonly hint?: string | undefined;
+  /** Node on which it happened. */
+  readonly node?: string | undefined;
+  readonly blockers?: readonly BlockingSession[] | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error that users and peers get to see. The message says what and where, the hint what to do next;
+ * neither ever holds a secret. Anything else thrown is a bug and shows as INTERNAL.
+ */
+export class StillpointError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly node: string | undefined;
+  readonly blockers: readonly BlockingSession[];
+
+  constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    this.name = 'StillpointError';
+    this.code = code;
+    this.hint = context.hint ?? ERROR_TABLE[code].hint;
+    this.node = context.node;
+    this.blockers = context.blockers ?? [];
+  }
+
+  /** The row of the error table. */
+  get row(): ErrorRow {
+    return ERROR_TABLE[this.code];
+  }
+
+  /** The same error, bound to a node if it was not yet. */
+  on(node: string): StillpointError {
+    if (this.node !== undefined) return this;
+    const { hint, blockers, cause } = this;
+    return new StillpointError(this.code, this.message, { hint, blockers, node, ...(cause === undefined ? {} : { cause }) });
+  }
+}
+
+/** True for an abort, whatever raised it: fetch-style DOMException, timers, execa, our own. */
+export function isAbort(error: unknown): boolean {
+  if (error instanceof StillpointError) return error.code === 'CANCELLED';
+  return error instanceof Error && (error.name === 'AbortError' || (error as NodeJS.ErrnoException).code === 'ABORT_ERR');
+}
+
+/** The errno code (ENOENT, ENOSPC, ...) of a system error, else undefined. */
+export function errnoOf(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/**
+ * Makes a StillpointError of anything thrown. What is not one already becomes CANCELLED (aborts), DISK_FULL
+ * (ENOSPC, EDQUOT) or `fallback`.
+ */
+export function toStillpointError(error: unknown, fallback: ErrorCode = 'INTERNAL'): StillpointError {
+  if (error instanceof StillpointError) return error;
+  // An AbortSignal aborted with a StillpointError as reason surfaces as the cause of some library's AbortError.
+  if (error instanceof Error && error.cause instanceof StillpointError && isAbort(error)) return error.cause;
+  const message = error instanceof Error ? error.message : String(error);
+  if (isAbort(error)) return new StillpointError('CANCELLED', message, { cause: error });
+  const errno = errnoOf(error);
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') return new StillpointError('DISK_FULL', message, { cause: error });
+  return new StillpointError(fallback, message, { cause: error });
+}

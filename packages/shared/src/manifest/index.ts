@@ -1,0 +1,5 @@
+/** Manifests: what a set and a part look like on disk. Formats are versioned by their `format` field. */
+export { decodePartManifest, decodeSetManifest, encodeManifest, sha256Of } from './codec.ts';
+export { LAYOUT, partDirectory, setDirectory } from './layout.ts';
+export type { ConfigurationFile, ManifestPosition, PartManifest, Shard, TableChecksum, UnprovenTable } from './part.ts';
+export type { MemberRole, SetManifest, SetMember } from './set.ts';

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+
+/** File names of the repository; the only place that knows them. */
+export const LAYOUT = {
+  /** Written last: the commit. Without it the set does not exist. */
+  setManifest: 'set.json',
+  /** Written first: tells an unfinished set from a stray directory. */
+  started: 'started.json',
+  howToRestore: 'HOW-TO-RESTORE.txt',
+  partManifest: 'part.json',
+  mariadbFull: 'mariadb.full.mbstream.zst',
+  configuration: 'config.tar.zst',
+} as const;
+
+/** `<repository>/<cluster>/<set-id>`. */
+export const setDirectory = (repository: string, cluster: string, setId: string): string => join(repository, cluster, setId);
+
+/** `<repository>/<cluster>/<set-id>/<node>`. */
+export const partDirectory = (repository: string, cluster: string, setId: string, node: string): string =>
+  join(setDirectory(repository, cluster, setId), node);

@@ -1,0 +1,114 @@
+import { posix } from 'node:path';
+import { z } from 'zod';
+import { NAME_PATTERN } from '../operation/index.ts';
+
+const name = z.string().regex(NAME_PATTERN);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'not a sha256 in hex');
+const bytes = z.number().int().nonnegative();
+const milliseconds = z.number().nonnegative();
+
+/** An absolute path without `.` or `..` in it: a manifest cannot point outside of what it names. */
+const absolutePath = z
+  .string()
+  .refine((path) => posix.isAbsolute(path) && posix.normalize(path) === path && !path.includes('\0'), 'not a plain absolute path');
+
+/** One stored file of a part. */
+const shard = z.strictObject({
+  /** File name within the part's directory: no path. */
+  name,
+  /** What is in it. */
+  content: z.enum(['mariadb-full', 'configuration']),
+  /** How to read it: with `zstd -dc`, then `mbstream -x` or `tar x`. */
+  encoding: z.enum(['mbstream+zstd', 'tar+zstd']),
+  /** Size of the file, bytes. */
+  storedBytes: bytes,
+  /** Digest of the file as stored. */
+  sha256,
+});
+
+/** One configuration file in the configuration shard. */
+const configurationFile = z.strictObject({
+  path: absolutePath,
+  bytes,
+  /** Permission bits, octal, for example 0644. */
+  mode: z.string().regex(/^[0-7]{4}$/),
+  owner: z.string(),
+  group: z.string(),
+  mtime: z.iso.datetime(),
+  sha256,
+});
+
+/** Where a server's binary log and replication stood under the lock. */
+const position = z.strictObject({
+  logBin: z.boolean(),
+  /** Binary log file and offset in bytes; empty and 0 without binary log. */
+  file: z.string(),
+  offset: bytes,
+  gtidBinlogPos: z.string(),
+  gtidSlavePos: z.string(),
+});
+
+/** A server that this one replicated from. */
+const replicationSource = z.strictObject({
+  connectionName: z.string(),
+  host: z.string(),
+  port: z.number().int(),
+  user: z.string(),
+  usingGtid: z.string(),
+});
+
+const mariadb = z.strictObject({
+  /** Version of the server. */
+  version: z.string(),
+  backupToolVersion: z.string(),
+  serverId: z.number().int(),
+  datadir: absolutePath,
+  port: z.number().int(),
+  position,
+  sources: z.array(replicationSource),
+  /** Log sequence numbers of the image, decimal: they do not fit a double. */
+  fromLsn: z.string().regex(/^\d+$/),
+  toLsn: z.string().regex(/^\d+$/),
+  lastLsn: z.string().regex(/^\d+$/),
+  /** Size of the server's files, bytes: what a restore needs at least. */
+  dataBytes: bytes,
+});
+
+/** `CHECKSUM TABLE ... EXTENDED` of one table at exactly the cut. */
+const tableChecksum = z.strictObject({
+  database: z.string(),
+  table: z.string(),
+  engine: z.string(),
+  /** Decimal; 0 for an empty table. */
+  checksum: z.string().regex(/^\d+$/),
+});
+
+/** A table without a checksum, and why. */
+const unprovenTable = z.strictObject({ database: z.string(), table: z.string(), reason: z.string() });
+
+/** `part.json`: everything about one node's share of a set. */
+export const partManifestSchema = z.strictObject({
+  format: z.literal('stillpoint-part/1'),
+  cluster: name,
+  setId: name,
+  node: name,
+  operationId: name,
+  createdAt: z.iso.datetime(),
+  /** Version of Stillpoint that wrote it. */
+  writtenBy: z.string(),
+  hostname: z.string(),
+  mariadb: mariadb.optional(),
+  shards: z.array(shard),
+  configuration: z.array(configurationFile),
+  checksums: z.array(tableChecksum),
+  unproven: z.array(unprovenTable),
+  /** How long things took on this node. */
+  timings: z.strictObject({ lockWaitMs: milliseconds, blockedMs: milliseconds, captureMs: milliseconds }),
+});
+
+export type PartManifest = z.infer<typeof partManifestSchema>;
+export type Shard = PartManifest['shards'][number];
+export type ConfigurationFile = PartManifest['configuration'][number];
+export type TableChecksum = PartManifest['checksums'][number];
+export type UnprovenTable = PartManifest['unproven'][number];
+export type ManifestPosition = NonNullable<PartManifest['mariadb']>['position'];

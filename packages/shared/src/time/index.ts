@@ -1,0 +1,3 @@
+/** Time: the clock that is passed in everywhere, and durations as people write them. */
+export { type Clock, systemClock } from './clock.ts';
+export { formatDuration, parseDuration } from './duration.ts';
