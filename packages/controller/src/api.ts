@@ -1,6 +1,6 @@
+import type { StillpointError } from '@stillpoint/shared/errors';
 import type { PartManifest, SetManifest } from '@stillpoint/shared/manifest';
 import type { CheckResult, NodeFacts } from '@stillpoint/shared/proto';
-import type { StillpointError } from '@stillpoint/shared/errors';
 import type { BackupSettings } from './config/schema.ts';
 import type { Observer } from './events.ts';
 import type { BackupPlan } from './plan/backup.ts';

@@ -7,11 +7,26 @@ export type OperationEvent =
   | { readonly type: 'phase'; readonly phase: string }
   /** A phase of the whole cluster ended. */
   | { readonly type: 'phase-ended'; readonly phase: string; readonly ms: number }
-  | { readonly type: 'step'; readonly node: string; readonly step: string; readonly state: 'started' | 'succeeded' | 'failed'; readonly ms?: number; readonly message?: string }
+  | {
+      readonly type: 'step';
+      readonly node: string;
+      readonly step: string;
+      readonly state: 'started' | 'succeeded' | 'failed';
+      readonly ms?: number;
+      readonly message?: string;
+    }
   /** Bytes of a node's present step; total 0 when unknown. */
   | { readonly type: 'progress'; readonly node: string; readonly step: string; readonly bytesDone: number; readonly bytesTotal: number }
   | { readonly type: 'log'; readonly node: string; readonly message: string }
   /** The locks were not granted; everything was released and is tried again after `waitMs`. */
-  | { readonly type: 'retry'; readonly attempt: number; readonly attempts: number; readonly waitMs: number; readonly node: string; readonly message: string; readonly blockers: readonly BlockingSession[] };
+  | {
+      readonly type: 'retry';
+      readonly attempt: number;
+      readonly attempts: number;
+      readonly waitMs: number;
+      readonly node: string;
+      readonly message: string;
+      readonly blockers: readonly BlockingSession[];
+    };
 
 export type Observer = (event: OperationEvent) => void;

@@ -14,7 +14,12 @@ export interface BackupPlan {
     readonly freeBytes: number;
   }[];
   /** Steps in order; those of one phase run on all their nodes in parallel. */
-  readonly phases: readonly { readonly phase: string; readonly nodes: readonly string[]; readonly blocksWriters: boolean; readonly bound: string }[];
+  readonly phases: readonly {
+    readonly phase: string;
+    readonly nodes: readonly string[];
+    readonly blocksWriters: boolean;
+    readonly bound: string;
+  }[];
   readonly lockTimeoutMs: number;
   readonly maxBlockMs: number;
 }

@@ -26,7 +26,9 @@ export function loadConfig<S extends z.ZodType>(path: string, schema: S): z.infe
     const offset = offsetOf(document.contents, keys);
     return offset === undefined ? 1 : lines.linePos(offset).line;
   };
-  const problems = parsed.error.issues.flatMap((issue) => describe(issue, schema).map(({ keys, text }) => ({ line: lineOf(keys), keys, text })));
+  const problems = parsed.error.issues.flatMap((issue) =>
+    describe(issue, schema).map(({ keys, text }) => ({ line: lineOf(keys), keys, text })),
+  );
   problems.sort((a, b) => a.line - b.line);
   throw new StillpointError(
     'CONFIG_INVALID',

@@ -15,4 +15,5 @@ export function readSettingFile(path: string, setting: string): Buffer {
 }
 
 /** A secret kept in a file: its first line. Throws CONFIG_FILE_UNREADABLE. */
-export const readSecret = (path: string, setting: string): string => readSettingFile(path, setting).toString('utf8').split('\n', 1)[0] ?? '';
+export const readSecret = (path: string, setting: string): string =>
+  readSettingFile(path, setting).toString('utf8').split('\n', 1)[0] ?? '';
