@@ -1,4 +1,6 @@
 /** Errors: a closed table, one class, one way onto the wire and back. */
+
+export { EXIT, type ExitName } from './exit.ts';
 export {
   type BlockingSession,
   type ErrorContext,
@@ -7,5 +9,5 @@ export {
   StillpointError,
   toStillpointError,
 } from './stillpoint-error.ts';
-export { ERROR_TABLE, type ErrorCode, type ErrorRow, EXIT, type ExitName, isErrorCode } from './table.ts';
+export { ERROR_TABLE, type ErrorCode, type ErrorRow, isErrorCode } from './table.ts';
 export { fromErrorDetail, toErrorDetail } from './wire.ts';

@@ -1,27 +1,5 @@
 import type { status } from '@grpc/grpc-js';
-
-/**
- * Exit codes of the `stillpoint` command. Documented and stable; a code not listed here means failure too.
- */
-export const EXIT = {
-  OK: 0,
-  INTERNAL: 1,
-  USAGE: 2,
-  CONFIG: 3,
-  CHECK_FAILED: 4,
-  UNREACHABLE: 5,
-  BUSY: 6,
-  LOCK: 7,
-  BACKUP_FAILED: 8,
-  VERIFY_FAILED: 9,
-  RESTORE_REFUSED: 10,
-  RESTORE_FAILED: 11,
-  NOT_FOUND: 12,
-  SECURITY: 13,
-  INTERRUPTED: 130,
-} as const;
-
-export type ExitName = keyof typeof EXIT;
+import type { ExitName } from './exit.ts';
 
 type GrpcName = keyof typeof status;
 
@@ -31,8 +9,8 @@ export interface ErrorRow {
   readonly exit: ExitName;
   /** How a call ends on the wire. */
   readonly grpc: GrpcName;
-  /** True when the same request may succeed later without anybody changing anything. */
-  readonly retryable: boolean;
+  /** Set when the same request may succeed later without anybody changing anything. */
+  readonly retryable?: true;
   /** One sentence for the reference: what the code means. */
   readonly summary: string;
   /** What to do next, when the error itself does not know better. */
@@ -47,21 +25,18 @@ export const ERROR_TABLE = {
   INTERNAL: {
     exit: 'INTERNAL',
     grpc: 'INTERNAL',
-    retryable: false,
     summary: 'A bug in Stillpoint.',
     hint: 'Report it with the log of the operation.',
   },
   USAGE: {
     exit: 'USAGE',
     grpc: 'INVALID_ARGUMENT',
-    retryable: false,
     summary: 'The command line or a request is not understood.',
     hint: 'See `stillpoint help`.',
   },
   CANCELLED: {
     exit: 'INTERRUPTED',
     grpc: 'CANCELLED',
-    retryable: false,
     summary: 'The operation was cancelled by its user.',
     hint: 'Nothing is held any more; start it again when you like.',
   },
@@ -69,21 +44,18 @@ export const ERROR_TABLE = {
   CONFIG_NOT_FOUND: {
     exit: 'CONFIG',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A configuration file does not exist or cannot be read.',
     hint: 'Name it with --config.',
   },
   CONFIG_INVALID: {
     exit: 'CONFIG',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A configuration file has a wrong key, type or value.',
     hint: 'Correct the named line and run `stillpoint config check`.',
   },
   CONFIG_FILE_UNREADABLE: {
     exit: 'CONFIG',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A file that the configuration names (certificate, key, password) is missing, unreadable or unusable.',
     hint: 'Correct the path or the permissions of the named file.',
   },
@@ -98,21 +70,18 @@ export const ERROR_TABLE = {
   NODE_UNKNOWN: {
     exit: 'USAGE',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'No node of that name is configured.',
     hint: '`stillpoint cluster show` lists the nodes.',
   },
   NODE_MISMATCH: {
     exit: 'CONFIG',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The agent at an address calls itself by another name than the cluster configuration does.',
     hint: 'Make `node` of the agent and `name` in the cluster configuration agree.',
   },
   VERSION_SKEW: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'Agent and controller are of versions that do not work together.',
     hint: 'Install the same version of stillpoint on every node.',
   },
@@ -134,21 +103,18 @@ export const ERROR_TABLE = {
   TLS_REFUSED: {
     exit: 'SECURITY',
     grpc: 'UNAUTHENTICATED',
-    retryable: false,
     summary: 'The other side refused our certificate, or its certificate was refused by us.',
     hint: 'Both must be issued by the same CA (`stillpoint pki issue`) and be valid today.',
   },
   ROLE_REFUSED: {
     exit: 'SECURITY',
     grpc: 'PERMISSION_DENIED',
-    retryable: false,
     summary: 'A certificate is valid but of the wrong role.',
     hint: 'Agents serve role controller only; issue one with `stillpoint pki issue --role controller`.',
   },
   TICKET_REFUSED: {
     exit: 'SECURITY',
     grpc: 'PERMISSION_DENIED',
-    retryable: false,
     summary: 'A seed ticket is unknown, expired, or for another set.',
     hint: 'Run the restore again; it obtains a new one.',
   },
@@ -170,14 +136,12 @@ export const ERROR_TABLE = {
   CLAIM_MISSING: {
     exit: 'BUSY',
     grpc: 'ABORTED',
-    retryable: false,
     summary: 'The operation does not (or no longer) own the node.',
     hint: 'Its claim ran out or another operation has taken over; start again.',
   },
   RESTORE_UNFINISHED: {
     exit: 'BUSY',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A restore on the node was neither finished nor rolled back.',
     hint: 'Use `stillpoint restore resume`, `restore rollback` or `restore finish` first.',
   },
@@ -185,7 +149,6 @@ export const ERROR_TABLE = {
   CHECK_FAILED: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A node is not fit for the operation.',
     hint: 'See the failed checks; `stillpoint cluster check` repeats them.',
   },
@@ -199,56 +162,48 @@ export const ERROR_TABLE = {
   ACCESS_DENIED: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The MariaDB server refuses the account of the agent.',
     hint: 'Correct user and password file; `stillpoint agent grants` prints the SQL for the account.',
   },
   PRIVILEGE_MISSING: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The account of the agent lacks a privilege.',
     hint: '`stillpoint agent grants` prints the SQL for it.',
   },
   TOOL_MISSING: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A program that the agent needs is not installed.',
     hint: 'Install the distribution packages mariadb-backup and zstd.',
   },
   TOOL_MISMATCH: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'mariadb-backup and the server are of different series.',
     hint: 'Install the mariadb-backup of the series of the server.',
   },
   LAYOUT_UNSUPPORTED: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The server keeps InnoDB or Aria files outside of its data directory.',
     hint: 'Move them into the data directory; other layouts cannot be switched atomically.',
   },
   COLUMNSTORE_UNSUPPORTED: {
     exit: 'CHECK_FAILED',
     grpc: 'UNIMPLEMENTED',
-    retryable: false,
     summary: 'The node runs ColumnStore, and this version cannot bring ColumnStore to a still point.',
     hint: 'A backup of the MariaDB data alone would be inconsistent with the dbroots, so none is made.',
   },
   NO_SQL_NODE: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'No node of the cluster runs a MariaDB server.',
     hint: 'Configure `mariadb` in the agents.',
   },
   SPACE_SHORT: {
     exit: 'CHECK_FAILED',
     grpc: 'RESOURCE_EXHAUSTED',
-    retryable: false,
     summary: 'Not enough free space for what is planned.',
     hint: 'Free space on the named file system.',
   },
@@ -277,7 +232,6 @@ export const ERROR_TABLE = {
   BLOCK_BUDGET: {
     exit: 'BACKUP_FAILED',
     grpc: 'ABORTED',
-    retryable: false,
     summary: 'Writers would have been shut out for longer than maxBlock; the agent let go by itself.',
     hint: 'Raise backup.maxBlock, or back up at a quieter time.',
   },
@@ -305,7 +259,6 @@ export const ERROR_TABLE = {
   DISK_FULL: {
     exit: 'BACKUP_FAILED',
     grpc: 'RESOURCE_EXHAUSTED',
-    retryable: false,
     summary: 'The disk ran full; what had been written was removed.',
     hint: 'Free space on the named file system.',
   },
@@ -319,14 +272,12 @@ export const ERROR_TABLE = {
   TASK_CONFLICT: {
     exit: 'INTERNAL',
     grpc: 'ALREADY_EXISTS',
-    retryable: false,
     summary: 'A task of that id was started before with another content.',
     hint: 'Report it with the log of the operation.',
   },
   TASK_UNKNOWN: {
     exit: 'BACKUP_FAILED',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'The agent knows no task of that id.',
     hint: 'Was its state directory removed?',
   },
@@ -334,35 +285,30 @@ export const ERROR_TABLE = {
   SET_NOT_FOUND: {
     exit: 'NOT_FOUND',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'No such set, or it was never committed.',
     hint: '`stillpoint backup list` shows the sets.',
   },
   PART_NOT_FOUND: {
     exit: 'NOT_FOUND',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'A node holds no part of the set.',
     hint: '`stillpoint backup show` says which node should.',
   },
   PLAN_NOT_FOUND: {
     exit: 'NOT_FOUND',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'No such restore plan.',
     hint: 'Make one with `stillpoint restore plan SET`.',
   },
   OPERATION_NOT_FOUND: {
     exit: 'NOT_FOUND',
     grpc: 'NOT_FOUND',
-    retryable: false,
     summary: 'No such operation in the journal.',
     hint: '`stillpoint restore list` shows the restores.',
   },
   CATALOG_UNUSABLE: {
     exit: 'CONFIG',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The state directory or its database cannot be used.',
     hint: 'Check the permissions of stateDir; the catalog can be rebuilt with `stillpoint backup list --rescan`.',
   },
@@ -370,21 +316,18 @@ export const ERROR_TABLE = {
   MANIFEST_INVALID: {
     exit: 'VERIFY_FAILED',
     grpc: 'DATA_LOSS',
-    retryable: false,
     summary: 'A manifest is not what this version understands, or was tampered with.',
     hint: 'Restore from another set.',
   },
   PART_CORRUPT: {
     exit: 'VERIFY_FAILED',
     grpc: 'DATA_LOSS',
-    retryable: false,
     summary: 'Bytes of a part are missing or differ from what was written.',
     hint: 'Restore from another set; check the disk.',
   },
   PROOF_FAILED: {
     exit: 'VERIFY_FAILED',
     grpc: 'DATA_LOSS',
-    retryable: false,
     summary: 'A restored table does not have the checksum it had at the cut.',
     hint: 'Nothing was switched. Restore from another set.',
   },
@@ -392,28 +335,24 @@ export const ERROR_TABLE = {
   RESTORE_REFUSED: {
     exit: 'RESTORE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The plan cannot be carried out as things are.',
     hint: 'See the named problems, then make a new plan.',
   },
   PLAN_STALE: {
     exit: 'RESTORE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The cluster is no longer what the plan was made for.',
     hint: 'Make a new plan and read it.',
   },
   SERVER_RUNNING: {
     exit: 'RESTORE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'A server that would be replaced is running.',
     hint: 'Stop it, or let the restore stop it with --stop-servers.',
   },
   CONFIRMATION_MISSING: {
     exit: 'USAGE',
     grpc: 'INVALID_ARGUMENT',
-    retryable: false,
     summary: 'A destructive command was not confirmed.',
     hint: 'Say --yes.',
   },
@@ -448,7 +387,6 @@ export const ERROR_TABLE = {
   NOTHING_TO_ROLL_BACK: {
     exit: 'RESTORE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
-    retryable: false,
     summary: 'The node holds nothing of that restore any more.',
     hint: 'After `restore finish` the old data is gone.',
   },
