@@ -20,3 +20,22 @@ export const EXIT = {
 } as const;
 
 export type ExitName = keyof typeof EXIT;
+
+/** What each exit code says, for help pages and the reference. */
+export const EXIT_MEANING: Readonly<Record<ExitName, string>> = {
+  OK: 'Everything that was asked for was done.',
+  INTERNAL: 'A bug in Stillpoint.',
+  USAGE: 'The command line is not understood, or a destructive command was not confirmed.',
+  CONFIG: 'A configuration file, or a file that it names, is missing, unreadable or wrong.',
+  CHECK_FAILED: 'A node is not fit for the operation.',
+  UNREACHABLE: 'An agent cannot be reached or does not answer.',
+  BUSY: 'Another operation is at work.',
+  LOCK: 'The lock was not granted within its bound.',
+  BACKUP_FAILED: 'The backup failed; writers go on, and no set was made.',
+  VERIFY_FAILED: 'A set is damaged, or a restored table differs from the cut.',
+  RESTORE_REFUSED: 'The restore cannot be carried out as things are; nothing was touched.',
+  RESTORE_FAILED: 'The restore failed on the way; `restore resume` goes on, `restore rollback` goes back.',
+  NOT_FOUND: 'No such set, plan or operation.',
+  SECURITY: 'A certificate was refused.',
+  INTERRUPTED: 'Cancelled by a signal; nothing is held any more.',
+};

@@ -1,6 +1,6 @@
 /** Errors: a closed table, one class, one way onto the wire and back. */
 
-export { EXIT, type ExitName } from './exit.ts';
+export { EXIT, EXIT_MEANING, type ExitName } from './exit.ts';
 export {
   type BlockingSession,
   type ErrorContext,
