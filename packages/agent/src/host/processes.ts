@@ -1,0 +1,82 @@
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * Process that holds a lock on a file; undefined when nobody does or the file does not exist. A MariaDB server
+ * locks ibdata1 and aria_log_control for as long as it runs, whatever became of its socket and pid file.
+ * Compared by inode number alone: on overlay and btrfs file systems the device differs between stat and /proc/locks.
+ */
+export async function lockHolder(path: string): Promise<number | undefined> {
+  const inode = await stat(path, { bigint: true }).then(
+    ({ ino }) => ino,
+    () => undefined,
+  );
+  if (inode === undefined) return undefined;
+  const locks = await readFile('/proc/locks', 'utf8').catch(() => '');
+  for (const line of locks.split('\n')) {
+    const match = /\s(\d+)\s+[0-9a-f]+:[0-9a-f]+:(\d+)\s/.exec(line);
+    if (match?.[2] !== undefined && BigInt(match[2]) === inode && (await holdsOpen(Number(match[1]), path))) return Number(match[1]);
+  }
+  return undefined;
+}
+
+/** True when a process has the file open, or when we may not look: rather a false alarm than a server overlooked. */
+async function holdsOpen(pid: number, path: string): Promise<boolean> {
+  const directory = `/proc/${pid}/fd`;
+  const descriptors = await readdir(directory).catch(() => undefined);
+  if (descriptors === undefined) return true;
+  const targets = await Promise.all(descriptors.map((fd) => stat(`${directory}/${fd}`, { bigint: true }).catch(() => undefined)));
+  const wanted = await stat(path, { bigint: true });
+  return targets.some((target) => target?.ino === wanted.ino && target.dev === wanted.dev);
+}
+
+/** Name of the program that a process runs; undefined when there is no such process. */
+export async function programOf(pid: number): Promise<string | undefined> {
+  const executable = await readlink(`/proc/${pid}/exe`).catch(() => undefined);
+  if (executable !== undefined) return basename(executable.replace(/ \(deleted\)$/, ''));
+  return readFile(`/proc/${pid}/comm`, 'utf8').then(
+    (name) => name.trim(),
+    () => undefined,
+  );
+}
+
+/**
+ * Kills, with SIGKILL, every process that runs one of `programs` and has an argument that contains `text`, and waits
+ * until they are gone. For programs that an agent left behind when it was killed; `text` must be a name that nothing
+ * else can have. Returns how many there were. Throws the signal's reason.
+ */
+export async function killLeftBehind(programs: readonly string[], text: string, signal?: AbortSignal): Promise<number> {
+  const found = await processesWith(programs, text);
+  for (const pid of found) kill(pid);
+  for (const pid of found) {
+    while (await runs(pid)) await delay(20, undefined, signal === undefined ? {} : { signal });
+  }
+  return found.length;
+}
+
+async function processesWith(programs: readonly string[], text: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const matches = await Promise.all(
+    pids.map(async (pid) => {
+      if (pid === process.pid) return false;
+      const argv = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return argv.includes(text) && programs.includes((await programOf(pid)) ?? '');
+    }),
+  );
+  return pids.filter((_, index) => matches[index]);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
+
+/** False for a zombie too: it holds nothing any more, and only its parent can remove it. */
+async function runs(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  return status !== undefined && !/\) [ZX] /.test(status);
+}
