@@ -71,10 +71,17 @@ export interface ServerOptions<S extends DescService> {
   readonly listen: string;
   readonly service: S;
   readonly implementation: Implementation<S>;
-  /** Roles that may call a method. */
-  readonly allowedRoles: (method: string) => readonly CertificateRole[];
+  /** Roles that may call a method (name as in Implementation). */
+  readonly allowedRoles: (method: keyof S['method'] & string) => readonly CertificateRole[];
   /** Told of every refused connection or call, for the log: who (address or name) and why. */
   readonly onRefused: (who: string, why: string) => void;
+}
+
+/** A client and the connection it holds open. */
+export interface Connection<S extends DescService> {
+  readonly client: Client<S>;
+  /** Ends the connection and every call on it, with CANCELLED. */
+  close(): void;
 }
 
 export interface RunningServer {

@@ -1,0 +1,166 @@
+import { createSecureContext } from 'node:tls';
+import { create, type DescMethod, type DescService, type Message } from '@bufbuild/protobuf';
+import { ChannelCredentials, Client as GrpcClient, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { StillpointError, toStillpointError } from '../errors/index.ts';
+import { connector } from './connect.ts';
+import { CLIENT_CHANNEL, PROTOCOL_VERSION, UNARY_TIMEOUT_MS } from './limits.ts';
+import { readTlsMaterial } from './material.ts';
+import { methodDefinition } from './messages.ts';
+import { received, send, untilAborted } from './streams.ts';
+import type { CallOptions, Client, ClientOptions, Connection, Target } from './types.ts';
+import { agentProblem } from './verify.ts';
+import { abortReason, fromStatus, PROTOCOL_KEY } from './wire.ts';
+
+/** What every call of a client works with. */
+interface Line {
+  readonly grpc: GrpcClient;
+  readonly target: Target;
+  readonly closed: AbortSignal;
+  /** Resolves when the connection stands. */
+  connected(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * A client of the service that runs at `target`, over mutual TLS 1.3. Connects on the first call, and again whenever the
+ * connection was lost. Throws CONFIG_FILE_UNREADABLE or TLS_REFUSED for its own certificate at once; what concerns the
+ * other side is thrown by the calls: NODE_UNREACHABLE, TLS_REFUSED or NODE_MISMATCH before a call began, CONNECTION_LOST
+ * and DEADLINE later, else what the handler threw.
+ *
+ * Streams start when their iteration does, and end with it.
+ */
+export function createClient<S extends DescService>(service: S, target: Target, options: ClientOptions): Connection<S> {
+  const material = readTlsMaterial(options.tls, options.cluster);
+  const { ca, cert, key } = material;
+  const credentials = ChannelCredentials.createFromSecureContext(createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' }), {
+    checkServerIdentity: (_host, certificate) => agentProblem(certificate.subjectaltname, target, options.cluster),
+  });
+  const grpc = new GrpcClient(`dns:${target.address}`, credentials, CLIENT_CHANNEL);
+  const closing = new AbortController();
+  const line: Line = { grpc, target, closed: closing.signal, connected: connector(grpc.getChannel(), target, material) };
+  return {
+    client: Object.fromEntries(service.methods.map((method) => [method.localName, callerOf(method, line)])) as Client<S>,
+    close: () => {
+      closing.abort(new StillpointError('CANCELLED', `the connection to ${target.node} was closed`, { node: target.node }));
+      grpc.close();
+    },
+  };
+}
+
+function callerOf(method: DescMethod, line: Line): unknown {
+  switch (method.methodKind) {
+    case 'unary':
+      return (request: Message, options: CallOptions = {}) => unary(method, line, request, options);
+    case 'server_streaming':
+      return (request: Message, options: CallOptions = {}) => serverStream(method, line, request, options);
+    default:
+      return (requests: AsyncIterable<Message>, options: CallOptions = {}) => bidiStream(method, line, requests, options);
+  }
+}
+
+async function unary(method: DescMethod, line: Line, request: Message, options: CallOptions): Promise<Message> {
+  const call = await begin(line, { timeoutMs: UNARY_TIMEOUT_MS, ...options });
+  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  const answer = Promise.withResolvers<Message>();
+  const running = line.grpc.makeUnaryRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    create(method.input, request),
+    call.metadata,
+    call.terms,
+    (error, response) => (response === undefined ? answer.reject(error) : answer.resolve(response)),
+  );
+  try {
+    return await untilAborted(call.signal, answer.promise);
+  } catch (error) {
+    running.cancel();
+    throw failure(error, line, call.signal);
+  }
+}
+
+async function* serverStream(method: DescMethod, line: Line, request: Message, options: CallOptions): AsyncGenerator<Message> {
+  const call = await begin(line, options);
+  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  const running = line.grpc.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    create(method.input, request),
+    call.metadata,
+    call.terms,
+  );
+  // The iteration below sees errors; one that comes after its end has no other listener and would end the process.
+  running.on('error', () => {});
+  try {
+    yield* received<Message>(running, call.signal);
+  } catch (error) {
+    throw failure(error, line, call.signal);
+  } finally {
+    running.cancel();
+  }
+}
+
+async function* bidiStream(
+  method: DescMethod,
+  line: Line,
+  requests: AsyncIterable<Message>,
+  options: CallOptions,
+): AsyncGenerator<Message> {
+  const call = await begin(line, options);
+  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  const running = line.grpc.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, call.metadata, call.terms);
+  running.on('error', () => {});
+  const ended = new AbortController();
+  const sending = new AbortController();
+  const life = AbortSignal.any([call.signal, sending.signal]);
+  pump(requests, (request) => send(running, create(method.input, request), ended.signal), ended.signal).then(
+    () => running.end(),
+    (error: unknown) => sending.abort(error),
+  );
+  try {
+    yield* received<Message>(running, life);
+  } catch (error) {
+    throw failure(error, line, life);
+  } finally {
+    ended.abort();
+    running.cancel();
+  }
+}
+
+/** Sends what comes until nothing more does or the call has ended; then the source is told, not waited for. */
+async function pump(requests: AsyncIterable<Message>, sendOne: (request: Message) => Promise<void>, ended: AbortSignal): Promise<void> {
+  const source = requests[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await untilAborted(ended, Promise.resolve(source.next()));
+      if (next.done === true) return;
+      await sendOne(next.value);
+    }
+  } finally {
+    Promise.resolve(source.return?.()).catch(() => {});
+  }
+}
+
+/** Sees to a connection, and settles what the call is begun with. */
+async function begin(line: Line, { signal, timeoutMs }: CallOptions) {
+  const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+  const life = signal === undefined ? line.closed : AbortSignal.any([signal, line.closed]);
+  try {
+    if (life.aborted) throw life.reason;
+    await line.connected(timeoutMs === undefined ? life : AbortSignal.any([life, AbortSignal.timeout(timeoutMs)]));
+  } catch (error) {
+    throw failure(error, line, life);
+  }
+  const metadata = new Metadata();
+  metadata.set(PROTOCOL_KEY, PROTOCOL_VERSION);
+  return { metadata, signal: life, terms: deadline === undefined ? {} : { deadline } };
+}
+
+/** Whatever went wrong in a call, as its caller gets it. An abort is answered with its own reason. */
+function failure(error: unknown, { target }: Line, signal: AbortSignal): StillpointError {
+  if (signal.aborted) return abortReason(signal);
+  if (error instanceof StillpointError) return error;
+  return isServiceError(error) ? fromStatus(error, target) : toStillpointError(error).on(target.node);
+}
+
+const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'metadata' in error && 'details' in error;

@@ -1,0 +1,38 @@
+import { type ChannelInterface, connectivityState } from '@grpc/grpc-js';
+import { CONNECT_TIMEOUT_MS } from './limits.ts';
+import type { TlsMaterial } from './material.ts';
+import { noAnswer, probe } from './probe.ts';
+import { untilAborted } from './streams.ts';
+import type { Target } from './types.ts';
+
+/**
+ * Waits until a channel's connection stands, at most CONNECT_TIMEOUT_MS. Throws NODE_UNREACHABLE, TLS_REFUSED or
+ * NODE_MISMATCH, or the signal's reason.
+ *
+ * The library tells that a connection failed, not why (with TLS 1.3 a client's handshake is over before the server has
+ * looked at its certificate). So a failure is followed by one connection of our own that looks closely; if that one
+ * succeeds, the trouble is over and the channel will find out by itself.
+ */
+export function connector(channel: ChannelInterface, target: Target, material: TlsMaterial): (signal: AbortSignal) => Promise<void> {
+  let probing: Promise<void> | undefined;
+  const diagnose = (): Promise<void> => {
+    probing ??= probe(target, material).finally(() => {
+      probing = undefined;
+    });
+    return probing;
+  };
+  return async (signal) => {
+    const deadline = Date.now() + CONNECT_TIMEOUT_MS;
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) return;
+      if (state === connectivityState.TRANSIENT_FAILURE) await untilAborted(signal, diagnose());
+      await untilAborted(signal, stateChange(channel, state, deadline));
+      if (Date.now() >= deadline) throw noAnswer(target);
+    }
+  };
+}
+
+/** Resolves when the channel leaves `state`, or at the deadline. */
+const stateChange = (channel: ChannelInterface, state: connectivityState, deadline: number): Promise<void> =>
+  new Promise((resolve) => channel.watchConnectivityState(state, deadline, () => resolve()));

@@ -1,0 +1,73 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import { type ErrorCode, fromErrorDetail, isAbort, StillpointError, toErrorDetail, toStillpointError } from '../errors/index.ts';
+import { ErrorDetailSchema } from '../proto/index.ts';
+import type { Target } from './types.ts';
+
+/** Metadata key of PROTOCOL_VERSION. */
+export const PROTOCOL_KEY = 'stillpoint-protocol';
+
+/** Trailer that carries an ErrorDetail. Our own key: `grpc-status-details-bin` would need google.rpc.Status around it. */
+const ERROR_KEY = 'stillpoint-error-bin';
+
+// HTTP/2 peers drop connections over headers beyond 64 KiB; base64 adds a third.
+const MAX_BLOCKERS = 50;
+const MAX_TEXT = 8_000;
+
+/** The error that `signal` was aborted with, when `error` is but its echo; else `error` itself. */
+export function causeOf(error: unknown, signal: AbortSignal): unknown {
+  return signal.aborted && (isAbort(error) || error === signal.reason) ? abortReason(signal) : error;
+}
+
+/** Why a signal was aborted: its reason if that is a StillpointError, else CANCELLED. */
+export function abortReason(signal: AbortSignal): StillpointError {
+  return toStillpointError(signal.reason, 'CANCELLED');
+}
+
+/** An error as the end of a call. The one place where what a handler threw takes its form for the wire. */
+export function toStatus(thrown: unknown, node: string): StatusObject {
+  const error = toStillpointError(thrown).on(node);
+  const detail = toErrorDetail(error);
+  detail.message = shorten(detail.message, MAX_TEXT);
+  detail.hint = shorten(detail.hint, MAX_TEXT);
+  detail.blockers = detail.blockers.slice(0, MAX_BLOCKERS);
+  const metadata = new Metadata();
+  metadata.set(ERROR_KEY, Buffer.from(toBinary(ErrorDetailSchema, detail)));
+  // `details` is for other clients than ours, and must be fit for encodeURI.
+  return { code: status[error.row.grpc], details: shorten(`${error.code}: ${error.message}`, 500).toWellFormed(), metadata };
+}
+
+const shorten = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
+
+/** The error that a call ended with, as its caller gets it. */
+export function fromStatus(error: ServiceError, target: Target): StillpointError {
+  const [detail] = error.metadata?.get(ERROR_KEY) ?? [];
+  if (detail !== undefined) return fromErrorDetail(fromBinary(ErrorDetailSchema, Buffer.from(detail)), target.node);
+  const code = codeOf(error);
+  return new StillpointError(code, `${target.node} (${target.address}): ${SAYING[code] ?? error.details}`, {
+    node: target.node,
+    cause: error,
+  });
+}
+
+const SAYING: { readonly [C in ErrorCode]?: string } = {
+  CONNECTION_LOST: 'the connection broke',
+  DEADLINE: 'no answer in time',
+  VERSION_SKEW: 'the agent does not know this call',
+};
+
+/** Statuses without a detail come from the transport, not from a handler. */
+function codeOf(error: ServiceError): ErrorCode {
+  switch (error.code) {
+    case status.UNAVAILABLE:
+    // A server that went away mid-stream: our own cancellations never get here.
+    case status.CANCELLED:
+      return 'CONNECTION_LOST';
+    case status.DEADLINE_EXCEEDED:
+      return 'DEADLINE';
+    case status.UNIMPLEMENTED:
+      return 'VERSION_SKEW';
+    default:
+      return error.details.includes('RST_STREAM') ? 'CONNECTION_LOST' : 'INTERNAL';
+  }
+}
