@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { eventually } from './eventually.ts';
+import { isAlive, killQuietly } from './processes.ts';
 
 export interface ServerOptions {
   /** Part of the directory's name. */
@@ -15,6 +16,8 @@ export interface ServerOptions {
   readonly options?: Readonly<Record<string, string>>;
   /** Loopback address to listen on. Default 127.0.0.1. */
   readonly address?: string;
+  /** Where to put it, a directory that does not exist yet. Default: one of its own. */
+  readonly directory?: string;
 }
 
 /** A real server of its own: data directory, socket, free port. Accounts: root without a password. */
@@ -67,14 +70,22 @@ function prepareRoot(): void {
   if (prepared) return;
   prepared = true;
   mkdirSync(roots, { recursive: true });
-  for (const pid of readdirSync(roots)) if (!existsSync(`/proc/${pid}`)) rmSync(join(roots, pid), { recursive: true, force: true });
+  for (const pid of readdirSync(roots)) if (!existsSync(`/proc/${pid}`)) sweep(join(roots, pid));
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root);
   for (const directory of [roots, root]) chmodSync(directory, 0o755);
   process.once('exit', () => {
     for (const server of running) server.kill('SIGKILL');
-    rmSync(root, { recursive: true, force: true });
+    sweep(root);
   });
+}
+
+/** Removes a tree of test data, small file systems that are mounted in it included. */
+export function sweep(directory: string): void {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const below = mounts.map((line) => line.split(' ')[1] ?? '').filter((place) => place.startsWith(`${directory}/`));
+  for (const place of below) execFileSync('umount', ['--lazy', place]);
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 
 const SMALL = {
@@ -94,7 +105,8 @@ const REPLICATION = { log_bin: 'bin', log_slave_updates: '1', binlog_format: 'RO
 
 /** Starts a server with a fresh data directory. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const directory = testDirectory(options.name ?? 'server');
+  const directory = options.directory ?? testDirectory(options.name ?? 'server');
+  if (options.directory !== undefined) mkdirSync(directory, { recursive: true });
   const address = options.address ?? '127.0.0.1';
   const port = await freePort(address);
   const defaultsFile = join(directory, 'my.cnf');
@@ -135,20 +147,19 @@ function handle(place: Place): TestServer {
   const errorLog = join(place.directory, 'error.log');
   const connect = (): Promise<Connection> => createConnection({ socketPath: socket, user: 'root', multipleStatements: true });
   let child: ChildProcess | undefined;
-  const alive = (): ChildProcess | undefined => (child?.exitCode === null && child.signalCode === null ? child : undefined);
+  const alive = (): number | undefined => (child?.exitCode === null && child.signalCode === null ? child.pid : startedByOthers(place));
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    const process = alive();
-    if (process === undefined) return;
-    const exited = once(process, 'exit');
-    process.kill(signal);
-    await exited;
+    const pid = alive();
+    if (pid === undefined) return;
+    killQuietly(pid, signal);
+    await eventually(() => !isAlive(pid));
   };
   return {
     ...place,
     socket,
     errorLog,
     get pid() {
-      return alive()?.pid;
+      return alive();
     },
     root: connect,
     sql: async (text) => {
@@ -163,7 +174,10 @@ function handle(place: Place): TestServer {
     },
     kill: async (signal) => {
       if (signal === 'SIGKILL') await end(signal);
-      else alive()?.kill(signal);
+      else {
+        const pid = alive();
+        if (pid !== undefined) killQuietly(pid, signal);
+      }
     },
     stop: () => end('SIGTERM'),
     start: async () => {
@@ -185,6 +199,14 @@ function handle(place: Place): TestServer {
       rmSync(place.directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The process of this server when its pid file knows one: an agent's service driver may have started it. */
+function startedByOthers({ directory, defaultsFile }: Place): number | undefined {
+  const pidFile = join(directory, 's.pid');
+  const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0;
+  const command = pid > 0 && existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '';
+  return command.includes(`--defaults-file=${defaultsFile}`) ? pid : undefined;
 }
 
 function launch({ directory, defaultsFile }: Place): ChildProcess {

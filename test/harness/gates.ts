@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+
+/** A program that waits before it starts to work. */
+export interface Gate {
+  /** Waits until a program stands at it. */
+  reached(): Promise<void>;
+  /** Lets it go on, and all that come later. */
+  open(): void;
+}
+
+const PROGRAMS = ['mariadb-backup', 'mbstream', 'zstd'];
+
+/**
+ * A directory of programs to put first into a PATH: each is the real one, which it becomes by exec, unless a gate is closed for it.
+ * So a test can hold a phase open without a word about it in the product.
+ */
+export function makePrograms(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  for (const program of PROGRAMS) {
+    const real = execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+    replaceProgram(directory, program, `${waitAt(join(directory, `${program}.gate`))}\nexec ${real} "$@"\n`);
+  }
+}
+
+/** Puts a program of one's own first. */
+export function replaceProgram(directory: string, program: string, script: string): void {
+  writeFileSync(join(directory, program), `#!/bin/sh\n${script}`);
+  chmodSync(join(directory, program), 0o755);
+}
+
+/** Closes the gate for calls of a program whose arguments contain `argument`. */
+export function closeGate(directory: string, program: string, argument: string): Gate {
+  const file = join(directory, `${program}.gate`);
+  rmSync(`${file}.reached`, { force: true });
+  writeFileSync(file, argument);
+  return {
+    reached: async () => {
+      await eventually(() => existsSync(`${file}.reached`));
+    },
+    open: () => rmSync(file, { force: true }),
+  };
+}
+
+const waitAt = (gate: string): string => `
+if [ -e "${gate}" ]; then
+  case " $* " in *"$(cat "${gate}" 2>/dev/null)"*)
+    : >"${gate}.reached"
+    while [ -e "${gate}" ]; do sleep 0.05; done ;;
+  esac
+fi`;
