@@ -3,3 +3,4 @@ export { decodePartManifest, decodeSetManifest, encodeManifest, sha256Of } from 
 export { LAYOUT, partDirectory, setDirectory } from './layout.ts';
 export type { ConfigurationFile, ManifestPosition, PartManifest, Shard, TableChecksum, UnprovenTable } from './part.ts';
 export type { MemberRole, SetManifest, SetMember } from './set.ts';
+export { stagingBytes } from './space.ts';
