@@ -152,7 +152,8 @@ function handle(place: Place): TestServer {
     const pid = alive();
     if (pid === undefined) return;
     killQuietly(pid, signal);
-    await eventually(() => !isAlive(pid));
+    // Also until our own child was reaped: only then do its exit codes say that it has gone.
+    await eventually(() => !isAlive(pid) && alive() !== pid);
   };
   return {
     ...place,
