@@ -1,6 +1,10 @@
+import { type BlockingSession, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
-import type { Account } from './session.ts';
+import { findBlockers } from './blockers.ts';
+import { formatPosition, readPosition, readSources, samePosition } from './position.ts';
+import { type Account, openSession, type Session } from './session.ts';
+import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
 
 export interface LockOptions {
   /** How long the lock may be waited for, milliseconds; writers stall meanwhile. */
@@ -34,9 +38,176 @@ export interface ServerLock {
   release(): Promise<void>;
 }
 
+/** The server gives up by itself in time; this much later we no longer believe that it will. */
+const GUARD_MS = 500;
+const FIRST_LOOK_MS = 40;
+const NEXT_LOOK_MS = 200;
+const PING_MS = 1_000;
+const UNLOCK_MS = 2_000;
+const GONE_MS = 5_000;
+const LOOK_GONE_MS = 5;
+
 /**
- * Takes the global read lock.
- * Throws LOCK_TIMEOUT with the blocking sessions, SERVER_DOWN, ACCESS_DENIED, PRIVILEGE_MISSING, or the signal's reason; nothing is held
- * or pending then.
+ * Takes the global read lock (FLUSH TABLES WITH READ LOCK: of all the locks it alone stops every writer, leaves every
+ * reader alone, and freezes a replica's position).
+ *
+ * Throws LOCK_TIMEOUT with the sessions that were in the way, SERVER_DOWN, ACCESS_DENIED, PRIVILEGE_MISSING, or the
+ * signal's reason; nothing is held or pending then.
  */
-export declare function acquireLock(account: Account, options: LockOptions): Promise<ServerLock>;
+export async function acquireLock(account: Account, options: LockOptions): Promise<ServerLock> {
+  const { clock, signal } = options;
+  // A second connection, because the first cannot speak while it waits: it finds blockers, and ends the wait.
+  const [holder, watcher] = await openBoth(account, signal);
+  try {
+    await holder.query(`SET SESSION wait_timeout = ${Math.max(2, Math.ceil(options.leaseMs / 1000))}`, [], signal);
+    const requestedAt = clock.now();
+    const requestedMs = clock.monotonicMs();
+    await waitForLock(holder, watcher, options);
+    const granted = { requestedAt, grantedAt: clock.now(), waitedMs: clock.monotonicMs() - requestedMs };
+    const position = await readPosition(holder, signal);
+    const sources = await readSources(holder, signal);
+    return holdLock(holder, { ...granted, position, sources }, options);
+  } catch (error) {
+    await makeSureGone(holder, watcher, clock);
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    await watcher.close();
+  }
+}
+
+async function openBoth(account: Account, signal: AbortSignal): Promise<[Session, Session]> {
+  const holder = await openSession(account, signal);
+  try {
+    return [holder, await openSession(account, signal)];
+  } catch (error) {
+    holder.destroy();
+    throw error;
+  }
+}
+
+/** Asks for the lock and watches out for who is in the way meanwhile. */
+async function waitForLock(holder: Session, watcher: Session, { timeoutMs, clock, signal }: LockOptions): Promise<void> {
+  const over = new AbortController();
+  const seen: { blockers: readonly BlockingSession[] } = { blockers: [] };
+  const looking = lookForBlockers(watcher, holder.connectionId, clock, over.signal, (blockers) => {
+    seen.blockers = blockers;
+  });
+  try {
+    // max_statement_time, because it counts in fractions; lock_wait_timeout knows whole seconds only.
+    const seconds = Math.max(1, timeoutMs) / 1000;
+    const guard = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs + GUARD_MS)]);
+    await holder.query(`SET STATEMENT max_statement_time = ${seconds.toFixed(3)} FOR FLUSH TABLES WITH READ LOCK`, [], guard);
+  } catch (error) {
+    if (signal.aborted || !isTimeout(error)) throw error;
+    const waited = `The global read lock was not granted within ${timeoutMs} ms`;
+    throw new StillpointError('LOCK_TIMEOUT', `${waited}: ${summary(seen.blockers)}`, { blockers: seen.blockers });
+  } finally {
+    over.abort();
+    await looking;
+  }
+}
+
+const isTimeout = (error: unknown): boolean =>
+  error instanceof SqlFailure
+    ? error.errno === SQL_ERROR.STATEMENT_TIMEOUT || error.errno === SQL_ERROR.LOCK_WAIT_TIMEOUT
+    : error instanceof DOMException && error.name === 'TimeoutError';
+
+function summary(blockers: readonly BlockingSession[]): string {
+  const [first] = blockers;
+  if (first === undefined) return 'no session that blocks it could be made out';
+  const more = blockers.length === 1 ? '' : ` and ${blockers.length - 1} more`;
+  return `in the way was connection ${first.connectionId} of ${first.user}@${first.host}${more}`;
+}
+
+async function lookForBlockers(
+  watcher: Session,
+  holderId: number,
+  clock: Clock,
+  over: AbortSignal,
+  found: (blockers: readonly BlockingSession[]) => void,
+): Promise<void> {
+  try {
+    for (let pause = FIRST_LOOK_MS; ; pause = NEXT_LOOK_MS) {
+      await clock.sleep(pause, over);
+      const blockers = await findBlockers(watcher, [holderId, watcher.connectionId]);
+      if (blockers.length > 0) found(blockers);
+    }
+  } catch {
+    // Over, or the server will not tell: then the timeout is reported without names.
+  }
+}
+
+/** A connection that waits for the lock, or has it, must not survive the one who wanted it. */
+async function makeSureGone(holder: Session, watcher: Session, clock: Clock): Promise<void> {
+  const deadline = AbortSignal.timeout(GONE_MS);
+  const there = 'SELECT 1 FROM information_schema.processlist WHERE id = ?';
+  try {
+    await watcher.query(`KILL ${holder.connectionId}`, [], deadline);
+  } catch {
+    // Gone already, or the server is: either way the question below is what counts.
+  }
+  holder.destroy();
+  try {
+    while ((await watcher.query(there, [holder.connectionId], deadline)).length > 0) await clock.sleep(LOOK_GONE_MS);
+  } catch {
+    // Without an answer nothing more can be done: the socket is closed, and the server drops the session when it notices.
+  }
+}
+
+type Grant = Pick<ServerLock, 'position' | 'sources' | 'requestedAt' | 'grantedAt' | 'waitedMs'>;
+
+/** The lock in force: keeps itself alive, and says so when it is lost. */
+function holdLock(holder: Session, grant: Grant, { clock, leaseMs }: LockOptions): ServerLock {
+  const lost = new AbortController();
+  const released = new AbortController();
+  const loseTo = (why: unknown): StillpointError => {
+    const reason = lost.signal.aborted
+      ? toStillpointError(lost.signal.reason)
+      : new StillpointError('HOLD_LOST', `The connection that held the global read lock is gone: ${toStillpointError(why).message}`);
+    if (!released.signal.aborted) lost.abort(reason);
+    return reason;
+  };
+  holder.gone.addEventListener('abort', () => loseTo(holder.gone.reason), { once: true });
+
+  const ask = async <T>(question: (deadline: AbortSignal) => Promise<T>): Promise<T> => {
+    try {
+      // A server that does not answer for a whole lease cannot be told from one that has let go.
+      return await question(AbortSignal.timeout(leaseMs));
+    } catch (error) {
+      throw loseTo(error);
+    }
+  };
+  const ping = (): Promise<void> => ask((deadline) => holder.ping(deadline));
+  void keepAlive(ping, Math.min(PING_MS, leaseMs / 3), clock, AbortSignal.any([released.signal, lost.signal]));
+
+  return {
+    ...grant,
+    connectionId: holder.connectionId,
+    lost: lost.signal,
+    ping,
+    attest: async () => {
+      const now = await ask((deadline) => readPosition(holder, deadline));
+      if (samePosition(now, grant.position)) return now;
+      const moved = `from ${formatPosition(grant.position)} to ${formatPosition(now)}`;
+      throw new StillpointError('ATTEST_FAILED', `The log of the server moved under the lock, ${moved}`);
+    },
+    release: async () => {
+      if (released.signal.aborted) return;
+      released.abort();
+      // An answer that does not come destroys the connection, and the lock goes with it.
+      await holder.query('UNLOCK TABLES', [], AbortSignal.timeout(UNLOCK_MS)).catch(() => undefined);
+      await holder.close();
+    },
+  };
+}
+
+async function keepAlive(ping: () => Promise<void>, everyMs: number, clock: Clock, over: AbortSignal): Promise<void> {
+  try {
+    for (;;) {
+      await clock.sleep(everyMs, over);
+      await ping();
+    }
+  } catch {
+    // Over: released, or lost and told so.
+  }
+}

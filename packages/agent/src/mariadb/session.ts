@@ -1,4 +1,8 @@
+import { readSecret } from '@stillpoint/shared/config';
+import { StillpointError } from '@stillpoint/shared/errors';
+import { type Connection, createConnection, type QueryError } from 'mysql2';
 import type { MariadbConfig } from '../config/schema.ts';
+import { connectFailure, connectionGone, queryFailure } from './sql-failure.ts';
 
 /** How to reach a server on this host. */
 export interface Account {
@@ -8,25 +12,129 @@ export interface Account {
   readonly password?: string | undefined;
 }
 
-/** A row as mysql2 gives it; integers beyond 2^53 are strings. */
+/** A row as it comes; integers beyond 2^53 are strings, dates are strings. */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** One connection to the server. It never reconnects: when it is gone, it is gone, with its locks. */
 export interface Session {
   readonly connectionId: number;
-  /** Aborted when the connection is gone, with the error (StillpointError SERVER_DOWN) as reason; also after close(). */
+  /** Aborted when the connection is gone, with SERVER_DOWN as reason; also after close() and destroy(). */
   readonly gone: AbortSignal;
-  /** Runs one statement and gives its rows; none for a statement without a result. Aborting destroys the connection. */
+  /**
+   * Runs one statement and gives its rows; none for a statement without a result. An abort destroys the connection and
+   * throws the signal's reason; the server may go on with the statement for a while.
+   * Throws SqlFailure for what the server refuses, PRIVILEGE_MISSING, or SERVER_DOWN when the connection is gone.
+   */
   query(sql: string, values?: readonly unknown[], signal?: AbortSignal): Promise<readonly Row[]>;
-  ping(): Promise<void>;
-  /** Says goodbye to the server. */
+  ping(signal?: AbortSignal): Promise<void>;
+  /** Says goodbye to the server. Never throws. */
   close(): Promise<void>;
   /** Cuts the connection at once. */
   destroy(): void;
 }
 
-/** The agent's account, its password read from its file. Throws CONFIG_FILE_UNREADABLE. */
-export declare function accountOf(config: MariadbConfig): Account;
+const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Connects. Throws SERVER_DOWN or ACCESS_DENIED. */
-export declare function openSession(account: Account, signal?: AbortSignal): Promise<Session>;
+/** The agent's account, its password read from its file. Throws CONFIG_FILE_UNREADABLE. */
+export function accountOf(config: MariadbConfig): Account {
+  const password = config.passwordFile === undefined ? undefined : readSecret(config.passwordFile, 'mariadb.passwordFile');
+  return { socket: config.socket, user: config.user, password };
+}
+
+/** Connects. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
+export async function openSession(account: Account, signal?: AbortSignal): Promise<Session> {
+  signal?.throwIfAborted();
+  const connection = createConnection({
+    socketPath: account.socket,
+    user: account.user,
+    ...(account.password === undefined ? {} : { password: account.password }),
+    charset: 'utf8mb4',
+    multipleStatements: false,
+    supportBigNumbers: true,
+    dateStrings: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+  });
+  // Without a listener a lost connection would end the process.
+  connection.on('error', () => undefined);
+  try {
+    await aborting(connection, signal, (done) => connection.connect(done));
+    // The driver quotes values with backslashes, which a global NO_BACKSLASH_ESCAPES would undo; and an open transaction
+    // where none was meant would keep old row versions alive.
+    await aborting(connection, signal, (done) => connection.query(`SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', autocommit = 1`, done));
+  } catch (error) {
+    connection.destroy();
+    throw signal?.aborted ? signal.reason : connectFailure(error, account);
+  }
+  return sessionOver(connection, account);
+}
+
+function sessionOver(connection: Connection, account: Account): Session {
+  const gone = new AbortController();
+  const markGone = (why?: string): void => gone.abort(connectionGone(account, why));
+  connection.on('error', (error) => markGone(error.message));
+  connection.on('end', () => markGone());
+
+  const run = async <T>(
+    signal: AbortSignal | undefined,
+    start: (done: (error: QueryError | null, value?: T) => void) => void,
+  ): Promise<T> => {
+    if (gone.signal.aborted) throw gone.signal.reason;
+    try {
+      return await aborting<T>(connection, signal, start);
+    } catch (error) {
+      if (signal?.aborted) {
+        markGone();
+        throw signal.reason;
+      }
+      const failure = queryFailure(error, account);
+      if (failure instanceof StillpointError && failure.code === 'SERVER_DOWN') gone.abort(failure);
+      throw failure;
+    }
+  };
+
+  return {
+    connectionId: connection.threadId ?? 0,
+    gone: gone.signal,
+    query: async (sql, values, signal) => {
+      const result = await run<unknown>(signal, (done) => connection.query(sql, values === undefined ? [] : [...values], done));
+      return Array.isArray(result) ? (result as Row[]) : [];
+    },
+    ping: (signal) => run<void>(signal, (done) => connection.ping((error) => done(error as QueryError | null))),
+    close: async () => {
+      if (gone.signal.aborted) return;
+      await new Promise<void>((resolve) => {
+        gone.signal.addEventListener('abort', () => resolve(), { once: true });
+        connection.end(() => resolve());
+      });
+      markGone('it was closed');
+    },
+    destroy: () => {
+      connection.destroy();
+      markGone('it was closed');
+    },
+  };
+}
+
+/** Waits for a callback of the driver; an abort destroys the connection, which is the only way to stop waiting for it. */
+function aborting<T>(
+  connection: Connection,
+  signal: AbortSignal | undefined,
+  start: (done: (error: QueryError | null, value?: T) => void) => void,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const abort = (): void => {
+      connection.destroy();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    start((error, value) => {
+      signal?.removeEventListener('abort', abort);
+      if (error) reject(error);
+      else resolve(value as T);
+    });
+  });
+}

@@ -1,0 +1,49 @@
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { type MariadbPosition, MariadbPositionSchema, type ReplicationSource, ReplicationSourceSchema } from '@stillpoint/shared/proto';
+import type { Row, Session } from './session.ts';
+
+/** Where the server's binary log and replication stand. Needs BINLOG MONITOR. */
+export async function readPosition(session: Session, signal?: AbortSignal): Promise<MariadbPosition> {
+  const [status] = await session.query('SHOW MASTER STATUS', [], signal);
+  const [gtid] = await session.query('SELECT @@GLOBAL.gtid_binlog_pos AS binlog_pos, @@GLOBAL.gtid_slave_pos AS slave_pos', [], signal);
+  return create(MariadbPositionSchema, {
+    logBin: status !== undefined,
+    file: String(status?.File ?? ''),
+    offset: BigInt(String(status?.Position ?? 0)),
+    gtidBinlogPos: String(gtid?.binlog_pos ?? ''),
+    gtidSlavePos: String(gtid?.slave_pos ?? ''),
+  });
+}
+
+/** True when nothing was logged or replicated between two positions of one server. */
+export const samePosition = (a: MariadbPosition, b: MariadbPosition): boolean =>
+  a.logBin === b.logBin &&
+  a.file === b.file &&
+  a.offset === b.offset &&
+  a.gtidBinlogPos === b.gtidBinlogPos &&
+  a.gtidSlavePos === b.gtidSlavePos;
+
+/** A position for people: `bin.000008:5655 (0-1-840)`. */
+export const formatPosition = (position: MariadbPosition): string =>
+  position.logBin ? `${position.file}:${position.offset} (${position.gtidBinlogPos || 'no GTID'})` : 'no binary log';
+
+/** Servers that this one replicates from, one entry a connection. Needs SLAVE MONITOR. */
+export async function readSources(session: Session, signal?: AbortSignal): Promise<ReplicationSource[]> {
+  return (await session.query('SHOW ALL SLAVES STATUS', [], signal)).map(sourceOf);
+}
+
+function sourceOf(row: Row): ReplicationSource {
+  const text = (name: string): string => String(row[name] ?? '');
+  const behind = row.Seconds_Behind_Master;
+  return create(ReplicationSourceSchema, {
+    connectionName: text('Connection_name'),
+    host: text('Master_Host'),
+    port: Number(row.Master_Port ?? 0),
+    user: text('Master_User'),
+    usingGtid: text('Using_Gtid'),
+    running: text('Slave_IO_Running') === 'Yes' && text('Slave_SQL_Running') === 'Yes',
+    lastError: text('Last_SQL_Error') || text('Last_IO_Error'),
+    ...(behind === null || behind === undefined ? {} : { lag: durationFromMs(Number(behind) * 1000) }),
+  });
+}
