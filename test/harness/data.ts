@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import type { TestServer } from './mariadb-server.ts';
 import { TICKS_TABLE } from './writer.ts';
 
@@ -56,4 +57,19 @@ const SUMMED = ['customers', 'orders', 'notes', 'labels', 'markers', 'ticks'];
 export async function shopChecksums(server: TestServer): Promise<Record<string, string>> {
   const rows = await server.sql(`CHECKSUM TABLE ${SUMMED.map((table) => `shop.${table}`).join(', ')} EXTENDED`);
   return Object.fromEntries(rows.map((row) => [String(row.Table), String(row.Checksum)]));
+}
+
+/** Stops the servers and deletes their data directories, binary logs included. */
+export async function wipe(servers: readonly TestServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
+  for (const { datadir } of servers) rmSync(datadir, { recursive: true });
+}
+
+/** Where a replica gets its data from and whether it does: `undefined` when both threads run without an error. */
+export async function replicationProblem(server: TestServer): Promise<string | undefined> {
+  const [status] = await server.sql('SHOW SLAVE STATUS');
+  if (status === undefined) return 'it is no replica';
+  const { Slave_IO_Running: io, Slave_SQL_Running: sql, Using_Gtid: gtid, Last_IO_Error: ioError, Last_SQL_Error: sqlError } = status;
+  if (io === 'Yes' && sql === 'Yes' && gtid !== 'No') return undefined;
+  return `IO ${io}, SQL ${sql}, GTID ${gtid} ${ioError} ${sqlError}`.trim();
 }

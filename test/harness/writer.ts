@@ -26,9 +26,11 @@ export interface Writer {
   readonly last: number;
   /** Opens a window; calling it gives what happened since. */
   window(): () => Window;
-  /** Numbers whose acknowledgement came before `time`, and numbers that were sent after it. */
+  /** Numbers of acknowledged rows: acknowledged before `time`; sent within a stretch of it. Milliseconds since 1970. */
   acknowledgedBefore(time: number): number[];
-  sentAfter(time: number): number[];
+  sentBetween(from: number, to: number): number[];
+  /** Waits for the insert under way and lets none follow until the function is called. */
+  pause(): Promise<() => void>;
   stop(): Promise<void>;
 }
 
@@ -51,10 +53,11 @@ export function startWriter(options: WriterOptions): Writer {
   const stop = Promise.withResolvers<never>();
   let stopped = false;
   let connection: Connection | undefined;
+  let standing: { reached: () => void; over: Promise<void> } | undefined;
   /** Since when the insert under way has been waiting. */
   let waitingSince: number | undefined;
 
-  stop.promise.catch(() => undefined);
+  const ending = stop.promise.catch(() => undefined);
   const writeOne = async (): Promise<void> => {
     const sentAt = now();
     waitingSince = sentAt;
@@ -76,6 +79,8 @@ export function startWriter(options: WriterOptions): Writer {
   const ended = (async () => {
     while (!stopped) {
       await writeOne();
+      standing?.reached();
+      await Promise.race([standing?.over, ending]);
       await delay(options.pauseMs ?? 5);
     }
   })();
@@ -89,7 +94,17 @@ export function startWriter(options: WriterOptions): Writer {
       return () => summarise(written, errors, openedAt, waitingSince);
     },
     acknowledgedBefore: (time) => written.filter((write) => write.acknowledgedAt < time).map((write) => write.n),
-    sentAfter: (time) => written.filter((write) => write.sentAt > time).map((write) => write.n),
+    sentBetween: (from, to) => written.filter((write) => write.sentAt > from && write.sentAt < to).map((write) => write.n),
+    pause: async () => {
+      const reached = Promise.withResolvers<void>();
+      const over = Promise.withResolvers<void>();
+      standing = { reached: reached.resolve, over: over.promise };
+      await reached.promise;
+      return () => {
+        standing = undefined;
+        over.resolve();
+      };
+    },
     stop: async () => {
       stopped = true;
       stop.reject(new Error('stopped'));
@@ -101,8 +116,12 @@ export function startWriter(options: WriterOptions): Writer {
 
 const now = (): number => performance.timeOrigin + performance.now();
 
-const connect = ({ host, port, user, password }: WriterOptions): Promise<Connection> =>
-  createConnection({ host, port, user, password, connectTimeout: 2_000 });
+async function connect({ host, port, user, password }: WriterOptions): Promise<Connection> {
+  const connection = await createConnection({ host, port, user, password, connectTimeout: 2_000 });
+  // A server that dies between two inserts is told by the next insert.
+  connection.on('error', () => undefined);
+  return connection;
+}
 
 function summarise(
   written: readonly Write[],
