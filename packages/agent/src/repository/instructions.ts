@@ -1,0 +1,100 @@
+import type { PartManifest, SetManifest, Shard } from '@stillpoint/shared/manifest';
+import { currentGtidPosition } from '@stillpoint/shared/replication';
+
+/** A part as it lies in a repository. */
+export interface StoredPart {
+  /** Where it lies. */
+  readonly directory: string;
+  readonly part: PartManifest;
+}
+
+/**
+ * HOW-TO-RESTORE.txt: a shell script with explanations, one section a part, that restores it with the tools of the
+ * distribution alone. What a person has to decide stands in the variables at its head.
+ */
+export function restoreInstructions(set: SetManifest, parts: readonly StoredPart[]): string {
+  const head = `# How to restore set ${set.setId} of cluster ${set.cluster} by hand.
+#
+# The set is the state of all its nodes at one instant, ${set.cutAt}.
+# Nodes: ${set.members.map(({ node, roles }) => `${node} (${roles.join(', ')})`).join(', ')}.
+# Needed: zstd, mbstream and mariadb-backup of the same series as the server, and nothing of Stillpoint.
+# Run a section as root, on the node it names, line by line, in bash. Stop at the first command that fails.
+`;
+  return [head, ...parts.map(section)].join('\n');
+}
+
+function section({ directory, part }: StoredPart): string {
+  const image = part.shards.find(({ content }) => content === 'mariadb-full');
+  const configuration = part.shards.find(({ content }) => content === 'configuration');
+  const steps = [
+    variables(directory, part),
+    checkBytes(part.shards),
+    ...(image === undefined ? [] : mariadbSteps(image, part)),
+    ...(configuration === undefined ? [] : [configurationStep(configuration)]),
+  ];
+  return [`# ---- node ${part.node} ----`, ...steps.map((step, index) => `# ${index + 1}. ${step}`), ''].join('\n\n');
+}
+
+const variables = (
+  directory: string,
+  { mariadb, setId, node }: PartManifest,
+): string => `Where things are. Correct these if they have moved.
+PART=${quote(directory)}
+WORK=${quote(`/var/tmp/restore-${setId}-${node}`)}
+${
+  mariadb === undefined
+    ? ''
+    : `DATADIR=${quote(mariadb.datadir)}
+DEFAULTS=/etc/mysql/my.cnf
+OWNER=mysql:mysql
+GTID=${quote(currentGtidPosition(mariadb.position.gtidBinlogPos, mariadb.position.gtidSlavePos))}
+`
+}`;
+
+const checkBytes = (shards: readonly Shard[]): string => `Compare every byte with what was written.
+${shards.map(({ name, sha256 }) => `echo ${quote(`${sha256}  `)}"$PART"/${quote(name)} | sha256sum -c -`).join('\n')}`;
+
+function mariadbSteps(image: Shard, { mariadb }: PartManifest): string[] {
+  const version = mariadb?.version ?? '';
+  return [
+    `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
+mkdir -m 700 "$WORK"
+zstd -dc "$PART"/${quote(image.name)} | mbstream -x -C "$WORK"
+test -s "$WORK"/xtrabackup_info`,
+    `Prepare: without it the server would start on it all the same, with wrong data (server: ${version}).
+mariadb-backup --prepare --target-dir="$WORK"
+grep 'backup_type = log-applied' "$WORK"/xtrabackup_checkpoints`,
+    `Tell the data its place in the history of transactions. Otherwise the server would number its next
+# transaction like one that is long gone, and replicas would take the one for the other.
+# Nobody else can reach this server.
+chown -R "$OWNER" "$WORK"
+RUN=$(mktemp -d)
+chown "$OWNER" "$RUN"
+mariadbd --defaults-file="$DEFAULTS" --user="\${OWNER%%:*}" --datadir="$WORK" --socket="$RUN"/s.sock --pid-file="$RUN"/s.pid \\
+  --log-error="$RUN"/error.log --skip-networking --skip-grant-tables --skip-log-bin --skip-slave-start --event-scheduler=OFF &
+until mariadb-admin --no-defaults --socket="$RUN"/s.sock --silent ping; do sleep 1; kill -0 $!; done
+test -z "$GTID" || mariadb --no-defaults --socket="$RUN"/s.sock --execute="SET GLOBAL gtid_slave_pos = '$GTID'"
+mariadb-admin --no-defaults --socket="$RUN"/s.sock shutdown
+wait
+rm -r "$RUN"`,
+    `Put it in the place of the present data, which is kept. If log_bin or relay_log lie outside of the data
+# directory, move those files away as well.
+systemctl stop mariadb
+mkdir -p -m 700 "$DATADIR" "$DATADIR".before-restore
+find "$DATADIR" -mindepth 1 -maxdepth 1 -exec mv -t "$DATADIR".before-restore {} +
+cp -a "$WORK"/. "$DATADIR"/
+chown -R "$OWNER" "$DATADIR"
+systemctl start mariadb`,
+    `A replica then goes on from there with these statements:
+#   CHANGE MASTER TO MASTER_HOST='...', MASTER_USER='...', MASTER_PASSWORD='...', MASTER_USE_GTID=slave_pos;
+#   START SLAVE;
+# When all is well: rm -r "$WORK" "$DATADIR".before-restore`,
+  ];
+}
+
+const configurationStep = ({ name }: Shard): string => `The configuration files as they were, to compare and copy.
+mkdir -p "$WORK".configuration
+zstd -dc "$PART"/${quote(name)} | tar -x -C "$WORK".configuration`;
+
+/** One word of the shell. */
+const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

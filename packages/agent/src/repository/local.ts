@@ -1,0 +1,166 @@
+import { constants } from 'node:fs';
+import { lstat, open, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
+import { decodePartManifest, decodeSetManifest, LAYOUT, partDirectory, setDirectory, sha256Of } from '@stillpoint/shared/manifest';
+import { NAME_PATTERN } from '@stillpoint/shared/operation';
+import { directoryBytes, exists, freeBytes, removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
+import { restoreInstructions } from './instructions.ts';
+import { checkedName } from './names.ts';
+import type { Repository, StoredSet } from './types.ts';
+
+/** Which directory, and whose parts are ours. */
+export interface LocalRepositoryOptions {
+  readonly path: string;
+  readonly cluster: string;
+  readonly node: string;
+}
+
+const PIECE_BYTES = 1024 * 1024;
+/** Sets looked at at once while listing: hides the latency of a network file system. */
+const LIST_AHEAD = 32;
+/** Sets are public within their owner's account; what lies in the shards is as secret as the database. */
+const FILE_MODE = 0o640;
+
+/** A repository in a directory of this host (a network file system counts). Several nodes may share one. */
+export function localRepository({ path, cluster, node: own }: LocalRepositoryOptions): Repository {
+  const setPath = (setId: string): string => setDirectory(path, cluster, checkedName(setId, 'set id'));
+  const partPath = (setId: string, node: string): string =>
+    partDirectory(path, cluster, checkedName(setId, 'set id'), checkedName(node, 'node name'));
+  const shardPath = (setId: string, node: string, shard: string): string =>
+    join(partPath(setId, node), checkedName(shard, 'file name of a part', 'MANIFEST_INVALID'));
+
+  const look = async (setId: string): Promise<StoredSet | undefined> => {
+    const [manifest, hasPart, started] = await Promise.all([
+      readIfThere(join(setPath(setId), LAYOUT.setManifest)),
+      exists(join(partPath(setId, own), LAYOUT.partManifest)),
+      Promise.all([setPath(setId), partPath(setId, own)].map((directory) => exists(join(directory, LAYOUT.started)))),
+    ]);
+    return manifest === undefined && !hasPart && !started.includes(true) ? undefined : { setId, manifest, hasPart };
+  };
+
+  const readPart = async (setId: string, node = own): Promise<Uint8Array> => {
+    const data = await readIfThere(join(partPath(setId, node), LAYOUT.partManifest));
+    if (data === undefined) throw new StillpointError('PART_NOT_FOUND', `${path} holds no part of set ${setId} of node ${node}`);
+    return data;
+  };
+
+  const writeInstructions = async (setId: string, manifest: Uint8Array): Promise<void> => {
+    const set = decodeSetManifest(manifest, `set.json of ${setId}`);
+    const parts = [];
+    for (const { node, partSha256 } of set.members) {
+      const data = await readIfThere(join(partPath(setId, node), LAYOUT.partManifest));
+      if (data === undefined || sha256Of(data) !== partSha256) continue;
+      parts.push({ directory: partPath(setId, node), part: decodePartManifest(data, `part.json of ${node}`) });
+    }
+    await writeFileDurably(join(setPath(setId), LAYOUT.howToRestore), restoreInstructions(set, parts), FILE_MODE);
+  };
+
+  return {
+    async *listSets(signal) {
+      const names = (await directoriesOf(join(path, cluster))).filter((name) => NAME_PATTERN.test(name)).sort();
+      while (names.length > 0) {
+        signal.throwIfAborted();
+        // Set ids begin with their time, so names sort by age.
+        const found = await Promise.all(names.splice(-LIST_AHEAD).reverse().map(look));
+        for (const set of found) if (set !== undefined) yield set;
+      }
+    },
+
+    readSet: async (setId) => {
+      const data = await readIfThere(join(setPath(setId), LAYOUT.setManifest));
+      if (data === undefined) throw new StillpointError('SET_NOT_FOUND', `${path} holds no committed set ${setId}`);
+      return data;
+    },
+
+    readPart,
+
+    shardBytes: async (setId, node, shard) => {
+      const entry = await lstat(shardPath(setId, node, shard)).catch(ifMissing);
+      return entry?.isFile() ? entry.size : undefined;
+    },
+
+    readShard: (setId, node, shard, signal) => readPieces(shardPath(setId, node, shard), signal),
+
+    commitSet: async (setId, manifest) => {
+      const target = join(setPath(setId), LAYOUT.setManifest);
+      const set = decodeSetManifest(manifest, `set.json of ${setId}`);
+      const member = set.members.find(({ node }) => node === own);
+      if (set.setId !== setId || set.cluster !== cluster || member === undefined) {
+        throw new StillpointError(
+          'MANIFEST_INVALID',
+          `set.json of ${set.cluster}/${set.setId} is not one of ${cluster}/${setId} with node ${own}`,
+        );
+      }
+      if (sha256Of(await readPart(setId)) !== member.partSha256) {
+        throw new StillpointError('PART_CORRUPT', `${partPath(setId, own)}/${LAYOUT.partManifest} is not the one that set.json names`);
+      }
+      await writeInstructions(setId, manifest);
+      await writeFileDurably(target, manifest, FILE_MODE);
+      await syncDirectory(join(path, cluster));
+    },
+
+    deletePart: async (setId) => {
+      if (!(await exists(setPath(setId)))) return 0;
+      const bytes = await directoryBytes(partPath(setId, own));
+      await removeFileDurably(join(setPath(setId), LAYOUT.setManifest));
+      await removePart(setPath(setId), partPath(setId, own));
+      return bytes;
+    },
+
+    removeUnfinishedPart: async (setId) => {
+      if (await exists(join(setPath(setId), LAYOUT.setManifest))) return false;
+      const had = await exists(partPath(setId, own));
+      if (await exists(setPath(setId))) await removePart(setPath(setId), partPath(setId, own));
+      return had;
+    },
+
+    freeBytes: () => freeBytes(path),
+  };
+}
+
+/** Removes a part, and the set's directory with the last one. */
+async function removePart(setPath: string, partPath: string): Promise<void> {
+  await rm(partPath, { recursive: true, force: true });
+  const others = (await directoriesOf(setPath)).length > 0;
+  if (others) return;
+  for (const name of [LAYOUT.howToRestore, LAYOUT.started]) await rm(join(setPath, name), { force: true });
+  // Something of somebody else's may lie there: then the directory stays.
+  await rmdir(setPath).catch(() => undefined);
+  await syncDirectory(join(setPath, '..'));
+}
+
+async function* readPieces(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  // A link could lead out of the repository.
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(PIECE_BYTES), 0, PIECE_BYTES).catch((cause: unknown) => {
+        throw unreadable(path, cause);
+      });
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function unreadable(path: string, cause: unknown): StillpointError {
+  const why = errnoOf(cause) === 'ENOENT' ? 'is missing' : `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new StillpointError('PART_CORRUPT', `${path} ${why}`, { cause });
+}
+
+const ifMissing = (error: unknown): undefined => {
+  if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
+};
+
+const readIfThere = (path: string): Promise<Uint8Array | undefined> => readFile(path).catch(ifMissing);
+
+async function directoriesOf(path: string): Promise<string[]> {
+  const entries = (await readdir(path, { withFileTypes: true }).catch(ifMissing)) ?? [];
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}

@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { StillpointError } from '@stillpoint/shared/errors';
+import { decodePartManifest, decodeSetManifest, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import { ProgramFailure, startProgram } from '../process/index.ts';
+import type { TaskContext, TaskDefinition } from '../task/types.ts';
+import { openRepository } from './open.ts';
+import type { Repository } from './types.ts';
+
+/**
+ * Reads this node's part back: its manifest against set.json, every file against its size and digest, every
+ * compressed file by decoding it. What is wrong is the result, not an error.
+ * Throws SET_NOT_FOUND, PART_NOT_FOUND or the signal's reason.
+ */
+export const verifyTask: TaskDefinition<'verify'> = {
+  run: async ({ config }, { setId }, task) => {
+    const { bytes, problems } = await verifyPart(openRepository(config), setId, config.node, task);
+    return { result: { case: 'verify', value: { bytes: BigInt(bytes), problems: [...problems] } } };
+  },
+};
+
+/** What was read, and what is wrong with it. */
+export interface Verdict {
+  readonly bytes: number;
+  readonly problems: readonly string[];
+}
+
+/** Verifies one part; see `verifyTask`. */
+export async function verifyPart(
+  repository: Repository,
+  setId: string,
+  node: string,
+  task: Pick<TaskContext, 'signal' | 'progress'>,
+): Promise<Verdict> {
+  const data = await repository.readPart(setId, node);
+  const problems = manifestProblems(await repository.readSet(setId), data, setId, node);
+  const part = decoded(() => decodePartManifest(data, LAYOUT.partManifest), problems);
+  if (part === undefined) return { bytes: data.length, problems };
+  if (part.setId !== setId || part.node !== node) problems.push(`${LAYOUT.partManifest} is that of ${part.setId}/${part.node}`);
+
+  const total = part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  let bytes = 0;
+  for (const shard of part.shards) {
+    const onPiece = (count: number): void => {
+      bytes += count;
+      task.progress('verify', bytes, total);
+    };
+    problems.push(...(await shardProblems(repository, { setId, node }, shard, onPiece, task.signal)));
+  }
+  return { bytes: bytes + data.length, problems };
+}
+
+function manifestProblems(setData: Uint8Array, partData: Uint8Array, setId: string, node: string): string[] {
+  const problems: string[] = [];
+  const set = decoded(() => decodeSetManifest(setData, LAYOUT.setManifest), problems);
+  if (set === undefined) return problems;
+  const member = set.members.find((each) => each.node === node);
+  if (member === undefined) return [`${LAYOUT.setManifest} of ${setId} knows no node ${node}`];
+  return member.partSha256 === sha256Of(partData) ? [] : [`${LAYOUT.partManifest} differs from what ${LAYOUT.setManifest} says it is`];
+}
+
+/** What a manifest says; what is wrong with it becomes a problem. */
+function decoded<T>(decode: () => T, problems: string[]): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof StillpointError)) throw error;
+    problems.push(error.message);
+    return undefined;
+  }
+}
+
+async function shardProblems(
+  repository: Repository,
+  { setId, node }: Pick<PartManifest, 'setId' | 'node'>,
+  { name, storedBytes, sha256 }: Shard,
+  onPiece: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if ((await repository.shardBytes(setId, node, name)) === undefined) return [`${name} is missing`];
+  const hash = createHash('sha256');
+  const decoder = startDecoder(signal);
+  let bytes = 0;
+  try {
+    for await (const piece of repository.readShard(setId, node, name, signal)) {
+      hash.update(piece);
+      bytes += piece.length;
+      await decoder.push(piece);
+      onPiece(piece.length);
+    }
+  } catch (error) {
+    decoder.kill();
+    if (signal.aborted || !(error instanceof StillpointError)) throw error;
+    return [`${name} cannot be read beyond byte ${bytes}: ${error.message}`];
+  }
+  const undecodable = await decoder.end();
+  if (bytes < storedBytes) return [`${name} is truncated: it ends at byte ${bytes} of ${storedBytes}`];
+  if (bytes > storedBytes) return [`${name} is too long: ${bytes} bytes instead of ${storedBytes}`];
+  return [
+    ...(hash.digest('hex') === sha256 ? [] : [`${name} does not hold the bytes that were written`]),
+    ...(undecodable === undefined ? [] : [`${name} cannot be decoded: ${undecodable}`]),
+  ];
+}
+
+/** What zstd makes of a file. */
+interface Decoder {
+  push(piece: Uint8Array): Promise<void>;
+  /** Why and about where it gave up; undefined when all could be decoded. */
+  end(): Promise<string | undefined>;
+  kill(): void;
+}
+
+const FEED_BYTES = 64 * 1024;
+/** What zstd may have been given without having decoded it yet: the pipe's buffer and its own. */
+const READ_AHEAD_BYTES = 256 * 1024;
+
+function startDecoder(signal: AbortSignal): Decoder {
+  const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', signal });
+  const { stdin } = zstd;
+  if (stdin === undefined) throw new Error('startProgram gave no stdin although one was asked for');
+  // It ends before its input does when it cannot go on; `end` says why.
+  stdin.on('error', () => undefined);
+  let fed = 0;
+  return {
+    push: async (piece) => {
+      for (let at = 0; at < piece.length && stdin.writable; at += FEED_BYTES) {
+        const part = piece.subarray(at, at + FEED_BYTES);
+        fed += part.length;
+        await new Promise<void>((resolve) => stdin.write(part, () => resolve()));
+      }
+    },
+    end: async () => {
+      stdin.end();
+      try {
+        await zstd.done;
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof ProgramFailure)) throw error;
+        return `zstd gave up between byte ${Math.max(0, fed - READ_AHEAD_BYTES)} and ${fed}: ${error.lastLines(1) || error.message}`;
+      }
+    },
+    kill: () => zstd.kill(),
+  };
+}
