@@ -16,6 +16,8 @@ export interface ServerSettings {
   readonly datadir: string;
   readonly socket: string;
   readonly pidFile: string;
+  /** Empty when the server logs to stderr, so into the journal of systemd. */
+  readonly errorLog: string;
   /** Whether it writes a binary log. */
   readonly logBin: boolean;
   /** Path of the binary log without its number, for example /var/log/mysql/bin; may lie outside of the data directory. Empty without binary log. */
@@ -116,6 +118,7 @@ function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): Se
     datadir,
     socket: path(text('socket')),
     pidFile: path(text('pid-file')),
+    errorLog: path(text('log-error')),
     logBin,
     logBinBasename,
     logBinIndex: logBin ? withIndexSuffix(path(text('log-bin-index')) || logBinBasename) : '',
