@@ -1,0 +1,126 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SetSummary } from '@stillpoint/controller';
+import { EXIT } from '@stillpoint/shared/errors';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Ended, runStillpoint } from '../harness/cli.ts';
+import { startCluster, type TestCluster } from '../harness/cluster.ts';
+import { expectNextBackupWorks, expectRefusal, goodSets } from '../harness/expect.ts';
+import { startForeignAgent } from '../harness/foreign-agent.ts';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster?.remove());
+
+describe('a configuration that is wrong', () => {
+  /** The cluster's configuration with one change, in YAML as people write it. */
+  function withConfig(change: (lines: string[]) => string[]): Promise<Ended> {
+    const { tls, nodes, stateDir } = JSON.parse(readFileSync(cluster.configFile, 'utf8'));
+    const lines = [
+      'cluster: shop',
+      `stateDir: ${stateDir}`,
+      `tls: { ca: ${tls.ca}, cert: ${tls.cert}, key: ${tls.key} }`,
+      'nodes:',
+      ...nodes.map((node: { name: string; address: string }) => `  - { name: ${node.name}, address: "${node.address}" }`),
+      'backup:',
+      '  lease: 3s',
+    ];
+    const file = join(cluster.directory, 'changed.yaml');
+    writeFileSync(file, change(lines).join('\n'));
+    return runStillpoint(['backup', 'list', '--config', file]);
+  }
+
+  it('works unchanged', async () => {
+    expect((await withConfig((lines) => lines)).exitCode).toBe(0);
+  });
+
+  it('names file, line and key of an unknown key, and the one that was meant', async () => {
+    const error = expectRefusal(await withConfig((lines) => [...lines, '  lockTimeot: 2s']), 'CONFIG_INVALID');
+    expect(error.message).toMatch(/changed\.yaml:9: backup\.lockTimeot: unknown key; did you mean "lockTimeout"/);
+  });
+
+  it('names file, line and key of a value of the wrong type', async () => {
+    const error = expectRefusal(await withConfig((lines) => [...lines, '  lockAttempts: many']), 'CONFIG_INVALID');
+    expect(error.message).toMatch(/changed\.yaml:9: backup\.lockAttempts: /);
+  });
+
+  it('names a file that is not there', async () => {
+    const error = expectRefusal(await runStillpoint(['backup', 'list', '--config', '/nowhere/cluster.yaml']), 'CONFIG_NOT_FOUND');
+    expect(error.message).toContain('/nowhere/cluster.yaml');
+  });
+
+  it('names a certificate that is not there, and the key that names it', async () => {
+    const ended = await withConfig((lines) => lines.map((line) => line.replace('/ops.crt', '/gone.crt')));
+    // A list needs no agent; whatever command it is, one that talks to agents says so.
+    const spoken =
+      ended.exitCode === 0 ? await runStillpoint(['cluster', 'show', '--config', join(cluster.directory, 'changed.yaml')]) : ended;
+    expect(spoken.exitCode).toBe(EXIT.CONFIG);
+    expect(spoken.stdout).toMatch(/tls\.cert.*gone\.crt/);
+  });
+
+  it('names a private key that cannot be used', async () => {
+    const broken = join(cluster.directory, 'broken.key');
+    writeFileSync(broken, 'this is no key\n');
+    chmodSync(broken, 0o600);
+    await withConfig((lines) => lines.map((line) => line.replace(/key: .*ops\.key/, `key: ${broken}`)));
+    const ended = await runStillpoint(['cluster', 'show', '--config', join(cluster.directory, 'changed.yaml')]);
+    expect(ended.exitCode).toBe(EXIT.CONFIG);
+    expect(ended.stdout).toContain('broken.key');
+  });
+});
+
+describe('a node that is not fit', () => {
+  it('is named when its agent does not run', async () => {
+    const node = cluster.node('db2');
+    await node.agent.kill('SIGTERM');
+    const ended = await cluster.run('backup', 'create');
+    await node.agent.start();
+    expect(expectRefusal(ended, 'NODE_UNREACHABLE')).toMatchObject({ node: 'db2' });
+  });
+
+  it('is named when its agent is of another version', async () => {
+    const node = cluster.node('db3');
+    await node.agent.kill('SIGTERM');
+    const foreign = await startForeignAgent(node, cluster.pki, '9.9.0');
+    const ended = await cluster.run('backup', 'create').finally(() => foreign.close());
+    await node.agent.start();
+    expect(expectRefusal(ended, 'VERSION_SKEW').message).toContain('9.9.0');
+  });
+
+  it('is named when its server is stopped', async () => {
+    const node = cluster.node('db3');
+    await node.server.stop();
+    const ended = await cluster.run('backup', 'create');
+    await node.server.start();
+    expect(expectRefusal(ended, 'SERVER_DOWN')).toMatchObject({ node: 'db3' });
+  });
+
+  it('is named when its server refuses the password, which is not told', async () => {
+    const node = cluster.node('db3');
+    const file = join(node.directory, 'stillpoint.password');
+    writeFileSync(file, 'not-the-password\n');
+    const ended = await cluster.run('backup', 'create').finally(() => writeFileSync(file, `${cluster.passwords.stillpoint}\n`));
+    expect(expectRefusal(ended, 'ACCESS_DENIED')).toMatchObject({ node: 'db3' });
+    expect(ended.stdout + ended.stderr).not.toContain('not-the-password');
+  });
+
+  it('is told which grant its account lacks', async () => {
+    await cluster.primary.server.sql('REVOKE BINLOG MONITOR ON *.* FROM stillpoint@localhost');
+    await cluster.caughtUp();
+    const ended = await cluster.run('backup', 'create');
+    await cluster.primary.server.sql('GRANT BINLOG MONITOR ON *.* TO stillpoint@localhost');
+    await cluster.caughtUp();
+    const error = expectRefusal(ended, 'PRIVILEGE_MISSING');
+    expect(`${error.message} ${error.hint}`).toContain('BINLOG MONITOR');
+  });
+
+  it('never led to a set, and the next backup works', async () => {
+    expect(await goodSets(cluster)).toEqual([]);
+    const all = (await cluster.ok('backup', 'list', '--all')).all<SetSummary>('set');
+    expect(all.filter(({ state }) => state === 'good')).toEqual([]);
+    await expectNextBackupWorks(cluster);
+  });
+});
