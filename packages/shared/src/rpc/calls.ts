@@ -1,7 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { StillpointError } from '../errors/index.ts';
-import { CLOSE_GRACE_MS } from './limits.ts';
 
 /** What calls of every kind have in common. */
 export type SurfaceCall = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getDeadline' | 'getAuthContext'> & EventEmitter;
@@ -16,7 +15,7 @@ export interface CallLife {
 /** Every call that a server is serving. */
 export interface CallRegistry {
   begin(call: SurfaceCall): CallLife;
-  /** Aborts all calls and waits, for a bounded time, until their handlers have ended and their callers know. */
+  /** Aborts all calls, those that still come included, and resolves when every handler has ended. */
   close(): Promise<void>;
 }
 
@@ -44,13 +43,11 @@ export function createCallRegistry(node: string): CallRegistry {
         },
       };
     },
-    close: async () => {
+    close: () => {
       closing = true;
       for (const life of running) life.abort(stopping());
-      if (running.size === 0) return;
-      const timer = setTimeout(idle.resolve, CLOSE_GRACE_MS);
-      await idle.promise;
-      clearTimeout(timer);
+      if (running.size === 0) idle.resolve();
+      return idle.promise;
     },
   };
 }

@@ -2,8 +2,8 @@ import { createSecureContext } from 'node:tls';
 import { create, type DescMethod, type DescService, type Message } from '@bufbuild/protobuf';
 import { ChannelCredentials, Client as GrpcClient, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { StillpointError, toStillpointError } from '../errors/index.ts';
-import { connector } from './connect.ts';
-import { CLIENT_CHANNEL, PROTOCOL_VERSION, UNARY_TIMEOUT_MS } from './limits.ts';
+import { type Connector, connector } from './connect.ts';
+import { CLIENT_CHANNEL, CONNECT_TIMEOUT_MS, PROTOCOL_VERSION, UNARY_TIMEOUT_MS } from './limits.ts';
 import { readTlsMaterial } from './material.ts';
 import { methodDefinition } from './messages.ts';
 import { received, send, untilAborted } from './streams.ts';
@@ -16,8 +16,7 @@ interface Line {
   readonly grpc: GrpcClient;
   readonly target: Target;
   readonly closed: AbortSignal;
-  /** Resolves when the connection stands. */
-  connected(signal: AbortSignal): Promise<void>;
+  readonly connected: Connector;
 }
 
 /**
@@ -47,18 +46,15 @@ export function createClient<S extends DescService>(service: S, target: Target, 
 }
 
 function callerOf(method: DescMethod, line: Line): unknown {
-  switch (method.methodKind) {
-    case 'unary':
-      return (request: Message, options: CallOptions = {}) => unary(method, line, request, options);
-    case 'server_streaming':
-      return (request: Message, options: CallOptions = {}) => serverStream(method, line, request, options);
-    default:
-      return (requests: AsyncIterable<Message>, options: CallOptions = {}) => bidiStream(method, line, requests, options);
-  }
+  const { methodKind } = method;
+  if (methodKind === 'unary') return (request: Message, options: CallOptions = {}) => unary(method, line, request, options);
+  if (methodKind === 'server_streaming')
+    return (request: Message, options: CallOptions = {}) => serverStream(method, line, request, options);
+  return (requests: AsyncIterable<Message>, options: CallOptions = {}) => bidiStream(method, line, requests, options);
 }
 
 async function unary(method: DescMethod, line: Line, request: Message, options: CallOptions): Promise<Message> {
-  const call = await begin(line, { timeoutMs: UNARY_TIMEOUT_MS, ...options });
+  const call = await begin(method, line, { timeoutMs: UNARY_TIMEOUT_MS, ...options });
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
   const answer = Promise.withResolvers<Message>();
   const running = line.grpc.makeUnaryRequest(
@@ -74,12 +70,12 @@ async function unary(method: DescMethod, line: Line, request: Message, options: 
     return await untilAborted(call.signal, answer.promise);
   } catch (error) {
     running.cancel();
-    throw failure(error, line, call.signal);
+    throw failure(error, method, line, call.signal);
   }
 }
 
 async function* serverStream(method: DescMethod, line: Line, request: Message, options: CallOptions): AsyncGenerator<Message> {
-  const call = await begin(line, options);
+  const call = await begin(method, line, options);
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
   const running = line.grpc.makeServerStreamRequest(
     path,
@@ -94,7 +90,7 @@ async function* serverStream(method: DescMethod, line: Line, request: Message, o
   try {
     yield* received<Message>(running, call.signal);
   } catch (error) {
-    throw failure(error, line, call.signal);
+    throw failure(error, method, line, call.signal);
   } finally {
     running.cancel();
   }
@@ -106,7 +102,7 @@ async function* bidiStream(
   requests: AsyncIterable<Message>,
   options: CallOptions,
 ): AsyncGenerator<Message> {
-  const call = await begin(line, options);
+  const call = await begin(method, line, options);
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
   const running = line.grpc.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, call.metadata, call.terms);
   running.on('error', () => {});
@@ -115,12 +111,12 @@ async function* bidiStream(
   const life = AbortSignal.any([call.signal, sending.signal]);
   pump(requests, (request) => send(running, create(method.input, request), ended.signal), ended.signal).then(
     () => running.end(),
-    (error: unknown) => sending.abort(error),
+    (error: unknown) => sending.abort(toStillpointError(error).on(line.target.node)),
   );
   try {
     yield* received<Message>(running, life);
   } catch (error) {
-    throw failure(error, line, life);
+    throw failure(error, method, line, life);
   } finally {
     ended.abort();
     running.cancel();
@@ -142,14 +138,14 @@ async function pump(requests: AsyncIterable<Message>, sendOne: (request: Message
 }
 
 /** Sees to a connection, and settles what the call is begun with. */
-async function begin(line: Line, { signal, timeoutMs }: CallOptions) {
+async function begin(method: DescMethod, line: Line, { signal, timeoutMs }: CallOptions) {
   const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
   const life = signal === undefined ? line.closed : AbortSignal.any([signal, line.closed]);
   try {
     if (life.aborted) throw life.reason;
-    await line.connected(timeoutMs === undefined ? life : AbortSignal.any([life, AbortSignal.timeout(timeoutMs)]));
+    await line.connected(life, Math.min(timeoutMs ?? Infinity, CONNECT_TIMEOUT_MS));
   } catch (error) {
-    throw failure(error, line, life);
+    throw failure(error, method, line, life);
   }
   const metadata = new Metadata();
   metadata.set(PROTOCOL_KEY, PROTOCOL_VERSION);
@@ -157,10 +153,10 @@ async function begin(line: Line, { signal, timeoutMs }: CallOptions) {
 }
 
 /** Whatever went wrong in a call, as its caller gets it. An abort is answered with its own reason. */
-function failure(error: unknown, { target }: Line, signal: AbortSignal): StillpointError {
+function failure(error: unknown, method: DescMethod, { target }: Line, signal: AbortSignal): StillpointError {
   if (signal.aborted) return abortReason(signal);
   if (error instanceof StillpointError) return error;
-  return isServiceError(error) ? fromStatus(error, target) : toStillpointError(error).on(target.node);
+  return isServiceError(error) ? fromStatus(error, target, method.name) : toStillpointError(error).on(target.node);
 }
 
 const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'metadata' in error && 'details' in error;

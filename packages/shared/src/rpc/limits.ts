@@ -12,6 +12,9 @@ export const UNARY_TIMEOUT_MS = 30_000;
 /** How long a stopping server waits for handlers to come to their end, ms. */
 export const CLOSE_GRACE_MS = 5_000;
 
+/** Longest time from a connection to the end of its TLS handshake, ms: strangers get no more. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
 /** A manifest of a server with very many tables is the largest message; shards travel in pieces. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 

@@ -1,5 +1,6 @@
 import { connect, type TLSSocket } from 'node:tls';
 import { errnoOf, StillpointError } from '../errors/index.ts';
+import { formatDuration } from '../time/index.ts';
 import { splitAddress } from './address.ts';
 import { describePeer } from './identity.ts';
 import { CONNECT_TIMEOUT_MS } from './limits.ts';
@@ -8,8 +9,8 @@ import { VERIFICATION } from './refusal.ts';
 import type { Target } from './types.ts';
 import { agentProblem } from './verify.ts';
 
-/** How far a connection came before it ended. */
-type Stage = 'connecting' | 'handshake' | 'accepted?' | 'accepted';
+/** How far a connection came. `presented`: the handshake is over for us, the other side has yet to judge our certificate. */
+type Stage = 'connecting' | 'handshake' | 'presented' | 'accepted';
 
 /**
  * Connects to an agent once, to find out what stands in the way. Resolves when nothing does. Throws NODE_UNREACHABLE,
@@ -19,7 +20,7 @@ export async function probe(target: Target, material: TlsMaterial): Promise<void
   const first = await attempt(target, material);
   if (first.stage === 'accepted') return;
   // An agent that dies just after the handshake looks like one that refuses us; it does so only once.
-  const last = first.stage === 'accepted?' ? await attempt(target, material) : first;
+  const last = first.stage === 'presented' ? await attempt(target, material) : first;
   if (last.stage !== 'accepted') throw last.problem ?? explain(last, target, material);
 }
 
@@ -43,8 +44,9 @@ function attempt(target: Target, { ca, cert, key, identity }: TlsMaterial): Prom
       ALPNProtocols: ['h2'],
       // Only so that we can say what is wrong: nothing is sent over this connection.
       rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
     });
-    const timer = setTimeout(() => finish({ stage, problem: noAnswer(target) }), CONNECT_TIMEOUT_MS);
+    const timer = setTimeout(() => finish({ stage, problem: noAnswer(target, CONNECT_TIMEOUT_MS) }), CONNECT_TIMEOUT_MS);
     const finish = (outcome: Outcome): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -54,7 +56,7 @@ function attempt(target: Target, { ca, cert, key, identity }: TlsMaterial): Prom
       stage = 'handshake';
     });
     socket.on('secureConnect', () => {
-      stage = 'accepted?';
+      stage = 'presented';
       const problem = peerProblem(socket, target, identity.cluster);
       if (problem !== undefined) finish({ stage: 'handshake', problem });
     });
@@ -80,7 +82,7 @@ function peerProblem(socket: TLSSocket, target: Target, cluster: string): Stillp
 function explain({ stage, error }: Outcome, target: Target, { identity, certificate }: TlsMaterial): StillpointError {
   const { node, address } = target;
   const reason = errnoOf(error) ?? error?.message ?? 'connection closed';
-  if (stage === 'accepted?') {
+  if (stage === 'presented') {
     const ours = `our certificate (${describePeer(identity)}, issued by ${certificate.issuer}, valid to ${certificate.validToDate.toISOString()})`;
     return new StillpointError('TLS_REFUSED', `${node} (${address}): the agent refuses ${ours}: ${reason}; its log says why`, {
       node,
@@ -97,5 +99,5 @@ function explain({ stage, error }: Outcome, target: Target, { identity, certific
 }
 
 /** The error of a node that does not answer at all. */
-export const noAnswer = ({ node, address }: Target): StillpointError =>
-  new StillpointError('NODE_UNREACHABLE', `${node} (${address}): no connection within ${CONNECT_TIMEOUT_MS / 1000} s`, { node });
+export const noAnswer = ({ node, address }: Target, timeoutMs: number): StillpointError =>
+  new StillpointError('NODE_UNREACHABLE', `${node} (${address}): no connection within ${formatDuration(timeoutMs)}`, { node });

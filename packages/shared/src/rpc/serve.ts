@@ -24,7 +24,7 @@ export function serveMethod<S extends DescService>(method: DescMethod, options: 
     try {
       return await work({ signal: life.signal, peer: admit(call, method, options) });
     } catch (error) {
-      throw toStatus(causeOf(error, life.signal), options.node);
+      throw causeOf(error, life.signal);
     } finally {
       life.end();
     }
@@ -32,7 +32,7 @@ export function serveMethod<S extends DescService>(method: DescMethod, options: 
   const unary = (call: UnaryCall, reply: sendUnaryData<Message>): void =>
     void conduct(call, async (context) => create(method.output, await (implementation as Unary)(call.request, context))).then(
       (response) => reply(null, response),
-      (status) => reply(status),
+      (error: unknown) => reply(toStatus(error, options.node)),
     );
   const stream = (call: OutCall): void =>
     void conduct(call, async (context) => {
@@ -43,7 +43,7 @@ export function serveMethod<S extends DescService>(method: DescMethod, options: 
       for await (const response of responses) await send(call, create(method.output, response), context.signal);
     }).then(
       () => call.end(),
-      (status) => call.emit('error', status),
+      (error: unknown) => call.emit('error', toStatus(error, options.node)),
     );
   return method.methodKind === 'unary' ? unary : stream;
 }

@@ -1,19 +1,13 @@
-import { once } from 'node:events';
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { DescService } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { errnoOf, StillpointError } from '../errors/index.ts';
-import { splitAddress } from './address.ts';
+import { StillpointError } from '../errors/index.ts';
 import { createCallRegistry } from './calls.ts';
-import { SERVER_CHANNEL } from './limits.ts';
+import { openDoor } from './door.ts';
+import { CLOSE_GRACE_MS, SERVER_CHANNEL } from './limits.ts';
 import { readTlsMaterial, type TlsMaterial } from './material.ts';
 import { methodDefinition } from './messages.ts';
-import { refusalReason } from './refusal.ts';
 import { serveMethod } from './serve.ts';
 import type { RunningServer, ServerOptions } from './types.ts';
-
-/** Longest time from a connection to the end of its TLS handshake, ms: strangers get no more. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /**
  * Serves a service over mutual TLS 1.3. Throws CONFIG_FILE_UNREADABLE or TLS_REFUSED for its own certificate,
@@ -32,18 +26,17 @@ export async function createServer<S extends DescService>(options: ServerOptions
   );
   grpc.addService(definition, handlers);
 
-  // TLS is ours, not the library's: it can ask for TLS 1.3 and a client certificate, and it can tell who was refused and why.
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = listenerOf(material, options.onRefused, (socket) => injector.injectConnection(socket));
-  await listen(listener, options.listen);
+  const door = await openDoor(options.listen, material, options.onRefused, (socket) => injector.injectConnection(socket));
   return {
-    port: (listener.address() as { port: number }).port,
+    port: door.port,
     close: async () => {
-      const closed = once(listener, 'close');
-      listener.close();
-      await calls.close();
+      // No new connections, no new calls; callers are told how their calls ended; then the connections go.
+      const leaving = door.close();
+      grpc.tryShutdown(() => {});
+      await atMost(CLOSE_GRACE_MS, Promise.all([calls.close(), leaving.empty]));
       grpc.forceShutdown();
-      await closed;
+      await leaving.now();
     },
   };
 }
@@ -60,36 +53,10 @@ function requireOwnCertificate({ identity }: TlsMaterial, { node, tls }: { node:
   }
 }
 
-function listenerOf(
-  { ca, cert, key }: TlsMaterial,
-  onRefused: (who: string, why: string) => void,
-  accept: (socket: TLSSocket) => void,
-): TlsServer {
-  const listener = createTlsServer({
-    ca,
-    cert,
-    key,
-    minVersion: 'TLSv1.3',
-    requestCert: true,
-    rejectUnauthorized: true,
-    ALPNProtocols: ['h2'],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    noDelay: true,
-  });
-  listener.on('secureConnection', (socket) => {
-    // What ends a connection reaches its calls through the HTTP/2 session; an error nobody listens to would end the process.
-    socket.on('error', () => {});
-    accept(socket);
-  });
-  listener.on('tlsClientError', (error, socket) => onRefused(...refusalReason(error, socket)));
-  return listener;
-}
-
-async function listen(listener: TlsServer, address: string): Promise<void> {
-  try {
-    listener.listen(splitAddress(address));
-    await once(listener, 'listening');
-  } catch (cause) {
-    throw new StillpointError('CONFIG_INVALID', `listen: cannot listen on ${address}: ${errnoOf(cause) ?? String(cause)}`, { cause });
-  }
+/** Waits for `work`, but no longer than `ms`. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const timer = Promise.withResolvers<void>();
+  const ringing = setTimeout(timer.resolve, ms);
+  await Promise.race([work, timer.promise]);
+  clearTimeout(ringing);
 }

@@ -46,7 +46,12 @@ type Handler<M extends DescMethod> = M['methodKind'] extends 'unary'
       ? (requests: AsyncIterable<MessageShape<M['input']>>, call: CallContext) => AsyncIterable<MessageInitShape<M['output']>>
       : never;
 
-/** A service as its provider writes it. What a handler throws reaches the caller as the same StillpointError. */
+/**
+ * A service as its provider writes it. What a handler throws reaches the caller as the same StillpointError.
+ *
+ * The end of a bidirectional stream's requests is not a message: a caller that breaks off mostly looks, to the handler,
+ * like one that has nothing more to say (HTTP/2 sends END_STREAM just before RST_STREAM). What must be known has to be said.
+ */
 export type Implementation<S extends DescService> = { readonly [M in keyof S['method']]: Handler<S['method'][M]> };
 
 /** The other side of a connection. */

@@ -40,34 +40,20 @@ export function toStatus(thrown: unknown, node: string): StatusObject {
 const shorten = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
 
 /** The error that a call ended with, as its caller gets it. */
-export function fromStatus(error: ServiceError, target: Target): StillpointError {
-  const [detail] = error.metadata?.get(ERROR_KEY) ?? [];
+export function fromStatus(error: ServiceError, target: Target, method: string): StillpointError {
+  const [detail] = error.metadata.get(ERROR_KEY);
   if (detail !== undefined) return fromErrorDetail(fromBinary(ErrorDetailSchema, Buffer.from(detail)), target.node);
-  const code = codeOf(error);
-  return new StillpointError(code, `${target.node} (${target.address}): ${SAYING[code] ?? error.details}`, {
-    node: target.node,
-    cause: error,
-  });
+  // Statuses without a detail come from the transport, not from a handler.
+  const [code, saying] = TRANSPORT[error.code] ?? (error.details.includes('RST_STREAM') ? BROKEN : ['INTERNAL', error.details]);
+  return new StillpointError(code, `${target.node} (${target.address}): ${method}: ${saying}`, { node: target.node, cause: error });
 }
 
-const SAYING: { readonly [C in ErrorCode]?: string } = {
-  CONNECTION_LOST: 'the connection broke',
-  DEADLINE: 'no answer in time',
-  VERSION_SKEW: 'the agent does not know this call',
+const BROKEN: readonly [ErrorCode, string] = ['CONNECTION_LOST', 'the connection broke'];
+
+const TRANSPORT: { readonly [code in status]?: readonly [ErrorCode, string] } = {
+  [status.UNAVAILABLE]: BROKEN,
+  // The server dropped the call: our own cancellations never get here.
+  [status.CANCELLED]: BROKEN,
+  [status.DEADLINE_EXCEEDED]: ['DEADLINE', 'no answer in time'],
+  [status.UNIMPLEMENTED]: ['VERSION_SKEW', 'the agent does not know this call'],
 };
-
-/** Statuses without a detail come from the transport, not from a handler. */
-function codeOf(error: ServiceError): ErrorCode {
-  switch (error.code) {
-    case status.UNAVAILABLE:
-    // A server that went away mid-stream: our own cancellations never get here.
-    case status.CANCELLED:
-      return 'CONNECTION_LOST';
-    case status.DEADLINE_EXCEEDED:
-      return 'DEADLINE';
-    case status.UNIMPLEMENTED:
-      return 'VERSION_SKEW';
-    default:
-      return error.details.includes('RST_STREAM') ? 'CONNECTION_LOST' : 'INTERNAL';
-  }
-}
