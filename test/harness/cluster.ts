@@ -10,7 +10,7 @@ import { closeGate, type Gate, makePrograms } from './gates.ts';
 import { freePort, startServer, sweep, type TestServer, testDirectory } from './mariadb-server.ts';
 import { type Passwords, writeAgentConfig, writeClusterConfig } from './node-files.ts';
 import { guardProcesses, killQuietly, ownProcesses } from './processes.ts';
-import { startWriter, type Writer } from './writer.ts';
+import { startWriter, type Writer, type WriterOptions } from './writer.ts';
 
 export interface ClusterOptions {
   /** Default 2. */
@@ -58,7 +58,7 @@ export interface TestCluster {
   ok(...args: string[]): Promise<Ended>;
   start(...args: string[]): Command;
   /** A client that writes to the primary. */
-  writer(pauseMs?: number): Writer;
+  writer(options?: Pick<WriterOptions, 'pauseMs' | 'first'>): Writer;
   /** Waits until every replica has what the primary has now. */
   caughtUp(): Promise<void>;
   /** Ends every process and removes every file. */
@@ -189,8 +189,8 @@ function assemble(pieces: Pieces): TestCluster {
     run: (...args) => runStillpoint(withConfig(args)),
     ok: (...args) => stillpointOk(withConfig(args)),
     start: (...args) => startStillpoint(withConfig(args)),
-    writer: (pauseMs = 5) =>
-      startWriter({ host: primary.address, port: primary.server.port, user: 'app', password: passwords.app, pauseMs }),
+    writer: (options) =>
+      startWriter({ host: primary.address, port: primary.server.port, user: 'app', password: passwords.app, ...options }),
     caughtUp: () => caughtUp(primary, replicas),
     remove: async () => {
       await Promise.all(nodes.map(({ agent }) => agent.kill('SIGKILL')));

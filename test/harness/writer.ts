@@ -39,8 +39,10 @@ export interface WriterOptions {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  /** Pause between two inserts. Default 5 ms. */
+  /** Pause between two inserts; 0 for none. Default 5 ms. */
   readonly pauseMs?: number;
+  /** Number of its first row; writers side by side need different ones. Default 1. */
+  readonly first?: number;
 }
 
 export const TICKS_TABLE = 'CREATE TABLE IF NOT EXISTS shop.ticks (n BIGINT PRIMARY KEY, at DATETIME(6) NOT NULL) ENGINE=InnoDB';
@@ -49,7 +51,7 @@ export const TICKS_TABLE = 'CREATE TABLE IF NOT EXISTS shop.ticks (n BIGINT PRIM
 export function startWriter(options: WriterOptions): Writer {
   const written: Write[] = [];
   const errors: { at: number; message: string }[] = [];
-  let n = 0;
+  let n = (options.first ?? 1) - 1;
   const stop = Promise.withResolvers<never>();
   let stopped = false;
   let connection: Connection | undefined;
@@ -81,7 +83,7 @@ export function startWriter(options: WriterOptions): Writer {
       await writeOne();
       standing?.reached();
       await Promise.race([standing?.over, ending]);
-      await delay(options.pauseMs ?? 5);
+      if (options.pauseMs !== 0) await delay(options.pauseMs ?? 5);
     }
   })();
 

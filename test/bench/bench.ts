@@ -1,0 +1,36 @@
+import { parseArgs } from 'node:util';
+import { exitOnSignals } from '../harness/processes.ts';
+import { measureBlock } from './block.ts';
+import { measureCatalog } from './catalog.ts';
+import type { Figure } from './measure.ts';
+import { measureThroughput } from './throughput.ts';
+
+const USAGE = 'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [catalog]\n';
+const SUITES = { block: measureBlock, throughput: measureThroughput, catalog: measureCatalog } as const;
+
+const { values, positionals } = parseArgs({
+  options: { output: { type: 'string', default: 'text' }, rounds: { type: 'string', default: '5' } },
+  allowPositionals: true,
+});
+const rounds = Number(values.rounds);
+const wanted = positionals.length === 0 ? Object.keys(SUITES) : positionals;
+if (!wanted.every((name): name is keyof typeof SUITES => name in SUITES) || !(rounds >= 1) || !/^(text|json)$/.test(values.output)) {
+  process.stderr.write(USAGE);
+  process.exit(2);
+}
+
+exitOnSignals();
+for (const name of wanted) {
+  const figures = await SUITES[name](rounds, (text) => process.stderr.write(`bench: ${text}\n`));
+  for (const figure of figures) process.stdout.write(values.output === 'json' ? jsonLine(name, figure) : textLine(figure));
+}
+
+function jsonLine(suite: string, figure: Figure): string {
+  return `${JSON.stringify({ type: 'figure', suite, ...figure })}\n`;
+}
+
+function textLine({ name, value, unit, spread, note }: Figure): string {
+  const number = (some: number): string => some.toFixed(unit === 'x' || some < 10 ? 2 : 0);
+  const range = spread === undefined ? '' : `(${number(spread[0])} to ${number(spread[1])})`;
+  return `${name.padEnd(44)} ${number(value).padStart(8)} ${unit.padEnd(5)} ${range.padEnd(20)} ${note ?? ''}`.trimEnd().concat('\n');
+}
