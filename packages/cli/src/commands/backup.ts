@@ -1,0 +1,131 @@
+import type { BackupSettings } from '@stillpoint/controller';
+import type { Command } from 'commander';
+import type { Perform } from '../session.ts';
+import { confirmed, duration, integer, tables } from './arguments.ts';
+import { CLUSTER_EXITS, noun, verb } from './verb.ts';
+
+interface CreateOptions {
+  readonly dryRun?: true;
+  /** False with --no-checksums. */
+  readonly checksums: boolean;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly lockTimeout?: number;
+  readonly lockAttempts?: number;
+  readonly maxBlock?: number;
+  readonly compressionLevel?: number;
+}
+
+/** `stillpoint backup`. */
+export const backupCommand = (perform: Perform): Command =>
+  noun('backup', 'Sets: backups of the whole cluster', [
+    createCommand(perform),
+    listCommand(perform),
+    showCommand(perform),
+    verifyCommand(perform),
+    deleteCommand(perform),
+  ]);
+
+function createCommand(perform: Perform): Command {
+  return verb('create', 'Back up the cluster as one consistent set', {
+    examples: [
+      { line: 'stillpoint backup create --dry-run', about: 'what would happen, and how long writers could wait' },
+      { line: 'stillpoint backup create', about: 'with the settings of the configuration' },
+      { line: "stillpoint backup create --max-block 20s --exclude 'logs.*'", about: 'bounded wait; no checksums for one database' },
+    ],
+    exits: [...CLUSTER_EXITS, 'CHECK_FAILED', 'BUSY', 'LOCK', 'BACKUP_FAILED'],
+  })
+    .option('--dry-run', 'show the plan and touch nothing')
+    .option('--no-checksums', 'do not sum tables at the cut; a restore cannot prove them then')
+    .option('--include <db.table>', 'sum these tables only; * and ? are wildcards; may be repeated', tables)
+    .option('--exclude <db.table>', 'do not sum these tables; may be repeated', tables)
+    .option('--lock-timeout <duration>', 'longest wait for a lock, and so longest stall per attempt', duration)
+    .option('--lock-attempts <number>', 'how often to try for the locks', integer(1, 100))
+    .option('--max-block <duration>', 'longest time writers may be shut out; over it the backup is aborted', duration)
+    .option('--compression-level <1-19>', 'zstd level', integer(1, 19))
+    .action(
+      perform(async ({ withController, run }, options: CreateOptions) =>
+        withController(async ({ config, controller }) => {
+          const request = { settings: overrides(config.backup, options) };
+          if (options.dryRun) return { type: 'backup-plan', plan: await controller.planBackup(request, run.signal) };
+          return { type: 'backup', report: await controller.createBackup(request, run) };
+        }),
+      ),
+    );
+}
+
+/** What the command line says differently than the configuration. */
+function overrides({ checksums }: BackupSettings, options: CreateOptions): Partial<BackupSettings> {
+  const { lockTimeout, lockAttempts, maxBlock, compressionLevel, include, exclude } = options;
+  return {
+    ...(lockTimeout === undefined ? {} : { lockTimeout }),
+    ...(lockAttempts === undefined ? {} : { lockAttempts }),
+    ...(maxBlock === undefined ? {} : { maxBlock }),
+    ...(compressionLevel === undefined ? {} : { compressionLevel }),
+    checksums: {
+      ...checksums,
+      enabled: checksums.enabled && options.checksums,
+      include: [...(include ?? checksums.include)],
+      exclude: [...(exclude ?? checksums.exclude)],
+    },
+  };
+}
+
+function listCommand(perform: Perform): Command {
+  return verb('list', 'List the sets, newest first', {
+    examples: [
+      { line: 'stillpoint backup list', about: 'sets that can be restored' },
+      { line: 'stillpoint backup list --all', about: 'failed attempts too, with the reason' },
+      { line: 'stillpoint backup list --rescan', about: 'look into the repositories of all nodes first' },
+    ],
+    exits: CLUSTER_EXITS,
+  })
+    .option('--all', 'failed attempts too, with the reason', false)
+    .option('--rescan', 'rebuild the catalog from the repositories of all nodes first', false)
+    .action(
+      perform(async ({ withController, run }, { all, rescan }: { all: boolean; rescan: boolean }) =>
+        withController(async ({ controller }) => ({ type: 'sets', sets: await controller.listSets({ all, rescan }, run.signal) })),
+      ),
+    );
+}
+
+function showCommand(perform: Perform): Command {
+  return verb('show', 'Show one set: cut, nodes, block, phases, files with their sha256', {
+    examples: [{ line: 'stillpoint backup show latest', about: 'the newest set' }],
+    exits: [...CLUSTER_EXITS, 'NOT_FOUND', 'VERIFY_FAILED'],
+  })
+    .argument('<set>', 'set id, or latest')
+    .action(
+      perform(async ({ withController, run }, _options: object, set: string) =>
+        withController(async ({ controller }) => ({ type: 'set-detail', detail: await controller.showSet(set, run.signal) })),
+      ),
+    );
+}
+
+function verifyCommand(perform: Perform): Command {
+  return verb('verify', 'Read a set back on every node and compare every byte with its hash', {
+    examples: [{ line: 'stillpoint backup verify latest', about: 'the newest set' }],
+    exits: [...CLUSTER_EXITS, 'BUSY', 'NOT_FOUND', 'VERIFY_FAILED'],
+  })
+    .argument('<set>', 'set id, or latest')
+    .action(
+      perform(async ({ withController, run }, _options: object, set: string) =>
+        withController(async ({ controller }) => ({ type: 'verify', report: await controller.verifySet(set, run) })),
+      ),
+    );
+}
+
+function deleteCommand(perform: Perform): Command {
+  return verb('delete', 'Delete a set from every node, for good', {
+    examples: [{ line: 'stillpoint backup delete 20261121-091500-3fa94c01 --yes', about: 'ids come from `stillpoint backup list`' }],
+    exits: [...CLUSTER_EXITS, 'BUSY', 'NOT_FOUND'],
+  })
+    .argument('<set>', 'set id')
+    .option('--yes', 'really do it')
+    .action(
+      perform(async ({ withController, run }, options: { yes?: true }, set: string) => {
+        confirmed(options, `This would delete set ${set} from every node, for good.`);
+        return withController(async ({ controller }) => ({ type: 'delete', report: await controller.deleteSet(set, run) }));
+      }),
+    );
+}

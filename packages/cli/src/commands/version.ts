@@ -1,0 +1,18 @@
+import type { Command } from 'commander';
+import type { Perform } from '../session.ts';
+import { VERSION } from '../version.ts';
+import { verb } from './verb.ts';
+
+/** `stillpoint version`. */
+export const versionCommand = (perform: Perform): Command =>
+  verb('version', 'Print the version', {
+    examples: [{ line: 'stillpoint version', about: 'the same on every node, please' }],
+    exits: [],
+  }).action(
+    perform(async () => ({
+      type: 'version',
+      version: VERSION,
+      node: process.versions.node,
+      platform: `${process.platform}-${process.arch}`,
+    })),
+  );

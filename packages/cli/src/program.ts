@@ -1,0 +1,49 @@
+import { Command, Option } from 'commander';
+import { agentCommand } from './commands/agent.ts';
+import { backupCommand } from './commands/backup.ts';
+import { clusterCommand } from './commands/cluster.ts';
+import { completionCommand } from './commands/completion.ts';
+import { configCommand } from './commands/config.ts';
+import { pkiCommand } from './commands/pki.ts';
+import { restoreCommand } from './commands/restore.ts';
+import { versionCommand } from './commands/version.ts';
+import { afterHelp } from './help.ts';
+import type { Perform } from './session.ts';
+import { LOG_LEVELS, type LogLevel } from './ui/renderer.ts';
+
+/** Options of every command. */
+export interface GlobalOptions {
+  readonly config: string;
+  readonly output: 'text' | 'json';
+  readonly logLevel: LogLevel;
+  readonly color: boolean;
+}
+
+/** The whole command line. Help, completion and the reference are made from it too. */
+export function createProgram(perform: Perform): Command {
+  const program = new Command('stillpoint')
+    .description('Backs up and restores a MariaDB cluster as one thing.')
+    .addOption(new Option('--config <file>', 'configuration').env('STILLPOINT_CONFIG').default('/etc/stillpoint/cluster.yaml'))
+    .addOption(new Option('--output <format>', 'text for people, JSON lines for programs').choices(['text', 'json']).default('text'))
+    .addOption(new Option('--log-level <level>', 'how much is said meanwhile').choices(LOG_LEVELS).default('info'))
+    .option('--no-color', 'no colours; NO_COLOR does the same')
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand('help [command]', 'help for a command');
+  for (const command of [
+    clusterCommand,
+    backupCommand,
+    restoreCommand,
+    agentCommand,
+    pkiCommand,
+    configCommand,
+    completionCommand,
+    versionCommand,
+  ]) {
+    program.addCommand(command(perform));
+  }
+  for (const command of everyCommand(program)) command.addHelpText('after', afterHelp(command));
+  return program;
+}
+
+/** A command and all below it. */
+export const everyCommand = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(everyCommand)];

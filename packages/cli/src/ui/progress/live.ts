@@ -1,0 +1,70 @@
+import type { Clock } from '@stillpoint/shared/time';
+import { formatDuration } from '@stillpoint/shared/time';
+import type { LogLevel } from '../renderer.ts';
+import type { Style } from '../style.ts';
+import { cut } from '../table.ts';
+import { board } from './board.ts';
+import { eventLines, levelOf, shows } from './plain.ts';
+import type { Progress } from './progress.ts';
+
+/** Time between two drawings, ms: quick enough to look alive, slow enough not to cost anything. */
+const REDRAW_EVERY_MS = 120;
+
+const HIDE_CURSOR = '\u001b[?25l';
+const SHOW_CURSOR = '\u001b[?25h';
+const CLEAR_BELOW = '\u001b[J';
+const up = (lines: number): string => (lines === 0 ? '' : `\u001b[${lines}A`);
+
+/** A terminal: what is written to, and how high it is. */
+type Terminal = NodeJS.WritableStream & { readonly rows?: number; readonly columns?: number };
+
+/**
+ * One line per node, redrawn in place below the lines that stay. The cursor is hidden meanwhile and shown again by
+ * `close`, and when the process exits without it.
+ */
+export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, clock: Clock): Progress {
+  const now = board();
+  let drawn = 0;
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const draw = (above: readonly string[]): void => {
+    const width = terminal.columns ?? style.width ?? 80;
+    const lines = closed ? [] : now.lines(clock.monotonicMs(), style).slice(0, Math.max(1, (terminal.rows ?? 24) - 1));
+    const text = [...above, ...lines.map((line) => cut(line, width - 1, style))].map((line) => `${line}\n`).join('');
+    terminal.write(`\r${up(drawn)}${CLEAR_BELOW}${text}`);
+    drawn = lines.length;
+  };
+  const showCursor = (): void => {
+    terminal.write(SHOW_CURSOR);
+  };
+  const start = (): void => {
+    if (timer !== undefined || closed) return;
+    terminal.write(HIDE_CURSOR);
+    process.once('exit', showCursor);
+    timer = setInterval(() => draw([]), REDRAW_EVERY_MS);
+    timer.unref();
+  };
+  return {
+    event: (event) => {
+      if (closed) return;
+      start();
+      now.update(event, clock.monotonicMs());
+      const stays = event.type !== 'progress' && event.type !== 'phase' && !(event.type === 'step' && event.state !== 'failed');
+      if (stays && shows(level, levelOf(event))) draw(event.type === 'phase-ended' ? [phaseLine(event, style)] : eventLines(event, style));
+    },
+    print: draw,
+    close: () => {
+      if (closed) return;
+      closed = true;
+      if (timer === undefined) return;
+      clearInterval(timer);
+      draw([]);
+      showCursor();
+      process.off('exit', showCursor);
+    },
+  };
+}
+
+const phaseLine = ({ phase, ms }: { phase: string; ms: number }, style: Style): string =>
+  `${style.paint('green', style.unicode ? '✓' : '+')} ${phase.padEnd(10)} ${style.paint('dim', formatDuration(ms))}`;

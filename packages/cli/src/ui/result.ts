@@ -1,0 +1,86 @@
+import type {
+  BackupPlan,
+  BackupReport,
+  ClusterChecks,
+  DeleteReport,
+  NodeReport,
+  RestorePlan,
+  RestoreReport,
+  RestoreSummary,
+  SetDetail,
+  SetSummary,
+  VerifyReport,
+} from '@stillpoint/controller';
+import type { ExitName, StillpointError } from '@stillpoint/shared/errors';
+
+/** One thing that `config check` looked at. */
+export interface Finding {
+  readonly file: string;
+  /** Key of the configuration file; empty for the file itself. */
+  readonly key: string;
+  readonly status: 'ok' | 'warning' | 'failed';
+  readonly message: string;
+  readonly hint: string;
+  /** What a command would fail with; for failed ones only. */
+  readonly error?: StillpointError;
+}
+
+/** What commands hand back. Each renderer has one function per type; a type without one does not compile. */
+export type Result =
+  | { readonly type: 'cluster'; readonly nodes: readonly NodeReport[] }
+  | { readonly type: 'checks'; readonly purpose: 'backup' | 'restore'; readonly checks: ClusterChecks }
+  | { readonly type: 'backup-plan'; readonly plan: BackupPlan }
+  | { readonly type: 'backup'; readonly report: BackupReport }
+  | { readonly type: 'sets'; readonly sets: readonly SetSummary[] }
+  | { readonly type: 'set-detail'; readonly detail: SetDetail }
+  | { readonly type: 'verify'; readonly report: VerifyReport }
+  | { readonly type: 'delete'; readonly report: DeleteReport }
+  /** `next` is the command that carries the plan out. */
+  | { readonly type: 'restore-plan'; readonly plan: RestorePlan; readonly next: string }
+  /** `command` is how this command line is called again, up to the noun. */
+  | { readonly type: 'restore'; readonly report: RestoreReport; readonly command: string }
+  | { readonly type: 'restores'; readonly restores: readonly RestoreSummary[] }
+  | {
+      readonly type: 'agent';
+      readonly state: 'ready' | 'stopped';
+      readonly cluster: string;
+      readonly node: string;
+      readonly address: string;
+    }
+  | { readonly type: 'grants'; readonly sql: readonly string[] }
+  | { readonly type: 'authority'; readonly cluster: string; readonly cert: string; readonly key: string; readonly expiresAt: string }
+  | {
+      readonly type: 'certificate';
+      readonly role: string;
+      readonly cluster: string;
+      readonly name: string;
+      readonly ca: string;
+      readonly cert: string;
+      readonly key: string;
+      readonly expiresAt: string;
+    }
+  | { readonly type: 'findings'; readonly findings: readonly Finding[] }
+  | { readonly type: 'completion'; readonly shell: string; readonly script: string }
+  | { readonly type: 'version'; readonly version: string; readonly node: string; readonly platform: string }
+  | { readonly type: 'help'; readonly text: string };
+
+export type ResultType = Result['type'];
+export type ResultOf<T extends ResultType> = Extract<Result, { type: T }>;
+
+/** How the command line ends after a result that was shown: an answer can be complete and still be bad news. */
+export function exitOf(result: Result): ExitName {
+  switch (result.type) {
+    case 'cluster':
+      return result.nodes.find((node) => node.error !== undefined)?.error?.row.exit ?? 'OK';
+    case 'checks':
+      return result.checks.ok ? 'OK' : (result.checks.nodes.find((node) => node.error !== undefined)?.error?.row.exit ?? 'CHECK_FAILED');
+    case 'verify':
+      return result.report.ok ? 'OK' : 'VERIFY_FAILED';
+    case 'restore-plan':
+      return result.plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED';
+    case 'findings':
+      return result.findings.some((finding) => finding.status === 'failed') ? 'CONFIG' : 'OK';
+    default:
+      return 'OK';
+  }
+}

@@ -1,0 +1,234 @@
+import type { BackupPlan, SetSummary } from '@stillpoint/controller';
+import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
+import { formatDuration } from '@stillpoint/shared/time';
+import type { ResultOf } from '../result.ts';
+import { bar, type Style } from '../style.ts';
+import { pairs, table } from '../table.ts';
+import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
+
+const BAR_WIDTH = 24;
+
+/** What a backup would do: nodes, then phases with those that make writers wait marked. */
+export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style): readonly string[] {
+  const total = plan.nodes.reduce((sum, node) => sum + node.dataBytes, 0);
+  return [
+    `A backup of cluster ${style.paint('bold', plan.cluster)} would read ${formatBytes(total)} on ${count(plan.nodes.length, 'node')}:`,
+    '',
+    ...table(
+      [
+        { title: 'node' },
+        { title: 'roles' },
+        { title: 'follows' },
+        { title: 'data', align: 'right' },
+        { title: 'capture' },
+        { title: 'repository' },
+        { title: 'free', align: 'right' },
+        { title: 'why', shrink: true },
+      ],
+      plan.nodes.map((node) => [
+        node.node,
+        node.roles.join(', '),
+        node.source,
+        formatBytes(node.dataBytes),
+        node.capture.strategy,
+        node.repository,
+        formatBytes(node.freeBytes),
+        node.capture.reason,
+      ]),
+      style,
+    ),
+    '',
+    ...table(
+      [{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }],
+      phaseRows(plan, style),
+      style,
+    ),
+    '',
+    `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
+    'Nothing was touched.',
+  ];
+}
+
+const phaseRows = (plan: BackupPlan, style: Style): string[][] =>
+  plan.phases.map((phase) => [
+    phase.phase,
+    phase.nodes.length === plan.nodes.length ? 'all' : phase.nodes.join(', '),
+    phase.blocksWriters ? style.paint('yellow', 'wait') : 'run',
+    phase.bound,
+  ]);
+
+/** How a backup went. */
+export function backupText({ report }: ResultOf<'backup'>, style: Style): readonly string[] {
+  const { set } = report;
+  return [
+    `${style.paint('green', 'Set')} ${style.paint('bold', set.setId)} ${style.paint('green', 'is good')}: cluster ${set.cluster}, ${count(set.members.length, 'node')}.`,
+    '',
+    ...setFacts(set, report.elapsedMs, style),
+    '',
+    ...memberTable(set.members, style),
+    '',
+    ...phaseBars(set.phases, style),
+  ];
+}
+
+function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style): readonly string[] {
+  const data = sum(set.members, 'dataBytes');
+  const stored = sum(set.members, 'storedBytes');
+  return pairs(
+    [
+      ['operation', set.operationId],
+      ['cut', formatTime(set.cutAt)],
+      ['data', formatBytes(data)],
+      ['stored', `${formatBytes(stored)}${data > 0 ? ` (${formatShare(stored, data)})` : ''}`],
+      ['writers waited', `${formatDuration(Math.max(...set.members.map((member) => member.blockedMs)))} at most`],
+      ['hold skew', formatDuration(set.holdSkewMs)],
+      [
+        'took',
+        elapsedMs === undefined ? '' : `${formatDuration(elapsedMs)}${elapsedMs > 0 ? ` (${formatRate((data * 1000) / elapsedMs)})` : ''}`,
+      ],
+    ],
+    style,
+  );
+}
+
+const sum = (members: readonly SetMember[], field: 'dataBytes' | 'storedBytes'): number =>
+  members.reduce((total, member) => total + member[field], 0);
+
+function memberTable(members: readonly SetMember[], style: Style): readonly string[] {
+  return table(
+    [
+      { title: 'node' },
+      { title: 'roles' },
+      { title: 'follows' },
+      { title: 'data', align: 'right' },
+      { title: 'stored', align: 'right' },
+      { title: 'block', align: 'right' },
+      { title: 'proven tables', align: 'right' },
+      { title: 'position', shrink: true },
+    ],
+    members.map((member) => [
+      member.node,
+      member.roles.join(', '),
+      member.source,
+      formatBytes(member.dataBytes),
+      formatBytes(member.storedBytes),
+      formatDuration(member.blockedMs),
+      String(member.provenTables),
+      member.gtidBinlogPos || member.gtidSlavePos,
+    ]),
+    style,
+  );
+}
+
+/** The phases with their times, drawn to scale. */
+export function phaseBars(phases: SetManifest['phases'], style: Style): readonly string[] {
+  const longest = Math.max(1, ...phases.map(({ ms }) => ms));
+  return table(
+    [{ title: 'phase' }, { title: 'time', align: 'right' }, { title: '' }],
+    phases.map(({ phase, ms }) => [phase, formatDuration(ms), style.paint('cyan', bar(ms / longest, BAR_WIDTH, style))]),
+    style,
+  );
+}
+
+/** The sets, newest first as they come; reasons only where something failed. */
+export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly string[] {
+  if (sets.length === 0)
+    return ['No sets. Make one with `stillpoint backup create`; `stillpoint backup list --rescan` looks into the repositories.'];
+  const row = (set: SetSummary): string[] => [
+    set.setId || set.operationId,
+    set.state === 'good' ? style.paint('green', 'good') : style.paint('red', 'failed'),
+    formatTime(set.cutAt),
+    set.nodes.join(', '),
+    set.state === 'good' ? formatBytes(set.dataBytes) : '',
+    set.state === 'good' ? formatBytes(set.storedBytes) : '',
+    set.state === 'good' ? formatDuration(set.blockedMs) : '',
+    set.reason,
+  ];
+  return table(
+    [
+      { title: 'set' },
+      { title: 'state' },
+      { title: 'cut' },
+      { title: 'nodes' },
+      { title: 'data', align: 'right' },
+      { title: 'stored', align: 'right' },
+      { title: 'block', align: 'right' },
+      { title: 'reason', shrink: true },
+    ],
+    sets.map(row),
+    style,
+  );
+}
+
+/** One set: the commit, then every part that could be read. */
+export function setDetailText({ detail }: ResultOf<'set-detail'>, style: Style): readonly string[] {
+  const { set, parts } = detail;
+  return [
+    `Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}`,
+    '',
+    ...setFacts(set, undefined, style),
+    '',
+    ...memberTable(set.members, style),
+    '',
+    ...phaseBars(set.phases, style),
+    ...parts.flatMap(({ node, part, error }) => [
+      '',
+      ...(part === undefined
+        ? [`${style.paint('bold', node)}: ${style.paint('red', error === undefined ? 'not readable' : `${error.code}: ${error.message}`)}`]
+        : partLines(part, style)),
+    ]),
+  ];
+}
+
+function partLines(part: PartManifest, style: Style): readonly string[] {
+  const { mariadb } = part;
+  return [
+    `${style.paint('bold', part.node)} on ${part.hostname}`,
+    ...pairs(
+      [
+        ['server', mariadb === undefined ? '' : `${mariadb.version}, server id ${mariadb.serverId}, ${mariadb.datadir}`],
+        ['binary log', mariadb?.position.logBin ? `${mariadb.position.file}:${mariadb.position.offset}` : ''],
+        ['checksums', part.checksums.length === 0 ? '' : count(part.checksums.length, 'table')],
+        ['configuration', part.configuration.length === 0 ? '' : count(part.configuration.length, 'file')],
+      ],
+      style,
+    ),
+    ...table(
+      [{ title: 'file' }, { title: 'stored', align: 'right' }, { title: 'sha256' }],
+      part.shards.map((shard) => [shard.name, formatBytes(shard.storedBytes), shard.sha256]),
+      style,
+    ),
+    ...table(
+      [{ title: 'without checksum' }, { title: 'why', shrink: true }],
+      part.unproven.map(({ database, table: name, reason }) => [`${database}.${name}`, reason]),
+      style,
+    ),
+  ];
+}
+
+/** What a verification found. */
+export function verifyText({ report }: ResultOf<'verify'>, style: Style): readonly string[] {
+  const bytes = report.nodes.reduce((total, node) => total + node.bytes, 0);
+  const head = report.ok
+    ? `${style.paint('green', 'Sound')}: every byte of set ${report.setId} is as it was written (${formatBytes(bytes)}).`
+    : `${style.paint('red', 'Damaged')}: set ${report.setId} cannot be relied on.`;
+  return [
+    head,
+    '',
+    ...table(
+      [{ title: 'node' }, { title: 'read', align: 'right' }, { title: 'result' }],
+      report.nodes.map(({ node, bytes: read, problems }) => [
+        node,
+        formatBytes(read),
+        problems.length === 0 ? style.paint('green', 'sound') : style.paint('red', count(problems.length, 'problem')),
+      ]),
+      style,
+    ),
+    ...report.nodes.flatMap(({ node, problems }) => problems.map((problem) => `  ${node}: ${problem}`)),
+  ];
+}
+
+/** What a deletion gave back. */
+export const deleteText = ({ report }: ResultOf<'delete'>): readonly string[] => [
+  `Set ${report.setId} is deleted; ${formatBytes(report.freedBytes)} freed.`,
+];

@@ -1,0 +1,38 @@
+import type { Result, ResultOf, ResultType } from '../result.ts';
+import type { Style } from '../style.ts';
+import { backupPlanText, backupText, deleteText, setDetailText, setsText, verifyText } from './backup.ts';
+import { checksText, clusterText } from './cluster.ts';
+import { restorePlanText, restoresText, restoreText } from './restore.ts';
+import { agentText, authorityText, certificateText, findingsText } from './setup.ts';
+
+export { blockersTable, errorText } from './error.ts';
+
+type Writers = { readonly [T in ResultType]: (result: ResultOf<T>, style: Style) => readonly string[] };
+
+const WRITERS: Writers = {
+  cluster: clusterText,
+  checks: checksText,
+  'backup-plan': backupPlanText,
+  backup: backupText,
+  sets: setsText,
+  'set-detail': setDetailText,
+  verify: verifyText,
+  delete: deleteText,
+  'restore-plan': restorePlanText,
+  restore: restoreText,
+  restores: restoresText,
+  agent: agentText,
+  grants: ({ sql }) => sql.map((statement) => `${statement};`),
+  authority: authorityText,
+  certificate: certificateText,
+  findings: findingsText,
+  completion: ({ script }) => [script.trimEnd()],
+  version: ({ version, node, platform }) => [`stillpoint ${version} (node ${node}, ${platform})`],
+  help: ({ text }) => [text.trimEnd()],
+};
+
+/** A result as lines for people. */
+export function resultText(result: Result, style: Style): readonly string[] {
+  const writer = WRITERS[result.type] as (result: Result, style: Style) => readonly string[];
+  return writer(result, style);
+}

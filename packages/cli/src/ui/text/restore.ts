@@ -1,0 +1,184 @@
+import type { PlannedNode, RestorePlan, RestoreReport } from '@stillpoint/controller';
+import { formatDuration } from '@stillpoint/shared/time';
+import type { ResultOf } from '../result.ts';
+import type { Style } from '../style.ts';
+import { pairs, table } from '../table.ts';
+import { count, formatBytes, formatTime } from '../units.ts';
+
+/** What a restore would do, whether it can, and the command that does it. */
+export function restorePlanText({ plan, next }: ResultOf<'restore-plan'>, style: Style): readonly string[] {
+  return [
+    `Plan ${style.paint('bold', plan.id)}: cluster ${plan.cluster} back to set ${style.paint('bold', plan.setId)}`,
+    '',
+    ...pairs(
+      [
+        ['cut', formatTime(plan.cutAt)],
+        ['replication', plan.replication === 'start' ? 'started afterwards' : 'SQL printed afterwards, for you to run'],
+        ['configuration', configurationFact(plan)],
+      ],
+      style,
+    ),
+    '',
+    ...imageTable(plan, style),
+    '',
+    ...replacedTable(plan, style),
+    ...problemLines(plan, style),
+    ...plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`),
+    '',
+    ...closing(plan, next, style),
+  ];
+}
+
+function configurationFact({ nodes }: RestorePlan): string {
+  const restored = nodes.filter((node) => node.restoreConfiguration).length;
+  if (restored === 0) return 'left as it is';
+  return `put back on ${restored === nodes.length ? 'every node' : count(restored, 'node')}, what is found is kept aside`;
+}
+
+/** Where each node's data comes from and how it goes on. */
+function imageTable(plan: RestorePlan, style: Style): readonly string[] {
+  return table(
+    [
+      { title: 'node' },
+      { title: 'roles' },
+      { title: 'image' },
+      { title: 'stored', align: 'right' },
+      { title: 'version of set' },
+      { title: 'installed' },
+      { title: 'then follows' },
+      { title: 'from position', shrink: true },
+    ],
+    plan.nodes.map((node) => [
+      node.node,
+      node.roles.join(', '),
+      node.image === node.node ? 'its own part' : `part of ${node.image}`,
+      formatBytes(node.storedBytes),
+      node.setVersion,
+      node.installedVersion,
+      node.replicateFrom === undefined ? '' : `${node.replicateFrom.node} (${node.replicateFrom.host}:${node.replicateFrom.port})`,
+      node.gtidPosition,
+    ]),
+    style,
+  );
+}
+
+/** What is replaced where, and whether it fits. */
+function replacedTable(plan: RestorePlan, style: Style): readonly string[] {
+  const space = ({ needBytes, freeBytes }: PlannedNode): string =>
+    freeBytes >= needBytes ? formatBytes(freeBytes) : style.paint('red', formatBytes(freeBytes));
+  return table(
+    [
+      { title: 'node' },
+      { title: 'into' },
+      { title: 'needs', align: 'right' },
+      { title: 'free', align: 'right' },
+      { title: 'kept aside', align: 'right' },
+      { title: 'server now' },
+    ],
+    plan.nodes.map((node) => [
+      node.node,
+      node.datadir,
+      formatBytes(node.needBytes),
+      space(node),
+      node.replacesBytes === 0 ? 'nothing' : formatBytes(node.replacesBytes),
+      node.serverRunning ? style.paint('yellow', 'running') : 'stopped',
+    ]),
+    style,
+  );
+}
+
+function problemLines(plan: RestorePlan, style: Style): readonly string[] {
+  return plan.problems.flatMap(({ node, message, hint }) => [
+    `${style.paint('red', 'problem:')} ${node === '' ? '' : `${node}: `}${message}`,
+    ...(hint === '' ? [] : [`  hint: ${hint}`]),
+  ]);
+}
+
+function closing(plan: RestorePlan, next: string, style: Style): readonly string[] {
+  if (plan.problems.length > 0) return ['This plan cannot be carried out. Nothing was touched.'];
+  return ['Nothing was touched. To carry it out:', '', `  ${style.paint('bold', next)}`];
+}
+
+const HEADLINES: Readonly<Record<RestoreReport['state'], string>> = {
+  running: 'is running',
+  failed: 'failed',
+  interrupted: 'was interrupted',
+  switched: 'is in place',
+  'rolled-back': 'was rolled back: the data that was there before is back',
+  finished: 'is finished: the data that was there before is discarded',
+};
+
+/** How a restore (or going on, going back, finishing) went, and what is left to do. */
+export function restoreText({ report, command }: ResultOf<'restore'>, style: Style): readonly string[] {
+  return [
+    `Restore ${style.paint('bold', report.operationId)} of set ${report.setId} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`,
+    '',
+    ...table(
+      [
+        { title: 'node' },
+        { title: 'image' },
+        { title: 'restored', align: 'right' },
+        { title: 'tables equal', align: 'right' },
+        { title: 'position' },
+        { title: 'kept', shrink: true },
+      ],
+      report.nodes.map((node) => [
+        node.node,
+        node.image,
+        node.bytes === 0 ? '' : formatBytes(node.bytes),
+        report.state === 'switched' ? String(node.tablesEqual) : '',
+        node.gtidPosition,
+        node.kept.join(', '),
+      ]),
+      style,
+    ),
+    ...report.nodes.flatMap(({ node, tablesUnproven }) => tablesUnproven.map((table) => `  ${node}: not compared: ${table}`)),
+    ...sqlLines(report, style),
+    ...(report.state === 'switched' ? ['', ...nextSteps(report, command, style)] : []),
+  ];
+}
+
+function sqlLines(report: RestoreReport, style: Style): readonly string[] {
+  return report.commands.flatMap(({ node, sql }) => [
+    '',
+    `To be run on ${style.paint('bold', node)}:`,
+    ...sql.map((statement) => `  ${statement}`),
+  ]);
+}
+
+function nextSteps({ operationId }: RestoreReport, command: string, style: Style): readonly string[] {
+  return [
+    'What was there before is kept until you decide:',
+    ...pairs(
+      [
+        ['go back', `${command} restore rollback ${operationId} --yes`],
+        ['discard it', `${command} restore finish ${operationId} --yes`],
+      ],
+      style,
+    ),
+  ];
+}
+
+/** Restores, as they come. */
+export function restoresText({ restores }: ResultOf<'restores'>, style: Style): readonly string[] {
+  if (restores.length === 0) return ['No restores.'];
+  return table(
+    [
+      { title: 'operation' },
+      { title: 'state' },
+      { title: 'set' },
+      { title: 'started' },
+      { title: 'plan' },
+      { title: 'reason', shrink: true },
+    ],
+    restores.map((restore) => [
+      restore.operationId,
+      restore.state,
+      restore.setId,
+      formatTime(restore.startedAt),
+      restore.planId,
+      restore.reason,
+    ]),
+    style,
+  );
+}
