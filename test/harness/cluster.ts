@@ -145,7 +145,7 @@ async function replicate(servers: readonly TestServer[], passwords: Passwords, g
     GRANT REPLICATION SLAVE ON *.* TO repl@'%';
     CREATE USER app@'%' IDENTIFIED BY '${passwords.app}';
     GRANT SELECT, INSERT, UPDATE, DELETE, LOCK TABLES ON *.* TO app@'%';
-    ${grants.join(';\n').replaceAll(/IDENTIFIED BY '[^']*'/g, `IDENTIFIED BY '${passwords.stillpoint}'`)};`);
+    ${grants.join('\n').replace("'<password>'", `'${passwords.stillpoint}'`)}`);
   await Promise.all(
     replicas.map((replica) =>
       replica.sql(`
