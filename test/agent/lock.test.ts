@@ -182,6 +182,15 @@ test('a lock that moved does not attest', async () => {
   expect(await failureOf(lock.attest())).toMatchObject({ code: 'ATTEST_FAILED' });
 });
 
+test('bookkeeping of the log under the lock is not taken for a write', async () => {
+  await server.sql('FLUSH BINARY LOGS');
+  const lock = await locked();
+  const logged = async (): Promise<unknown[]> =>
+    (await server.sql(`SHOW BINLOG EVENTS IN '${lock.position.file}'`)).map((event) => event.Event_type);
+  await eventually(async () => (await logged()).includes('Binlog_checkpoint'));
+  expect(await lock.attest()).toEqual(lock.position);
+});
+
 test('the lock outlives wait_timeout because it pings', async () => {
   const lock = await locked({ leaseMs: 2_000 });
   const since = performance.now();

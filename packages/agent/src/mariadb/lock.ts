@@ -2,7 +2,7 @@ import { type BlockingSession, StillpointError, toStillpointError } from '@still
 import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
 import { findBlockers } from './blockers.ts';
-import { formatPosition, readPosition, readSources, samePosition } from './position.ts';
+import { formatPosition, readPosition, readSources, stoodStill } from './position.ts';
 import { type Account, openSession, type Session } from './session.ts';
 import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
 
@@ -32,8 +32,13 @@ export interface ServerLock {
   readonly lost: AbortSignal;
   /** Asks on the holder's connection. The lock does so itself every second. Throws HOLD_LOST. */
   ping(): Promise<void>;
-  /** Position now, asked on the holder's connection. Throws HOLD_LOST, or ATTEST_FAILED when the log has moved. */
+  /**
+   * Proves on the holder's connection that nothing was logged since the lock was granted, and gives `position` once more.
+   * Throws HOLD_LOST, or ATTEST_FAILED when the log has moved.
+   */
   attest(): Promise<MariadbPosition>;
+  /** True when nothing was logged between `position` and another position of this server. Throws HOLD_LOST. */
+  standsAt(other: MariadbPosition): Promise<boolean>;
   /** Lets writers go on. Never throws; after it nothing is held. */
   release(): Promise<void>;
 }
@@ -174,10 +179,14 @@ function holdLock(holder: Session, grant: Grant, { clock, leaseMs }: LockOptions
       // A server that does not answer for a whole lease cannot be told from one that has let go.
       return await question(AbortSignal.timeout(leaseMs));
     } catch (error) {
+      // Refused by a server that still answers: no proof, but no loss either.
+      if (error instanceof SqlFailure) throw new StillpointError('ATTEST_FAILED', `The holder of the lock was refused: ${error.message}`);
+      if (error instanceof StillpointError && error.code === 'PRIVILEGE_MISSING') throw error;
       throw loseTo(error);
     }
   };
   const ping = (): Promise<void> => ask((deadline) => holder.ping(deadline));
+  const standsAt = (other: MariadbPosition): Promise<boolean> => ask((deadline) => stoodStill(holder, grant.position, other, deadline));
   void keepAlive(ping, Math.min(PING_MS, leaseMs / 3), clock, AbortSignal.any([released.signal, lost.signal]));
 
   return {
@@ -185,9 +194,10 @@ function holdLock(holder: Session, grant: Grant, { clock, leaseMs }: LockOptions
     connectionId: holder.connectionId,
     lost: lost.signal,
     ping,
+    standsAt,
     attest: async () => {
       const now = await ask((deadline) => readPosition(holder, deadline));
-      if (samePosition(now, grant.position)) return now;
+      if (await standsAt(now)) return grant.position;
       const moved = `from ${formatPosition(grant.position)} to ${formatPosition(now)}`;
       throw new StillpointError('ATTEST_FAILED', `The log of the server moved under the lock, ${moved}`);
     },

@@ -16,13 +16,25 @@ export async function readPosition(session: Session, signal?: AbortSignal): Prom
   });
 }
 
-/** True when nothing was logged or replicated between two positions of one server. */
-export const samePosition = (a: MariadbPosition, b: MariadbPosition): boolean =>
-  a.logBin === b.logBin &&
-  a.file === b.file &&
-  a.offset === b.offset &&
-  a.gtidBinlogPos === b.gtidBinlogPos &&
-  a.gtidSlavePos === b.gtidSlavePos;
+/**
+ * True when nothing was logged or replicated between two positions of the server at the other end of the session.
+ *
+ * An equal GTID at a higher offset of the same file needs a look: some time after each change of the log file the server
+ * appends a Binlog_checkpoint event, under a global read lock too, and that changes no data. Needs BINLOG MONITOR.
+ */
+export async function stoodStill(
+  session: Session,
+  before: MariadbPosition,
+  after: MariadbPosition,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  if (before.gtidBinlogPos !== after.gtidBinlogPos || before.gtidSlavePos !== after.gtidSlavePos) return false;
+  if (before.logBin !== after.logBin || before.file !== after.file || before.offset > after.offset) return false;
+  if (before.offset === after.offset) return true;
+  const events = await session.query('SHOW BINLOG EVENTS IN ? FROM ?', [before.file, Number(before.offset)], signal);
+  const between = events.filter((event) => BigInt(String(event.End_log_pos)) <= after.offset);
+  return between.length > 0 && between.every((event) => event.Event_type === 'Binlog_checkpoint');
+}
 
 /** A position for people: `bin.000008:5655 (0-1-840)`. */
 export const formatPosition = (position: MariadbPosition): string =>
