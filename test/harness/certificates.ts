@@ -13,14 +13,14 @@ export interface TestAuthority {
   remove(): void;
 }
 
-/** A CA of its own, in a new directory. */
-export async function testAuthority(cluster: string, clock: Clock = systemClock): Promise<TestAuthority> {
+/** A CA of its own in a new directory, a hundred days old, so that it can have issued what has expired since. */
+export async function testAuthority(cluster: string): Promise<TestAuthority> {
   const directory = mkdtempSync(join(tmpdir(), 'stillpoint-pki-'));
-  await initAuthority({ directory, cluster, clock });
+  await initAuthority({ directory, cluster, clock: clockAt(-100) });
   return {
     directory,
     issue: async (role, name, when = {}) => {
-      const { ca, cert, key } = await issueCertificate({ directory, role, name, clock, ...when });
+      const { ca, cert, key } = await issueCertificate({ directory, role, name, clock: systemClock, ...when });
       return { ca, cert, key };
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),

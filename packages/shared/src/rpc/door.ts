@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
@@ -5,7 +6,7 @@ import { errnoOf, StillpointError } from '../errors/index.ts';
 import { splitAddress } from './address.ts';
 import { HANDSHAKE_TIMEOUT_MS } from './limits.ts';
 import type { TlsMaterial } from './material.ts';
-import { refusalReason } from './refusal.ts';
+import { addressOf, certificateProblem, handshakeProblem } from './refusal.ts';
 
 /** Where connections come in: TLS 1.3 with a certificate of our CA, or not at all. */
 export interface Door {
@@ -38,7 +39,10 @@ export async function openDoor(
     key,
     minVersion: 'TLSv1.3',
     requestCert: true,
-    rejectUnauthorized: true,
+    // Whoever is refused is refused below: Node itself would drop the connection first, and with it the address that the log is to name.
+    rejectUnauthorized: false,
+    // No resumption: every connection shows its certificate, and has it compared with today's date.
+    secureOptions: constants.SSL_OP_NO_TICKET,
     ALPNProtocols: ['h2'],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     noDelay: true,
@@ -47,12 +51,18 @@ export async function openDoor(
   const guests = new Set<TLSSocket>();
   listener.on('connection', (socket) => keep(connections, socket));
   listener.on('secureConnection', (socket) => {
-    keep(guests, socket);
     // What ends a connection reaches its calls through the HTTP/2 session; an error nobody listens to would end the process.
     socket.on('error', () => {});
+    const problem = certificateProblem(socket);
+    if (problem !== undefined) {
+      onRefused(addressOf(socket), problem);
+      socket.destroy();
+      return;
+    }
+    keep(guests, socket);
     accept(socket);
   });
-  listener.on('tlsClientError', (error, socket) => onRefused(...refusalReason(error, socket)));
+  listener.on('tlsClientError', (error, socket) => onRefused(addressOf(socket), handshakeProblem(error)));
   await listen(listener, address);
 
   return {

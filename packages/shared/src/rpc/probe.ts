@@ -5,7 +5,7 @@ import { splitAddress } from './address.ts';
 import { describePeer } from './identity.ts';
 import { CONNECT_TIMEOUT_MS } from './limits.ts';
 import type { TlsMaterial } from './material.ts';
-import { VERIFICATION } from './refusal.ts';
+import { verificationProblem } from './refusal.ts';
 import type { Target } from './types.ts';
 import { agentProblem } from './verify.ts';
 
@@ -71,10 +71,9 @@ function attempt(target: Target, { ca, cert, key, identity }: TlsMaterial): Prom
 function peerProblem(socket: TLSSocket, target: Target, cluster: string): StillpointError | undefined {
   const certificate = socket.getPeerX509Certificate();
   if (socket.authorized) return agentProblem(certificate?.subjectAltName, target, cluster);
-  const reason = String(socket.authorizationError);
   const valid =
     certificate === undefined ? '' : ` (valid from ${certificate.validFromDate.toISOString()} to ${certificate.validToDate.toISOString()})`;
-  const message = `${target.node} (${target.address}): we refuse the certificate there: ${VERIFICATION[reason] ?? reason}${valid}`;
+  const message = `${target.node} (${target.address}): we refuse the certificate there: ${verificationProblem(socket)}${valid}`;
   return new StillpointError('TLS_REFUSED', message, { node: target.node });
 }
 
@@ -83,17 +82,18 @@ function explain({ stage, error }: Outcome, target: Target, { identity, certific
   const { node, address } = target;
   const reason = errnoOf(error) ?? error?.message ?? 'connection closed';
   if (stage === 'presented') {
-    const ours = `our certificate (${describePeer(identity)}, issued by ${certificate.issuer}, valid to ${certificate.validToDate.toISOString()})`;
-    return new StillpointError('TLS_REFUSED', `${node} (${address}): the agent refuses ${ours}: ${reason}; its log says why`, {
+    const issuer = certificate.issuer.replaceAll('\n', ', ');
+    const ours = `${describePeer(identity)}, issued by ${issuer}, valid to ${certificate.validToDate.toISOString()}`;
+    const hint = 'Its log says why. Does its tls.ca hold the CA of our certificate, and is its clock right?';
+    return new StillpointError('TLS_REFUSED', `${node} (${address}): the agent refuses our certificate (${ours})`, {
       node,
+      hint,
       cause: error,
     });
   }
   if (stage === 'handshake' && reason.startsWith('ERR_SSL')) {
-    return new StillpointError('TLS_REFUSED', `${node} (${address}): what answers there speaks no TLS 1.3: ${reason}`, {
-      node,
-      cause: error,
-    });
+    const message = `${node} (${address}): what answers there speaks no TLS 1.3 (${reason})`;
+    return new StillpointError('TLS_REFUSED', message, { node, hint: 'Is it an agent? Check the address.', cause: error });
   }
   return new StillpointError('NODE_UNREACHABLE', `${node} (${address}): ${reason}`, { node, cause: error });
 }

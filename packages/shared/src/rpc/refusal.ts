@@ -1,20 +1,30 @@
 import type { TLSSocket } from 'node:tls';
 import { errnoOf } from '../errors/index.ts';
 
-/** Who was refused at the door, and why, in words for the log. */
-export function refusalReason(error: Error, socket: TLSSocket): [who: string, why: string] {
-  const who = socket.remoteAddress === undefined ? 'unknown address' : `${socket.remoteAddress}:${socket.remotePort}`;
-  return [who, why(error, socket)];
+/** What speaks against the certificate of who connects; undefined when it is in order. */
+export function certificateProblem(socket: TLSSocket): string | undefined {
+  if (socket.getPeerX509Certificate() === undefined) return 'it presented no certificate';
+  if (socket.authorized) return undefined;
+  return `its certificate was refused: ${verificationProblem(socket)}`;
 }
 
-function why(error: Error, socket: TLSSocket): string {
-  const verification: unknown = socket.authorizationError;
-  if (verification) return `its certificate was refused: ${VERIFICATION[String(verification)] ?? String(verification)}`;
+/** Why the chain of a certificate was not accepted, in words. */
+export function verificationProblem(socket: TLSSocket): string {
+  const reason = String(socket.authorizationError);
+  return VERIFICATION[reason] ?? reason;
+}
+
+/** Why a TLS handshake failed, in words. */
+export function handshakeProblem(error: Error): string {
   return HANDSHAKE[errnoOf(error) ?? ''] ?? `the TLS handshake failed: ${error.message}`;
 }
 
-/** OpenSSL's reasons to refuse a certificate, in words. */
-export const VERIFICATION: Readonly<Record<string, string>> = {
+/** Where a connection comes from; not known any more when it was reset. */
+export const addressOf = ({ remoteAddress, remotePort }: TLSSocket): string =>
+  remoteAddress === undefined ? 'unknown address' : `${remoteAddress}:${remotePort}`;
+
+/** OpenSSL's reasons to refuse a certificate. */
+const VERIFICATION: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'it has expired',
   CERT_NOT_YET_VALID: 'it is not valid yet',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'it was issued by another CA',
@@ -22,12 +32,11 @@ export const VERIFICATION: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'it was issued by another CA',
   SELF_SIGNED_CERT_IN_CHAIN: 'it was issued by another CA',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'it is self-signed',
-  CERT_SIGNATURE_FAILURE: 'it was issued by another CA of the same name',
+  CERT_SIGNATURE_FAILURE: 'it was issued by another CA',
   INVALID_PURPOSE: 'it is not meant for this use',
 };
 
 const HANDSHAKE: Readonly<Record<string, string>> = {
-  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'it presented no certificate',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'it speaks no TLS 1.3',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
   ERR_SSL_HTTP_REQUEST: 'it does not speak TLS',
