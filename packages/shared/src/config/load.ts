@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { errnoOf, StillpointError } from '../errors/index.ts';
 import { closestWord } from './closest-word.ts';
@@ -17,9 +17,9 @@ export function loadConfig<S extends z.ZodType>(path: string, schema: S): z.infe
   const document = parseDocument(readText(path), { lineCounter: lines });
   const broken = document.errors[0];
   if (broken !== undefined) {
-    throw new StillpointError('CONFIG_INVALID', `${path}:${broken.linePos?.[0].line ?? 1}: ${broken.message.split('\n')[0]}`);
+    throw new StillpointError('CONFIG_INVALID', `${path}:${broken.linePos?.[0].line ?? 1}: ${withoutPlace(broken.message)}`);
   }
-  const parsed = schema.safeParse(document.toJS() ?? {});
+  const parsed = schema.safeParse(resolvedValue(document, path) ?? {}, { reportInput: true });
   if (parsed.success) return parsed.data;
 
   const lineOf = (keys: readonly PropertyKey[]): number => {
@@ -41,6 +41,18 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     throw new StillpointError('CONFIG_NOT_FOUND', `${path}: ${errnoOf(cause) === 'ENOENT' ? 'no such file' : String(cause)}`, { cause });
+  }
+}
+
+/** The parser names line and column itself, behind its first sentence. */
+const withoutPlace = (message: string): string => (message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '');
+
+/** Aliases are resolved only now: one may be unknown, or they may multiply without end. */
+function resolvedValue(document: Document.Parsed, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw new StillpointError('CONFIG_INVALID', `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

@@ -22,5 +22,9 @@ export const pathSetting = z.string().regex(/^\//, 'must be an absolute path');
 export const addressSetting = z.string().regex(/^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port');
 
 /** Certificate, key and CA of one side of mutual TLS, PEM files. */
-export const tlsSetting = z.strictObject({ ca: pathSetting, cert: pathSetting, key: pathSetting });
+export const tlsSetting = z.strictObject({
+  ca: pathSetting.describe('certificate of the CA, PEM'),
+  cert: pathSetting.describe('own certificate, PEM'),
+  key: pathSetting.describe('private key of that certificate, PEM'),
+});
 export type TlsSetting = z.infer<typeof tlsSetting>;
