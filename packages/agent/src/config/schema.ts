@@ -6,11 +6,11 @@ const argv = z.array(z.string().min(1)).min(1).describe('program and arguments, 
 /** How the server is started and stopped: only for a restore. */
 const serviceSchema = z.discriminatedUnion('driver', [
   z.strictObject({
-    driver: z.literal('systemd'),
+    driver: z.literal('systemd').describe('systemctl starts and stops the server'),
     unit: z.string().default('mariadb').describe('systemd unit of the server'),
   }),
   z.strictObject({
-    driver: z.literal('commands'),
+    driver: z.literal('commands').describe('commands of your own start and stop the server'),
     start: argv.describe('returns once the server is started (it need not answer yet)'),
     stop: argv.describe('returns once the server has stopped'),
   }),
@@ -21,13 +21,19 @@ const mariadbSchema = z.strictObject({
   socket: pathSetting.default('/run/mysqld/mysqld.sock').describe('Unix socket of the server'),
   user: z.string().default('stillpoint').describe('account of the agent; `stillpoint agent grants` prints its SQL'),
   passwordFile: pathSetting.optional().describe('file whose first line is its password; none for unix_socket accounts'),
-  service: serviceSchema.default({ driver: 'systemd', unit: 'mariadb' }),
+  service: serviceSchema.default({ driver: 'systemd', unit: 'mariadb' }).describe('how the server is started and stopped, for a restore'),
   advertise: z
-    .strictObject({ host: z.string().min(1), port: z.number().int().min(1).max(65535).optional() })
+    .strictObject({
+      host: z.string().min(1).describe('host name or address'),
+      port: z.number().int().min(1).max(65535).optional().describe('TCP port; that of the server when left out'),
+    })
     .optional()
     .describe('where replicas reach this server, if not where they did when the set was made'),
   replication: z
-    .strictObject({ user: z.string().min(1), passwordFile: pathSetting })
+    .strictObject({
+      user: z.string().min(1).describe('account on the source'),
+      passwordFile: pathSetting.describe('file whose first line is its password'),
+    })
     .optional()
     .describe('account with which this server replicates from another after a restore'),
 });

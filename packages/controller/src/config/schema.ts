@@ -14,10 +14,10 @@ const backupSchema = z.strictObject({
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
   checksums: z
     .strictObject({
-      enabled: z.boolean().default(true),
-      include: tablePatterns.default([]),
-      exclude: tablePatterns.default([]),
-      connections: z.number().int().min(1).max(32).default(2),
+      enabled: z.boolean().default(true).describe('sum tables at the cut, so that a restore can prove them'),
+      include: tablePatterns.default([]).describe('tables to sum; none means all'),
+      exclude: tablePatterns.default([]).describe('tables not to sum'),
+      connections: z.number().int().min(1).max(32).default(2).describe('how many tables are summed at a time on each node'),
     })
     .prefault({}),
 });
@@ -28,7 +28,12 @@ export const clusterConfigSchema = z.strictObject({
   stateDir: pathSetting.default('/var/lib/stillpoint/controller').describe('journal and catalog'),
   tls: tlsSetting,
   nodes: z
-    .array(z.strictObject({ name: nameSetting, address: addressSetting }))
+    .array(
+      z.strictObject({
+        name: nameSetting.describe('name of the node, as in the configuration of its agent'),
+        address: addressSetting.describe('where its agent serves'),
+      }),
+    )
     .min(1)
     .refine((nodes) => new Set(nodes.map((n) => n.name)).size === nodes.length, 'two nodes have the same name'),
   backup: backupSchema.prefault({}),
