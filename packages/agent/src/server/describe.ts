@@ -1,0 +1,35 @@
+import { hostname } from 'node:os';
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { type MariadbFacts, type NodeFacts, NodeFactsSchema, Role } from '@stillpoint/shared/proto';
+import { VERSION } from '@stillpoint/shared/version';
+import { detectColumnstore } from '../columnstore/detect.ts';
+import { describeMariadb } from '../mariadb/facts.ts';
+import { unfinishedRestore } from '../restore/state.ts';
+import type { ServiceParts } from './service.ts';
+
+/** All that can be told about the node without changing anything. Works with the server stopped. */
+export async function describeNode({ agent, claims, repository }: ServiceParts, signal: AbortSignal): Promise<NodeFacts> {
+  const { config, clock } = agent;
+  const mariadb = config.mariadb === undefined ? undefined : await describeMariadb(config.mariadb, signal);
+  const columnstore = await detectColumnstore(config);
+  const claim = claims.current();
+  return create(NodeFactsSchema, {
+    node: config.node,
+    agentVersion: VERSION,
+    hostname: hostname(),
+    roles: rolesOf(mariadb, columnstore !== undefined),
+    repository: { path: config.repository, freeBytes: BigInt(await repository.freeBytes()) },
+    unfinishedRestore: (await unfinishedRestore(config.stateDir)) ?? '',
+    now: timestampFromDate(clock.now()),
+    ...(mariadb && { mariadb }),
+    ...(columnstore && { columnstore }),
+    ...(claim && { claim }),
+  });
+}
+
+/** A running server that replicates from nobody is a source of replication. */
+function rolesOf(mariadb: MariadbFacts | undefined, pm: boolean): Role[] {
+  const primary = mariadb?.running === true && mariadb.sources.length === 0;
+  return [...(mariadb === undefined ? [] : [Role.SQL]), ...(pm ? [Role.PM] : []), ...(primary ? [Role.PRIMARY] : [])];
+}
