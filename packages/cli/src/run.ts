@@ -37,7 +37,7 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
   let exit: ExitName = 'OK';
 
   const screen = (): Renderer => {
-    renderer ??= rendererOf(program.opts<GlobalOptions>(), surroundings);
+    renderer ??= rendererOf({ ...program.opts<GlobalOptions>(), ...(asksForJson(args) ? { output: 'json' } : {}) }, surroundings);
     return renderer;
   };
   const show = (result: Result): void => screen().result(result);
@@ -68,7 +68,7 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
         show({ type: 'help', text: help.join('') });
         return EXIT.OK;
       }
-      if (help.length > 0 && program.opts<GlobalOptions>().output === 'text') surroundings.stderr.write(`${help.join('')}\n`);
+      if (help.length > 0 && !asksForJson(args)) surroundings.stderr.write(`${help.join('')}\n`);
       return fail(thrown);
     })
     .finally(() => screen().close());
@@ -103,6 +103,10 @@ function usageError(problem: CommanderError, command: Command): StillpointError 
   const message = problem.code === 'commander.help' ? `${pathOf(command)} wants one of: ${verbs}` : problem.message.replace(/^error: /, '');
   return new StillpointError('USAGE', message, { hint: `See \`${pathOf(command)} --help\`.` });
 }
+
+/** Said by the arguments themselves: they may be wrong before --output, and then nobody has parsed it. */
+const asksForJson = (args: readonly string[]): boolean =>
+  args.some((arg, at) => arg === '--output=json' || (arg === 'json' && args[at - 1] === '--output'));
 
 function rendererOf({ output, logLevel, color }: GlobalOptions, { stdout, stderr, env, clock }: Surroundings): Renderer {
   if (output === 'json') return jsonRenderer(stdout, clock);

@@ -40,10 +40,11 @@ interface GrantsOptions {
   readonly user: string;
   readonly host: string;
   readonly for: 'backup' | 'restore' | 'all';
+  readonly unixSocket?: true;
 }
 
 function grantsCommand(perform: Perform): Command {
-  return verb('grants', 'Print the SQL that makes the database account of the agents, with no more rights than they need', {
+  return verb('grants', 'Print the SQL that makes the least-privileged account of the agents', {
     examples: [
       { line: 'stillpoint agent grants', about: 'run it on the primary with a password of your own; replication carries it on' },
       { line: 'stillpoint agent grants --for backup', about: 'without the rights that only a restore needs' },
@@ -53,10 +54,13 @@ function grantsCommand(perform: Perform): Command {
     .option('--user <name>', 'account', 'stillpoint')
     .option('--host <host>', 'host part of the account', 'localhost')
     .addOption(new Option('--for <purpose>', 'what the account must be able to do').choices(['backup', 'restore', 'all']).default('all'))
+    .option('--unix-socket', 'the account is that of the operating system user of the same name, and has no password')
     .action(
-      perform(async (_session: Session, { user, host, for: purpose }: GrantsOptions) => {
+      perform(async (_session: Session, { user, host, for: purpose, unixSocket }: GrantsOptions) => {
         const { grantsSql } = await import('@stillpoint/agent');
-        return { type: 'grants' as const, sql: grantsSql({ user, host, purpose }) };
+        const purposes = purpose === 'all' ? (['backup', 'restore'] as const) : [purpose];
+        const sql = grantsSql({ user, host, purposes, authentication: unixSocket ? 'unix_socket' : 'password' });
+        return { type: 'grants' as const, sql };
       }),
     );
 }

@@ -1,6 +1,6 @@
+import { VERSION } from '@stillpoint/shared/version';
 import type { Command } from 'commander';
 import type { Perform } from '../session.ts';
-import { VERSION } from '../version.ts';
 import { verb } from './verb.ts';
 
 /** `stillpoint version`. */

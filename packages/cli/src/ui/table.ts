@@ -75,3 +75,7 @@ export function pairs(entries: readonly (readonly [string, string])[], style: St
   const width = Math.max(0, ...shown.map(([name]) => name.length));
   return shown.map(([name, value]) => `${GAP}${style.paint('dim', name.padEnd(width))}${GAP}${value}`);
 }
+
+/** Groups of lines with a blank line between them; empty groups leave no trace. */
+export const sections = (groups: readonly (readonly string[])[]): string[] =>
+  groups.filter((group) => group.length > 0).flatMap((group, at) => (at === 0 ? group : ['', ...group]));

@@ -3,7 +3,7 @@ import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/ma
 import { formatDuration } from '@stillpoint/shared/time';
 import type { ResultOf } from '../result.ts';
 import { bar, type Style } from '../style.ts';
-import { pairs, table } from '../table.ts';
+import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
 
 const BAR_WIDTH = 24;
@@ -11,10 +11,9 @@ const BAR_WIDTH = 24;
 /** What a backup would do: nodes, then phases with those that make writers wait marked. */
 export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style): readonly string[] {
   const total = plan.nodes.reduce((sum, node) => sum + node.dataBytes, 0);
-  return [
-    `A backup of cluster ${style.paint('bold', plan.cluster)} would read ${formatBytes(total)} on ${count(plan.nodes.length, 'node')}:`,
-    '',
-    ...table(
+  return sections([
+    [`A backup of cluster ${style.paint('bold', plan.cluster)} would read ${formatBytes(total)} on ${count(plan.nodes.length, 'node')}:`],
+    table(
       [
         { title: 'node' },
         { title: 'roles' },
@@ -37,16 +36,12 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
       ]),
       style,
     ),
-    '',
-    ...table(
-      [{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }],
-      phaseRows(plan, style),
-      style,
-    ),
-    '',
-    `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
-    'Nothing was touched.',
-  ];
+    table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
+    [
+      `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
+      'Nothing was touched.',
+    ],
+  ]);
 }
 
 const phaseRows = (plan: BackupPlan, style: Style): string[][] =>
@@ -60,15 +55,13 @@ const phaseRows = (plan: BackupPlan, style: Style): string[][] =>
 /** How a backup went. */
 export function backupText({ report }: ResultOf<'backup'>, style: Style): readonly string[] {
   const { set } = report;
-  return [
-    `${style.paint('green', 'Set')} ${style.paint('bold', set.setId)} ${style.paint('green', 'is good')}: cluster ${set.cluster}, ${count(set.members.length, 'node')}.`,
-    '',
-    ...setFacts(set, report.elapsedMs, style),
-    '',
-    ...memberTable(set.members, style),
-    '',
-    ...phaseBars(set.phases, style),
-  ];
+  const good = `${style.paint('green', 'Set')} ${style.paint('bold', set.setId)} ${style.paint('green', 'is good')}`;
+  return sections([
+    [`${good}: cluster ${set.cluster}, ${count(set.members.length, 'node')}.`],
+    setFacts(set, report.elapsedMs, style),
+    memberTable(set.members, style),
+    phaseBars(set.phases, style),
+  ]);
 }
 
 function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style): readonly string[] {
@@ -163,42 +156,41 @@ export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly str
 /** One set: the commit, then every part that could be read. */
 export function setDetailText({ detail }: ResultOf<'set-detail'>, style: Style): readonly string[] {
   const { set, parts } = detail;
-  return [
-    `Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}`,
-    '',
-    ...setFacts(set, undefined, style),
-    '',
-    ...memberTable(set.members, style),
-    '',
-    ...phaseBars(set.phases, style),
-    ...parts.flatMap(({ node, part, error }) => [
-      '',
-      ...(part === undefined
-        ? [`${style.paint('bold', node)}: ${style.paint('red', error === undefined ? 'not readable' : `${error.code}: ${error.message}`)}`]
-        : partLines(part, style)),
-    ]),
-  ];
+  return sections([
+    [`Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}`],
+    setFacts(set, undefined, style),
+    memberTable(set.members, style),
+    phaseBars(set.phases, style),
+    ...parts.flatMap(({ node, part, error }) => {
+      if (part !== undefined) return partSections(part, style);
+      return [
+        [`${style.paint('bold', node)}: ${style.paint('red', error === undefined ? 'not readable' : `${error.code}: ${error.message}`)}`],
+      ];
+    }),
+  ]);
 }
 
-function partLines(part: PartManifest, style: Style): readonly string[] {
+function partSections(part: PartManifest, style: Style): readonly (readonly string[])[] {
   const { mariadb } = part;
   return [
-    `${style.paint('bold', part.node)} on ${part.hostname}`,
-    ...pairs(
-      [
-        ['server', mariadb === undefined ? '' : `${mariadb.version}, server id ${mariadb.serverId}, ${mariadb.datadir}`],
-        ['binary log', mariadb?.position.logBin ? `${mariadb.position.file}:${mariadb.position.offset}` : ''],
-        ['checksums', part.checksums.length === 0 ? '' : count(part.checksums.length, 'table')],
-        ['configuration', part.configuration.length === 0 ? '' : count(part.configuration.length, 'file')],
-      ],
-      style,
-    ),
-    ...table(
+    [
+      `${style.paint('bold', part.node)} on ${part.hostname}`,
+      ...pairs(
+        [
+          ['server', mariadb === undefined ? '' : `${mariadb.version}, server id ${mariadb.serverId}, ${mariadb.datadir}`],
+          ['binary log', mariadb?.position.logBin ? `${mariadb.position.file}:${mariadb.position.offset}` : ''],
+          ['checksums', part.checksums.length === 0 ? '' : count(part.checksums.length, 'table')],
+          ['configuration', part.configuration.length === 0 ? '' : count(part.configuration.length, 'file')],
+        ],
+        style,
+      ),
+    ],
+    table(
       [{ title: 'file' }, { title: 'stored', align: 'right' }, { title: 'sha256' }],
       part.shards.map((shard) => [shard.name, formatBytes(shard.storedBytes), shard.sha256]),
       style,
     ),
-    ...table(
+    table(
       [{ title: 'without checksum' }, { title: 'why', shrink: true }],
       part.unproven.map(({ database, table: name, reason }) => [`${database}.${name}`, reason]),
       style,
@@ -212,10 +204,9 @@ export function verifyText({ report }: ResultOf<'verify'>, style: Style): readon
   const head = report.ok
     ? `${style.paint('green', 'Sound')}: every byte of set ${report.setId} is as it was written (${formatBytes(bytes)}).`
     : `${style.paint('red', 'Damaged')}: set ${report.setId} cannot be relied on.`;
-  return [
-    head,
-    '',
-    ...table(
+  return sections([
+    [head],
+    table(
       [{ title: 'node' }, { title: 'read', align: 'right' }, { title: 'result' }],
       report.nodes.map(({ node, bytes: read, problems }) => [
         node,
@@ -224,8 +215,8 @@ export function verifyText({ report }: ResultOf<'verify'>, style: Style): readon
       ]),
       style,
     ),
-    ...report.nodes.flatMap(({ node, problems }) => problems.map((problem) => `  ${node}: ${problem}`)),
-  ];
+    report.nodes.flatMap(({ node, problems }) => problems.map((problem) => `  ${node}: ${problem}`)),
+  ]);
 }
 
 /** What a deletion gave back. */

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { BlockingSession, StillpointError } from '@stillpoint/shared/errors';
+import { VERSION } from '@stillpoint/shared/version';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
 
@@ -34,10 +35,12 @@ export function errorText(error: StillpointError, debug: boolean, style: Style):
     `${style.paint('red', `error ${error.code}`)}${where}: ${error.message}`,
     ...blockersTable(error.blockers, style),
     ...(error.hint === '' ? [] : [`hint: ${error.hint}`]),
-    ...(error.code === 'INTERNAL' ? ['', 'This is a bug in Stillpoint. Please report it together with these lines:'] : []),
+    ...(error.code === 'INTERNAL' ? ['', 'This is a bug in Stillpoint. Please report it together with these lines:', versions()] : []),
     ...(error.code === 'INTERNAL' || debug ? traceLines(error) : []),
   ];
 }
+
+const versions = (): string => `stillpoint ${VERSION}, node ${process.versions.node}, ${process.platform} ${process.arch}`;
 
 function traceLines(error: Error): readonly string[] {
   const own = (error.stack ?? String(error)).split('\n');

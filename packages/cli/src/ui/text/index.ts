@@ -22,7 +22,7 @@ const WRITERS: Writers = {
   restore: restoreText,
   restores: restoresText,
   agent: agentText,
-  grants: ({ sql }) => sql.map((statement) => `${statement};`),
+  grants: ({ sql }) => sql,
   authority: authorityText,
   certificate: certificateText,
   findings: findingsText,

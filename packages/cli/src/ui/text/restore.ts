@@ -2,15 +2,14 @@ import type { PlannedNode, RestorePlan, RestoreReport } from '@stillpoint/contro
 import { formatDuration } from '@stillpoint/shared/time';
 import type { ResultOf } from '../result.ts';
 import type { Style } from '../style.ts';
-import { pairs, table } from '../table.ts';
+import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatTime } from '../units.ts';
 
 /** What a restore would do, whether it can, and the command that does it. */
 export function restorePlanText({ plan, next }: ResultOf<'restore-plan'>, style: Style): readonly string[] {
-  return [
-    `Plan ${style.paint('bold', plan.id)}: cluster ${plan.cluster} back to set ${style.paint('bold', plan.setId)}`,
-    '',
-    ...pairs(
+  return sections([
+    [`Plan ${style.paint('bold', plan.id)}: cluster ${plan.cluster} back to set ${style.paint('bold', plan.setId)}`],
+    pairs(
       [
         ['cut', formatTime(plan.cutAt)],
         ['replication', plan.replication === 'start' ? 'started afterwards' : 'SQL printed afterwards, for you to run'],
@@ -18,15 +17,11 @@ export function restorePlanText({ plan, next }: ResultOf<'restore-plan'>, style:
       ],
       style,
     ),
-    '',
-    ...imageTable(plan, style),
-    '',
-    ...replacedTable(plan, style),
-    ...problemLines(plan, style),
-    ...plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`),
-    '',
+    imageTable(plan, style),
+    replacedTable(plan, style),
+    [...problemLines(plan, style), ...plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`)],
     ...closing(plan, next, style),
-  ];
+  ]);
 }
 
 function configurationFact({ nodes }: RestorePlan): string {
@@ -94,10 +89,13 @@ function problemLines(plan: RestorePlan, style: Style): readonly string[] {
   ]);
 }
 
-function closing(plan: RestorePlan, next: string, style: Style): readonly string[] {
-  if (plan.problems.length > 0) return ['This plan cannot be carried out. Nothing was touched.'];
-  return ['Nothing was touched. To carry it out:', '', `  ${style.paint('bold', next)}`];
+function closing(plan: RestorePlan, next: string, style: Style): readonly (readonly string[])[] {
+  if (plan.problems.length > 0) return [['This plan cannot be carried out. Nothing was touched.']];
+  return [['Nothing was touched. To carry it out:'], [`  ${style.paint('bold', next)}`]];
 }
+
+/** Unproven tables that are named for each node. */
+const UNPROVEN_SHOWN = 5;
 
 const HEADLINES: Readonly<Record<RestoreReport['state'], string>> = {
   running: 'is running',
@@ -110,10 +108,10 @@ const HEADLINES: Readonly<Record<RestoreReport['state'], string>> = {
 
 /** How a restore (or going on, going back, finishing) went, and what is left to do. */
 export function restoreText({ report, command }: ResultOf<'restore'>, style: Style): readonly string[] {
-  return [
-    `Restore ${style.paint('bold', report.operationId)} of set ${report.setId} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`,
-    '',
-    ...table(
+  const what = `Restore ${style.paint('bold', report.operationId)} of set ${report.setId}`;
+  return sections([
+    [`${what} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`],
+    table(
       [
         { title: 'node' },
         { title: 'image' },
@@ -132,18 +130,19 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
       ]),
       style,
     ),
-    ...report.nodes.flatMap(({ node, tablesUnproven }) => tablesUnproven.map((table) => `  ${node}: not compared: ${table}`)),
-    ...sqlLines(report, style),
-    ...(report.state === 'switched' ? ['', ...nextSteps(report, command, style)] : []),
-  ];
+    report.nodes.flatMap(unprovenLines),
+    ...report.commands.map(({ node, sql }) => [`To be run on ${style.paint('bold', node)}:`, ...sql.map((statement) => `  ${statement}`)]),
+    report.state === 'switched' ? nextSteps(report, command, style) : [],
+  ]);
 }
 
-function sqlLines(report: RestoreReport, style: Style): readonly string[] {
-  return report.commands.flatMap(({ node, sql }) => [
-    '',
-    `To be run on ${style.paint('bold', node)}:`,
-    ...sql.map((statement) => `  ${statement}`),
-  ]);
+/** Tables that nothing is proven of: the first few, as there can be hundreds. */
+function unprovenLines({ node, tablesUnproven }: RestoreReport['nodes'][number]): readonly string[] {
+  const more = tablesUnproven.length - UNPROVEN_SHOWN;
+  return [
+    ...tablesUnproven.slice(0, UNPROVEN_SHOWN).map((table) => `  ${node}: not compared: ${table}`),
+    ...(more > 0 ? [`  ${node}: and ${count(more, 'more table')}; --output json names them all`] : []),
+  ];
 }
 
 function nextSteps({ operationId }: RestoreReport, command: string, style: Style): readonly string[] {
