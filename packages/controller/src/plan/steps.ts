@@ -1,5 +1,45 @@
 /**
- * Steps: what plans are made of. A plan is data; one executor per kind carries it out (run/executors.ts), and a
- * kind without an executor does not compile.
+ * Steps: what plans are made of. A plan is data; one executor per kind carries it out (run/backup-steps.ts and
+ * run/restore-steps.ts), and a kind without an executor does not compile.
  */
-export type StillPointPhase = 'quiesce' | 'drain' | 'suspend' | 'flush';
+
+/** One step of a backup, on one node. */
+export type BackupStep =
+  /** Is the node fit for a backup? */
+  | { readonly kind: 'check'; readonly node: string }
+  /** Writers are made to wait. */
+  | { readonly kind: 'quiesce'; readonly node: string }
+  /** No ColumnStore table lock and no cpimport is left. */
+  | { readonly kind: 'drain'; readonly node: string }
+  /** The ColumnStore engine is read-only. */
+  | { readonly kind: 'suspend'; readonly node: string }
+  /** The block resolution manager is saved. */
+  | { readonly kind: 'flush'; readonly node: string }
+  /** The image is taken. */
+  | { readonly kind: 'capture'; readonly node: string }
+  /** The node proves that it stood still. */
+  | { readonly kind: 'attest'; readonly node: string }
+  /** Writers go on. */
+  | { readonly kind: 'resume'; readonly node: string }
+  /** Tables are summed at the cut, the part's manifest is written. */
+  | { readonly kind: 'publish'; readonly node: string }
+  /** set.json is written. */
+  | { readonly kind: 'commit'; readonly node: string };
+
+/** One step of a restore, on one node. */
+export type RestoreStep =
+  /** Is the node fit for a restore? */
+  | { readonly kind: 'check'; readonly node: string }
+  /** The image is brought beside the live data, verified, prepared and proven. */
+  | { readonly kind: 'stage'; readonly node: string }
+  /** The server is stopped; only for servers that run, and only if that was allowed. */
+  | { readonly kind: 'stop'; readonly node: string }
+  /** The staged data takes the place of the live data. */
+  | { readonly kind: 'switch'; readonly node: string }
+  /** The server is started. */
+  | { readonly kind: 'start'; readonly node: string }
+  /** The server replicates from its source. */
+  | { readonly kind: 'replicate'; readonly node: string };
+
+/** Steps of one kind. */
+export type StepOf<S extends { readonly kind: string }, K extends S['kind']> = Extract<S, { readonly kind: K }>;

@@ -1,0 +1,96 @@
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import type { Clock } from '@stillpoint/shared/time';
+import type { Observer } from '../events.ts';
+import { isLostContact } from './contact.ts';
+import { onEveryNode } from './every-node.ts';
+import type { NodeAgent } from './pool.ts';
+import { openScope, type Scope } from './scope.ts';
+
+/** How long a claim outlives its controller, ms: what another controller has to wait after a crash. */
+const CLAIM_TTL_MS = 10_000;
+const RENEW_EVERY_MS = 3_000;
+const CALL_TIMEOUT_MS = 10_000;
+/** Giving back waits for cancelled work to end, so it takes longer. */
+const RELEASE_TIMEOUT_MS = 30_000;
+
+/** Who claims, and for what. */
+export interface Claimant {
+  readonly operationId: string;
+  /** backup, restore, verify, delete. */
+  readonly kind: string;
+  /** user@host, pid. */
+  readonly owner: string;
+}
+
+export interface ClaimContext {
+  readonly clock: Clock;
+  readonly observe: Observer;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Claims nodes for an operation, renews the claims while `work` runs, and gives them back on every path; agents then
+ * cancel what still runs and remove parts that were not committed. `work` gets a signal that is aborted as well when a
+ * claim is lost. Nodes are claimed one by one in the order of their names, so that two controllers cannot block each
+ * other with half of the nodes each.
+ *
+ * Throws NODE_BUSY, or what `work` throws.
+ */
+export async function withClaims<R>(
+  agents: readonly NodeAgent[],
+  claimant: Claimant,
+  context: ClaimContext,
+  work: (signal: AbortSignal) => Promise<R>,
+): Promise<R> {
+  const claimed: NodeAgent[] = [];
+  const scope = openScope(context.signal);
+  const done = new AbortController();
+  let renewing: Promise<void> = Promise.resolve();
+  try {
+    for (const agent of agents.toSorted((a, b) => (a.node < b.node ? -1 : 1))) {
+      // Listed before it is answered: a claim whose answer was lost must be given back too.
+      claimed.push(agent);
+      await claim(agent, claimant, scope.signal);
+    }
+    renewing = keepClaims(claimed, claimant, context.clock, scope, done.signal);
+    return await work(scope.signal);
+  } finally {
+    done.abort();
+    await renewing;
+    await giveBack(claimed, claimant, context.observe);
+  }
+}
+
+async function claim(agent: NodeAgent, claimant: Claimant, signal: AbortSignal): Promise<void> {
+  await agent.rpc.claimNode({ ...claimant, ttl: durationFromMs(CLAIM_TTL_MS) }, { signal, timeoutMs: CALL_TIMEOUT_MS });
+}
+
+/** Renews until `done`. An agent out of reach is not yet a lost claim: what needs the agent will notice by itself. */
+async function keepClaims(agents: readonly NodeAgent[], claimant: Claimant, clock: Clock, scope: Scope, done: AbortSignal): Promise<void> {
+  const renew = async (agent: NodeAgent): Promise<void> => {
+    try {
+      await claim(agent, claimant, done);
+    } catch (thrown) {
+      const error = toStillpointError(thrown).on(agent.node);
+      if (!done.aborted && !isLostContact(error)) scope.fail(error);
+    }
+  };
+  while (!done.aborted) {
+    await clock.sleep(RENEW_EVERY_MS, done).catch(() => {});
+    if (!done.aborted) await Promise.all(agents.map(renew));
+  }
+}
+
+/** Never throws: an agent that cannot be told loses the claim when it runs out. */
+async function giveBack(agents: readonly NodeAgent[], { operationId }: Claimant, observe: Observer): Promise<void> {
+  await onEveryNode(agents, undefined, async (agent) => {
+    try {
+      await agent.rpc.releaseNode({ operationId }, { timeoutMs: RELEASE_TIMEOUT_MS });
+    } catch (thrown) {
+      const error: StillpointError = toStillpointError(thrown);
+      if (error.code !== 'CLAIM_MISSING')
+        observe({ type: 'log', node: agent.node, message: `the node could not be given back: ${error.message}` });
+    }
+  });
+}

@@ -1,0 +1,129 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { ChecksumRequestSchema, HoldAcquired, HoldAttested, HoldPhase } from '@stillpoint/shared/proto';
+import type { Clock } from '@stillpoint/shared/time';
+import { type HoldStream, openHoldStream } from './hold-stream.ts';
+import type { NodeAgent } from './pool.ts';
+import { unlessAborted } from './scope.ts';
+
+/** How much longer than its bound an agent may take to answer, ms. Other nodes' writers wait for a frozen one meanwhile. */
+const ANSWER_MARGIN_MS = 2_000;
+/** Longest wait for a proof, ms. */
+const ATTEST_TIMEOUT_MS = 5_000;
+/** Longest wait for a release to be confirmed, ms. The agent lets go by itself when the lease has run out. */
+const RELEASE_TIMEOUT_MS = 5_000;
+/** How long to try to take up a hold whose connection broke, ms: meanwhile the writers of all nodes wait, perhaps for an agent that is dead. */
+const REATTACH_FOR_MS = 3_000;
+const RENEW_EVERY_MS = 1_000;
+
+/** On what terms a hold is taken; see HoldAcquire. */
+export interface HoldTerms {
+  readonly operationId: string;
+  readonly lockTimeoutMs: number;
+  readonly leaseMs: number;
+  readonly maxBlockMs: number;
+  readonly checksums?: MessageInitShape<typeof ChecksumRequestSchema>;
+}
+
+/** One node standing still. */
+export interface NodeHold {
+  readonly node: string;
+  /** What the agent said when the lock was granted. */
+  readonly acquired: HoldAcquired;
+  /** When we asked for it and when we heard that it was granted, by our monotonic clock, ms. */
+  readonly askedAtMs: number;
+  readonly grantedAtMs: number;
+  /** Aborted, with the failure as reason, when the hold is lost. Not aborted by `release`. */
+  readonly lost: AbortSignal;
+  /** Goes on to another phase. Throws what the agent failed with, or DEADLINE. */
+  advance(phase: HoldPhase, timeoutMs: number): Promise<void>;
+  /** Asks for the proof that nothing has moved. Throws what the agent failed with, or DEADLINE. */
+  attest(): Promise<HoldAttested>;
+  /** Lets go, once however often it is called. Never throws; resolves to how long writers were shut out by the agent's clock, ms, or undefined when it did not tell. */
+  release(): Promise<number | undefined>;
+}
+
+/**
+ * Makes a node stand still, and keeps it so by renewing its lease each second until it is released or lost. An agent
+ * that does not answer for a whole lease counts as lost. Throws LOCK_TIMEOUT and whatever else the agent fails with,
+ * DEADLINE, or the signal's reason; nothing is held then, as far as the agent can be told.
+ */
+export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock, signal: AbortSignal): Promise<NodeHold> {
+  const { node } = agent;
+  const stream = openHoldStream(agent, terms.operationId, clock, Math.min(terms.leaseMs / 2, REATTACH_FOR_MS));
+  const askedAtMs = clock.monotonicMs();
+  try {
+    const acquiring = stream.ask({ case: 'acquire', value: acquireOf(terms) }, 'acquired');
+    const acquired = await unlessAborted(within(clock, terms.lockTimeoutMs + ANSWER_MARGIN_MS, node, 'lock', acquiring), signal);
+    const grantedAtMs = clock.monotonicMs();
+    void keepAlive(stream, node, terms.leaseMs, clock);
+    let released: Promise<number | undefined> | undefined;
+    return {
+      node,
+      acquired,
+      askedAtMs,
+      grantedAtMs,
+      lost: stream.failed,
+      advance: async (phase, timeoutMs) => {
+        const advancing = stream.ask({ case: 'advance', value: { phase, timeout: durationFromMs(timeoutMs) } }, 'advanced');
+        await within(clock, timeoutMs + ANSWER_MARGIN_MS, node, 'phase', advancing);
+      },
+      attest: () => within(clock, ATTEST_TIMEOUT_MS, node, 'attest', stream.ask({ case: 'attest', value: {} }, 'attested')),
+      release: () => {
+        released ??= letGo(stream, node, clock);
+        return released;
+      },
+    };
+  } catch (error) {
+    await letGo(stream, node, clock);
+    throw error;
+  }
+}
+
+const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums }: HoldTerms) => ({
+  operationId,
+  lockTimeout: durationFromMs(lockTimeoutMs),
+  lease: durationFromMs(leaseMs),
+  maxBlock: durationFromMs(maxBlockMs),
+  ...(checksums === undefined ? {} : { checksums }),
+});
+
+async function keepAlive(stream: HoldStream, node: string, leaseMs: number, clock: Clock): Promise<void> {
+  const everyMs = Math.min(RENEW_EVERY_MS, leaseMs / 4);
+  while (!stream.over.aborted) {
+    stream.tell({ case: 'renew', value: {} });
+    await clock.sleep(everyMs, stream.over).catch(() => {});
+    if (stream.silentMs() > leaseMs) {
+      stream.fail(
+        new StillpointError('HOLD_LOST', `${node}: the agent has not answered for ${leaseMs} ms, the length of the lease`, { node }),
+      );
+    }
+  }
+}
+
+/** Released, or already failed, or out of reach: in any case the talk is over afterwards. */
+async function letGo(stream: HoldStream, node: string, clock: Clock): Promise<number | undefined> {
+  try {
+    const released = await within(clock, RELEASE_TIMEOUT_MS, node, 'release', stream.ask({ case: 'release', value: {} }, 'released'));
+    return released.blocked === undefined ? undefined : durationMs(released.blocked);
+  } catch {
+    return undefined;
+  } finally {
+    stream.close();
+  }
+}
+
+/** Bounds the wait for an answer: a frozen agent keeps its connection open and says nothing. */
+async function within<T>(clock: Clock, ms: number, node: string, what: string, answer: Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  const late = clock.sleep(ms, answered.signal).then(() => {
+    throw new StillpointError('DEADLINE', `${node}: no answer to ${what} within ${ms} ms`, { node });
+  });
+  late.catch(() => {});
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    answered.abort();
+  }
+}

@@ -1,0 +1,170 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { decodeSetManifest, encodeManifest, type SetManifest } from '@stillpoint/shared/manifest';
+import type { Clock } from '@stillpoint/shared/time';
+import type { SetSummary } from '../api.ts';
+import type { Database } from '../journal/database.ts';
+
+/** A set as its repositories show it. */
+export interface FoundSet {
+  readonly setId: string;
+  readonly state: 'good' | 'failed';
+  /** Why it is not good; empty when it is. */
+  readonly reason: string;
+  /** Undefined when no node has a set.json that can be read. */
+  readonly set: SetManifest | undefined;
+}
+
+/** The index of sets. The repositories are the truth; this is rebuilt from them. Throws CATALOG_UNUSABLE. */
+export interface Catalog {
+  /** Records a set that was committed on all of its nodes. */
+  add(set: SetManifest): void;
+  /** The set is not to be restored any more. */
+  spoil(setId: string, reason: string): void;
+  remove(setId: string): void;
+  /**
+   * Puts what a scan found in the place of what was known. Kept is what was recorded after `startedAt` (ISO), and the sets for
+   * which `keep` says so.
+   */
+  replace(found: readonly FoundSet[], startedAt: string, keep: (known: SetSummary) => boolean): void;
+  /** Newest first; with `all` also sets that are not good, and backups that came to nothing. */
+  list(all: boolean): SetSummary[];
+  /** A set that is good. `latest` stands for the newest. Throws SET_NOT_FOUND. */
+  good(setId: string): SetManifest;
+  /** A set in whatever state, as far as known. */
+  find(setId: string): { readonly summary: SetSummary; readonly set: SetManifest | undefined } | undefined;
+}
+
+interface Row {
+  set_id: string;
+  operation_id: string;
+  state: 'good' | 'failed';
+  cut_at: string;
+  nodes: string;
+  stored_bytes: number;
+  data_bytes: number;
+  blocked_ms: number;
+  reason: string;
+}
+
+const COLUMNS = 'set_id, operation_id, state, cut_at, nodes, stored_bytes, data_bytes, blocked_ms, reason';
+
+/** Backups that left no set behind: only the journal knows them. */
+const FAILED_BACKUPS = `
+  SELECT set_id, id AS operation_id, 'failed' AS state, started_at AS cut_at, nodes,
+         0 AS stored_bytes, 0 AS data_bytes, 0.0 AS blocked_ms,
+         CASE reason WHEN '' THEN state ELSE reason END AS reason
+  FROM operations o
+  WHERE cluster = $cluster AND kind = 'backup' AND state IN ('failed', 'cancelled', 'interrupted')
+    AND NOT EXISTS (SELECT 1 FROM sets s WHERE s.cluster = o.cluster AND s.set_id = o.set_id)`;
+
+export function openCatalog(db: Database, cluster: string, clock: Clock): Catalog {
+  const put = (found: FoundSet): void => {
+    db.run(
+      `INSERT OR REPLACE INTO sets (cluster, recorded_at, ${COLUMNS}) VALUES ($cluster, $recordedAt, $setId, $operationId, $state,
+              $cutAt, $nodes, $storedBytes, $dataBytes, $blockedMs, $reason)`,
+      {
+        ...parametersOf(found),
+        cluster,
+        recordedAt: clock.now().toISOString(),
+      },
+    );
+    if (found.set === undefined) return;
+    const key = { cluster, setId: found.setId };
+    db.run('INSERT OR REPLACE INTO manifests (cluster, set_id, manifest) VALUES ($cluster, $setId, $manifest)', {
+      ...key,
+      manifest: encodeManifest(found.set),
+    });
+  };
+  const manifestOf = (setId: string): SetManifest | undefined => {
+    const row = db.get<{ manifest: Uint8Array }>('SELECT manifest FROM manifests WHERE cluster = $cluster AND set_id = $setId', {
+      cluster,
+      setId,
+    });
+    return row === undefined ? undefined : decodeSetManifest(row.manifest, `${db.path}: set ${setId}`);
+  };
+  const summary = (setId: string): SetSummary | undefined => {
+    const row = db.get<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND set_id = $setId`, { cluster, setId });
+    return row === undefined ? undefined : summaryOf(row);
+  };
+  const remove = (setId: string): void => db.run('DELETE FROM sets WHERE cluster = $cluster AND set_id = $setId', { cluster, setId });
+
+  return {
+    add: (set) => db.transaction(() => put({ setId: set.setId, state: 'good', reason: '', set })),
+    spoil: (setId, reason) =>
+      db.run(`UPDATE sets SET state = 'failed', reason = $reason WHERE cluster = $cluster AND set_id = $setId`, { cluster, setId, reason }),
+    remove,
+    replace: (found, startedAt, keep) =>
+      db.transaction(() => {
+        const known = db.all<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND recorded_at <= $startedAt`, {
+          cluster,
+          startedAt,
+        });
+        for (const row of known) if (!keep(summaryOf(row))) remove(row.set_id);
+        for (const one of found) if (summary(one.setId) === undefined) put(one);
+      }),
+    list: (all) =>
+      db
+        .all<Row>(
+          all
+            ? `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster UNION ALL ${FAILED_BACKUPS} ORDER BY cut_at DESC, set_id DESC`
+            : `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND state = 'good' ORDER BY cut_at DESC, set_id DESC`,
+          { cluster },
+        )
+        .map(summaryOf),
+    good: (wanted) => {
+      const row = db.get<Row>(
+        `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND ($setId = 'latest' AND state = 'good' OR set_id = $setId)
+         ORDER BY cut_at DESC, set_id DESC LIMIT 1`,
+        { cluster, setId: wanted },
+      );
+      if (row === undefined) throw notFound(wanted);
+      const set = manifestOf(row.set_id);
+      if (row.state !== 'good' || set === undefined)
+        throw new StillpointError('SET_NOT_FOUND', `set ${row.set_id} is not good: ${row.reason}`);
+      return set;
+    },
+    find: (setId) => {
+      const known = summary(setId);
+      return known === undefined ? undefined : { summary: known, set: manifestOf(setId) };
+    },
+  };
+}
+
+const notFound = (setId: string): StillpointError =>
+  new StillpointError('SET_NOT_FOUND', setId === 'latest' ? 'the catalog knows no good set' : `the catalog knows no set ${setId}`, {
+    hint: '`stillpoint backup list --rescan` reads the repositories of all nodes.',
+  });
+
+function parametersOf({ setId, state, reason, set }: FoundSet) {
+  const members = set?.members ?? [];
+  const sum = (of: (member: (typeof members)[number]) => number): number => members.reduce((total, member) => total + of(member), 0);
+  return {
+    setId,
+    state,
+    reason,
+    operationId: set?.operationId ?? '',
+    cutAt: set?.cutAt ?? timeInId(setId),
+    nodes: JSON.stringify(members.map(({ node }) => node)),
+    storedBytes: sum((member) => member.storedBytes),
+    dataBytes: sum((member) => member.dataBytes),
+    blockedMs: Math.max(0, ...members.map((member) => member.blockedMs)),
+  };
+}
+
+/** Set ids begin with their time, 20261121-091500. */
+function timeInId(setId: string): string {
+  const match = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)/.exec(setId);
+  return match === null ? '' : `${match[1]}-${match[2]}-${match[3]}T${match[4]}:${match[5]}:${match[6]}.000Z`;
+}
+
+const summaryOf = (row: Row): SetSummary => ({
+  setId: row.set_id,
+  operationId: row.operation_id,
+  state: row.state,
+  cutAt: row.cut_at,
+  nodes: JSON.parse(row.nodes) as string[],
+  storedBytes: row.stored_bytes,
+  dataBytes: row.data_bytes,
+  blockedMs: row.blocked_ms,
+  reason: row.reason,
+});

@@ -1,0 +1,80 @@
+import type { StillpointError } from '@stillpoint/shared/errors';
+import { decodeSetManifest, type SetManifest, sha256Of } from '@stillpoint/shared/manifest';
+import type { FoundSet } from './catalog.ts';
+
+/** What one repository holds of one set. */
+export interface Holding {
+  readonly setId: string;
+  /** The bytes of set.json; empty when there is none. */
+  readonly manifest: Uint8Array;
+  readonly hasPart: boolean;
+}
+
+/** What one node's repository holds, or why that is unknown. */
+export type Listing =
+  | { readonly node: string; readonly holdings: readonly Holding[] }
+  | { readonly node: string; readonly error: StillpointError };
+
+/** A judged set. */
+export interface JudgedSet extends FoundSet {
+  /** Nodes whose silence alone keeps it from being good. */
+  readonly unasked: readonly string[];
+}
+
+/**
+ * Judges every set that any repository holds something of. A set is good when all of its members that are configured hold
+ * their part and the same set.json: a commit that reached only some nodes is none. Members that are no longer configured are
+ * not waited for. Pure.
+ */
+export function judgeSets(cluster: string, listings: readonly Listing[]): JudgedSet[] {
+  const holders = new Map<string, Map<string, Holding>>();
+  for (const listing of listings) {
+    if ('error' in listing) continue;
+    for (const holding of listing.holdings) {
+      const byNode = holders.get(holding.setId) ?? new Map<string, Holding>();
+      holders.set(holding.setId, byNode.set(listing.node, holding));
+    }
+  }
+  return [...holders].map(([setId, byNode]) => judge(cluster, setId, byNode, listings));
+}
+
+function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holding>, listings: readonly Listing[]): JudgedSet {
+  const failed = (reason: string, set?: SetManifest, unasked: readonly string[] = []): JudgedSet => ({
+    setId,
+    state: 'failed',
+    reason,
+    set,
+    unasked,
+  });
+  const written = [...byNode].filter(([, { manifest }]) => manifest.length > 0);
+  const [first] = written;
+  if (first === undefined) return failed('it was never committed');
+  const digests = new Set(written.map(([, { manifest }]) => sha256Of(manifest)));
+  if (digests.size > 1) return failed(`set.json differs between ${written.map(([node]) => node).join(', ')}`);
+  const decoded = decode(first[1].manifest, `${first[0]}: set.json of ${setId}`);
+  if (typeof decoded === 'string') return failed(decoded);
+  if (decoded.setId !== setId || decoded.cluster !== cluster) {
+    return failed(`set.json names set ${decoded.setId} of cluster ${decoded.cluster}`);
+  }
+  const unasked: string[] = [];
+  const missing: string[] = [];
+  for (const { node } of decoded.members) {
+    const listing = listings.find((other) => other.node === node);
+    const holding = byNode.get(node);
+    if (listing === undefined) continue;
+    if ('error' in listing) unasked.push(node);
+    else if (holding === undefined || holding.manifest.length === 0) missing.push(`set.json is missing on ${node}`);
+    else if (!holding.hasPart) missing.push(`the part of ${node} is missing`);
+  }
+  if (missing.length > 0) return failed(missing.join('; '), decoded);
+  if (unasked.length > 0) return failed(`${unasked.join(', ')} could not be asked for a share of it`, decoded, unasked);
+  return { setId, state: 'good', reason: '', set: decoded, unasked };
+}
+
+function decode(manifest: Uint8Array, where: string): SetManifest | string {
+  try {
+    return decodeSetManifest(manifest, where);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,47 @@
+import type { PartManifest, SetManifest } from '@stillpoint/shared/manifest';
+import type { NodeHold } from '../agents/hold.ts';
+import type { AgentPool } from '../agents/pool.ts';
+import type { Scope } from '../agents/scope.ts';
+import type { BackupSettings } from '../config/schema.ts';
+import type { BackupPlan } from '../plan/backup.ts';
+import type { BackupStep } from '../plan/steps.ts';
+import { backupExecutors } from './backup-steps.ts';
+import type { Operation } from './operation.ts';
+import { runPhase } from './phase.ts';
+
+/** A backup that runs: its plan, and what its steps have brought about so far. */
+export interface BackupRun {
+  readonly operation: Operation;
+  readonly agents: AgentPool;
+  readonly settings: BackupSettings;
+  readonly plan: BackupPlan;
+  readonly setId: string;
+  readonly holds: Map<string, NodeHold>;
+  /** How long writers were shut out, ms, by node. */
+  readonly blockedMs: Map<string, number>;
+  readonly parts: Map<string, { readonly part: PartManifest; readonly sha256: string }>;
+  /** Length of the phases that ended well, ms, in order. */
+  readonly timings: { readonly phase: string; readonly ms: number }[];
+  /** The instants of the cut, once it is over. */
+  cut: Cut | undefined;
+  /** What is committed, and its bytes. */
+  set: { readonly manifest: SetManifest; readonly bytes: Uint8Array } | undefined;
+}
+
+/** When the cluster stood still. */
+export interface Cut {
+  /** When the last hold was granted. */
+  readonly at: Date;
+  /** When the first hold was released. */
+  readonly releasedAt: Date;
+  /** Between the first and the last lock granted, ms. */
+  readonly holdSkewMs: number;
+}
+
+/** Runs one phase of the plan, if the plan has it, and notes its length. */
+export async function runBackupPhase(run: BackupRun, kind: BackupStep['kind'], scope: Scope): Promise<void> {
+  const phase = run.plan.phases.find((planned) => planned.phase === kind);
+  if (phase === undefined) return;
+  const ms = await runPhase(run.operation, phase, scope, (step) => backupExecutors[step.kind](run, step, scope));
+  run.timings.push({ phase: kind, ms });
+}

@@ -1,0 +1,131 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { decodePartManifest, sha256Of } from '@stillpoint/shared/manifest';
+import { HoldPhase, type MariadbPosition, type TaskResult } from '@stillpoint/shared/proto';
+import { untilAnswered } from '../agents/contact.ts';
+import { type NodeHold, takeHold } from '../agents/hold.ts';
+import type { Scope } from '../agents/scope.ts';
+import { runTask, type TaskOrder } from '../agents/task.ts';
+import type { BackupStep } from '../plan/steps.ts';
+import type { BackupRun } from './backup-run.ts';
+import { requireFit } from './fitness.ts';
+
+/** Carries out one step. The scope's signal stops it. */
+export type BackupExecutor = (run: BackupRun, step: BackupStep, scope: Scope) => Promise<void>;
+
+/** How long to look for an agent whose answer to a commit was lost, ms. */
+const COMMIT_PATIENCE_MS = 10_000;
+
+/** One executor per kind of step; a kind without one does not compile. */
+export const backupExecutors = {
+  check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
+  quiesce,
+  drain: (run, { node }) => advance(run, node, HoldPhase.DRAIN),
+  suspend: (run, { node }) => advance(run, node, HoldPhase.SUSPEND),
+  flush: (run, { node }) => advance(run, node, HoldPhase.FLUSH),
+  capture,
+  attest,
+  resume,
+  publish,
+  commit,
+} satisfies { readonly [K in BackupStep['kind']]: BackupExecutor };
+
+async function quiesce({ agents, holds, operation, settings }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const { enabled, include, exclude, connections } = settings.checksums;
+  const terms = {
+    operationId: operation.id,
+    lockTimeoutMs: settings.lockTimeout,
+    leaseMs: settings.lease,
+    maxBlockMs: settings.maxBlock,
+    ...(enabled ? { checksums: { include, exclude, connections } } : {}),
+  };
+  const hold = await takeHold(agents.get(node), terms, operation.clock, scope.signal);
+  holds.set(node, hold);
+  // From now on, a hold that is lost on one node is the end for all.
+  hold.lost.addEventListener('abort', () => scope.fail(hold.lost.reason as StillpointError), { once: true });
+}
+
+const advance = (run: BackupRun, node: string, phase: HoldPhase): Promise<void> => holdOf(run, node).advance(phase, run.settings.maxBlock);
+
+async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const { compressionLevel, parallel } = run.settings;
+  const { result } = await task(run, node, scope, 'capture', {
+    task: { case: 'capture', value: { setId: run.setId, compressionLevel, parallel } },
+  });
+  const under = holdOf(run, node).acquired.position;
+  const recorded = result.case === 'capture' ? result.value.position : undefined;
+  if (under?.logBin === true && (under.file !== recorded?.file || under.offset !== recorded.offset)) {
+    throw new StillpointError('CAPTURE_MOVED', `${node}: the lock was at ${text(under)}, the image is of ${text(recorded)}`, { node });
+  }
+}
+
+async function attest(run: BackupRun, { node }: BackupStep): Promise<void> {
+  const hold = holdOf(run, node);
+  const { connectionId, position } = await hold.attest();
+  if (connectionId !== hold.acquired.connectionId) {
+    throw new StillpointError('ATTEST_FAILED', `${node}: connection ${hold.acquired.connectionId} held the lock, ${connectionId} answers`, {
+      node,
+    });
+  }
+  if (!samePosition(hold.acquired.position, position)) {
+    throw new StillpointError(
+      'ATTEST_FAILED',
+      `${node}: the log moved from ${text(hold.acquired.position)} to ${text(position)} under the lock`,
+      {
+        node,
+      },
+    );
+  }
+}
+
+async function resume({ holds, blockedMs, operation }: BackupRun, { node }: BackupStep): Promise<void> {
+  const hold = holds.get(node);
+  if (hold === undefined) return;
+  const blocked = await hold.release();
+  if (blocked === undefined && !hold.lost.aborted) {
+    operation.observe({ type: 'log', node, message: 'did not confirm the release; its agent lets go by itself when the lease runs out' });
+  }
+  blockedMs.set(node, blocked ?? operation.clock.monotonicMs() - hold.askedAtMs);
+}
+
+async function publish(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const { result } = await task(run, node, scope, 'publish', { task: { case: 'publish', value: { setId: run.setId } } });
+  if (result.case !== 'publish') throw new StillpointError('INTERNAL', `${node}: publish ended without a result`, { node });
+  const { manifest, partSha256: sha256 } = result.value;
+  const part = decodePartManifest(manifest, `${node}: part.json`);
+  if (sha256Of(manifest) !== sha256 || part.node !== node || part.setId !== run.setId || part.cluster !== run.plan.cluster) {
+    throw new StillpointError('MANIFEST_INVALID', `${node}: part.json is not that of this part`, { node });
+  }
+  run.parts.set(node, { part, sha256 });
+}
+
+async function commit({ agents, operation, set, setId }: BackupRun, { node }: BackupStep, { signal }: Scope): Promise<void> {
+  if (set === undefined) throw new Error('a commit before the set was composed');
+  const { bytes: manifest } = set;
+  // Idempotent: an answer that was lost is asked for again.
+  await untilAnswered(operation.clock, COMMIT_PATIENCE_MS, signal, () =>
+    agents.get(node).rpc.commitSet({ operationId: operation.id, setId, manifest }, { signal }),
+  );
+}
+
+function task(
+  { agents, operation }: BackupRun,
+  node: string,
+  { signal }: Scope,
+  taskId: string,
+  spec: Awaited<ReturnType<TaskOrder['spec']>>,
+): Promise<TaskResult> {
+  const { clock, id: operationId, observe } = operation;
+  return runTask(agents.get(node), { operationId, taskId, spec: async () => spec }, { clock, observe, signal });
+}
+
+function holdOf({ holds }: BackupRun, node: string): NodeHold {
+  const hold = holds.get(node);
+  if (hold === undefined) throw new Error(`no hold on ${node}`);
+  return hold;
+}
+
+const samePosition = (a: MariadbPosition | undefined, b: MariadbPosition | undefined): boolean =>
+  a?.file === b?.file && a?.offset === b?.offset && a?.gtidBinlogPos === b?.gtidBinlogPos && a?.gtidSlavePos === b?.gtidSlavePos;
+
+const text = (position: MariadbPosition | undefined): string =>
+  position === undefined ? 'no position' : `${position.file}:${position.offset} (${position.gtidBinlogPos})`;

@@ -1,0 +1,87 @@
+import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import type { Clock } from '@stillpoint/shared/time';
+import type { Claimant } from '../agents/claims.ts';
+import { isEcho } from '../agents/scope.ts';
+import type { RunOptions } from '../api.ts';
+import type { ControllerContext } from '../context.ts';
+import type { Observer } from '../events.ts';
+import type { JournalState, OperationRecord } from '../journal/journal.ts';
+import { ownerText, thisProcess } from '../journal/owner.ts';
+import { type StepJournal, stepsOf } from '../journal/steps.ts';
+
+/** A running operation. */
+export interface Operation {
+  readonly id: string;
+  readonly record: OperationRecord;
+  readonly claimant: Claimant;
+  readonly steps: StepJournal;
+  readonly clock: Clock;
+  readonly observe: Observer;
+  /** The user's wish to stop. */
+  readonly signal: AbortSignal;
+  /** What the operation is doing, for messages. */
+  phase: string;
+}
+
+/** What state an operation comes to rest in. */
+export interface Endings {
+  readonly success: JournalState;
+  failure(error: StillpointError): JournalState;
+}
+
+/** Operations that are simply over when they fail. */
+export const PLAIN_ENDINGS: Endings = {
+  success: 'succeeded',
+  failure: (error) => (error.code === 'CANCELLED' ? 'cancelled' : 'failed'),
+};
+
+/**
+ * Runs `work` as the operation that the journal has just begun or reopened, and records how it ended, on every path. Throws
+ * what `work` throws, as a StillpointError; CANCELLED, naming the phase, when the user stopped it.
+ */
+export async function runOperation<R>(
+  context: ControllerContext,
+  record: OperationRecord,
+  run: RunOptions,
+  endings: Endings,
+  work: (operation: Operation) => Promise<R>,
+): Promise<R> {
+  const { clock, log, store } = context;
+  const { id, kind, setId } = record;
+  // Whoever watches must not be able to break what is watched.
+  const observe: Observer = (event) => {
+    try {
+      run.observe(event);
+    } catch (error) {
+      log.warn({ operation: id, event: event.type }, `the observer failed: ${String(error)}`);
+    }
+  };
+  const operation: Operation = {
+    id,
+    record,
+    claimant: { operationId: id, kind, owner: ownerText(thisProcess()) },
+    steps: stepsOf(store.db, id, clock),
+    clock,
+    observe,
+    signal: run.signal,
+    phase: 'start',
+  };
+  log.info({ operation: id, set: setId }, 'operation started');
+  observe({ type: 'operation', operationId: id, kind, ...(setId === '' ? {} : { setId }) });
+  try {
+    const result = await work(operation);
+    store.journal.end(id, endings.success);
+    log.info({ operation: id }, 'operation succeeded');
+    return result;
+  } catch (thrown) {
+    const error = explained(thrown, operation);
+    log.warn({ operation: id, code: error.code, node: error.node }, error.message);
+    store.journal.end(id, endings.failure(error), `${error.code}: ${error.message}`);
+    throw error;
+  }
+}
+
+function explained(thrown: unknown, { id, phase, signal }: Operation): StillpointError {
+  if (!isEcho(thrown, signal)) return toStillpointError(thrown);
+  return new StillpointError('CANCELLED', `${id} was cancelled during ${phase}`, { cause: thrown });
+}

@@ -1,0 +1,51 @@
+import { toStillpointError } from '@stillpoint/shared/errors';
+import { onEveryNode } from '../agents/every-node.ts';
+import type { Scope } from '../agents/scope.ts';
+import type { Operation } from './operation.ts';
+
+/**
+ * Runs the steps of a phase in parallel, tells the user of each, and journals the phase before and after. Returns its
+ * length, ms. Throws the first failure once all steps have settled.
+ */
+export async function runPhase<S extends { readonly kind: string; readonly node: string }>(
+  operation: Operation,
+  phase: { readonly phase: string; readonly steps: readonly S[] },
+  scope: Scope | undefined,
+  execute: (step: S) => Promise<void>,
+): Promise<number> {
+  const { clock, observe, steps } = operation;
+  const name = phase.phase;
+  operation.phase = name;
+  steps.started(name, '', (steps.get(name, '')?.attempt ?? 0) + 1);
+  observe({ type: 'phase', phase: name });
+  const begunAt = clock.monotonicMs();
+  try {
+    await onEveryNode(phase.steps, scope, (step) => watched(operation, step, execute));
+  } catch (error) {
+    observe({ type: 'phase-ended', phase: name, ms: clock.monotonicMs() - begunAt });
+    steps.failed(name, '', toStillpointError(error).message);
+    throw error;
+  }
+  const ms = clock.monotonicMs() - begunAt;
+  observe({ type: 'phase-ended', phase: name, ms });
+  steps.succeeded(name, '');
+  return ms;
+}
+
+async function watched<S extends { readonly kind: string; readonly node: string }>(
+  { clock, observe }: Operation,
+  step: S,
+  execute: (step: S) => Promise<void>,
+): Promise<void> {
+  const { kind, node } = step;
+  observe({ type: 'step', node, step: kind, state: 'started' });
+  const begunAt = clock.monotonicMs();
+  try {
+    await execute(step);
+    observe({ type: 'step', node, step: kind, state: 'succeeded', ms: clock.monotonicMs() - begunAt });
+  } catch (error) {
+    const { message } = toStillpointError(error);
+    observe({ type: 'step', node, step: kind, state: 'failed', ms: clock.monotonicMs() - begunAt, message });
+    throw error;
+  }
+}

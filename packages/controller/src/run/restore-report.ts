@@ -1,0 +1,48 @@
+import { fromJsonString } from '@bufbuild/protobuf';
+import { type TaskResult, TaskResultSchema } from '@stillpoint/shared/proto';
+import type { RestoreReport, RestoreState } from '../api.ts';
+import { replicationCommands } from '../plan/replication.ts';
+import type { PlannedNode } from '../plan/restore.ts';
+import type { RestoreRun } from './restore-run.ts';
+
+/** How a restore went, from the journal: the same after a resume as after one run. */
+export function restoreReport(run: RestoreRun, state: RestoreState, elapsedMs: number): RestoreReport {
+  const { operation, plan } = run;
+  const toPrint =
+    state === 'switched' && plan.replication === 'print' ? plan.nodes.filter(({ replicateFrom }) => replicateFrom !== undefined) : [];
+  return {
+    operationId: operation.id,
+    setId: plan.setId,
+    state,
+    elapsedMs,
+    nodes: plan.nodes.map((planned) => nodeReport(run, state, planned)),
+    commands: toPrint.map((planned) => ({ node: planned.node, sql: replicationCommands(planned) })),
+  };
+}
+
+function nodeReport(run: RestoreRun, state: RestoreState, { gtidPosition, image, node }: PlannedNode): RestoreReport['nodes'][number] {
+  const staged = resultOf(run, 'stage', node);
+  const switched = resultOf(run, 'switch', node);
+  return {
+    node,
+    image,
+    gtidPosition,
+    bytes: staged?.case === 'stage' ? Number(staged.value.bytes) : 0,
+    tablesEqual: staged?.case === 'stage' ? staged.value.tablesEqual : 0,
+    tablesUnproven: staged?.case === 'stage' ? staged.value.tablesUnproven : [],
+    kept: keptBy(state, switched, resultOf(run, 'rollback', node)),
+  };
+}
+
+/** What lies aside: the old data after a switch, the restored data after a rollback. */
+function keptBy(state: RestoreState, switched: Result | undefined, undone: Result | undefined): readonly string[] {
+  if (state === 'rolled-back') return undone?.case === 'rollback' && undone.value.setAside !== '' ? [undone.value.setAside] : [];
+  return state === 'switched' && switched?.case === 'switch' ? switched.value.kept : [];
+}
+
+type Result = TaskResult['result'];
+
+function resultOf({ operation }: RestoreRun, step: string, node: string): Result | undefined {
+  const record = operation.steps.get(step, node);
+  return record?.state === 'succeeded' && record.result !== '' ? fromJsonString(TaskResultSchema, record.result).result : undefined;
+}

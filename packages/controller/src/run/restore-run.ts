@@ -1,0 +1,53 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { NodeFacts } from '@stillpoint/shared/proto';
+import { factsOfAll } from '../agents/facts.ts';
+import type { AgentPool, NodeAgent } from '../agents/pool.ts';
+import type { RestoreSettings } from '../config/schema.ts';
+import type { ControllerContext } from '../context.ts';
+import type { OperationRecord } from '../journal/journal.ts';
+import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
+import type { RestoreStep } from '../plan/steps.ts';
+import type { Operation } from './operation.ts';
+
+/** A restore that runs. What its steps have brought about is in the journal alone, so that another process can go on. */
+export interface RestoreRun {
+  readonly operation: Operation;
+  readonly agents: AgentPool;
+  readonly settings: RestoreSettings;
+  readonly plan: RestorePlan;
+}
+
+/** A restore in the journal. Throws OPERATION_NOT_FOUND. */
+export function restoreRecord({ store }: ControllerContext, operationId: string): OperationRecord {
+  const record = store.journal.get(operationId);
+  if (record.kind !== 'restore') throw new StillpointError('OPERATION_NOT_FOUND', `${operationId} is no restore`);
+  return record;
+}
+
+/** How the plan has it for a node. */
+export function plannedFor({ plan }: RestoreRun, node: string): PlannedNode {
+  const planned = plan.nodes.find((other) => other.node === node);
+  if (planned === undefined) throw new Error(`${node} is not in plan ${plan.id}`);
+  return planned;
+}
+
+/** Agents of the nodes that are restored. */
+export const restoredAgents = (agents: AgentPool, plan: RestorePlan): NodeAgent[] => plan.nodes.map(({ node }) => agents.get(node));
+
+/** Agents of the nodes that are restored, and of those whose parts are images for others. */
+export const involvedAgents = (agents: AgentPool, plan: RestorePlan): NodeAgent[] =>
+  [...new Set(plan.nodes.flatMap(({ node, image }) => [node, image]))].map((node) => agents.get(node));
+
+/** What the restored nodes say of themselves now. */
+export async function factsByNode({ agents, operation, plan }: RestoreRun, signal: AbortSignal): Promise<ReadonlyMap<string, NodeFacts>> {
+  const answers = await factsOfAll(restoredAgents(agents, plan), operation.clock, signal);
+  return new Map(answers.map(({ node, facts }) => [node, facts]));
+}
+
+/** True once a step was begun on a node, however it went. */
+export const wasBegun = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>
+  operation.steps.get(kind, node) !== undefined;
+
+/** True once a step is done on a node. */
+export const isDone = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>
+  operation.steps.get(kind, node)?.state === 'succeeded';

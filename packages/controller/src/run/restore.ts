@@ -1,0 +1,176 @@
+import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
+import { withClaims } from '../agents/claims.ts';
+import { abortReason, openScope } from '../agents/scope.ts';
+import type { RestoreReport, RestoreRunOptions } from '../api.ts';
+import type { ControllerContext } from '../context.ts';
+import type { JournalState, OperationRecord } from '../journal/journal.ts';
+import { changesSince } from '../plan/changes.ts';
+import type { RestorePlan } from '../plan/restore.ts';
+import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
+import { type Endings, type Operation, runOperation } from './operation.ts';
+import { runPhase } from './phase.ts';
+import { replan } from './restore-plan.ts';
+import { restoreReport } from './restore-report.ts';
+import { factsByNode, involvedAgents, isDone, type RestoreRun, restoreRecord, wasBegun } from './restore-run.ts';
+import { restoreExecutors } from './restore-steps.ts';
+import { discardStaged } from './undo.ts';
+
+/** Failures before the switch that no resuming mends: what was staged is thrown away at once. */
+const HOPELESS: readonly ErrorCode[] = [
+  'MANIFEST_INVALID',
+  'PART_CORRUPT',
+  'PROOF_FAILED',
+  'PART_NOT_FOUND',
+  'SET_NOT_FOUND',
+  'DISK_FULL',
+  'SPACE_SHORT',
+];
+
+/**
+ * Carries out a plan. Until every node has staged and proven its image and every server stands, live data is untouched.
+ * Throws PLAN_NOT_FOUND, RESTORE_REFUSED, PLAN_STALE and SERVER_RUNNING before anything was begun; later failures leave a
+ * restore that can be resumed or rolled back.
+ */
+export function runRestore(context: ControllerContext, planId: string, options: RestoreRunOptions): Promise<RestoreReport> {
+  const { store } = context;
+  const plan = store.plans.get(planId);
+  refuseProblems(plan);
+  const record = store.journal.begin({ kind: 'restore', setId: plan.setId, planId, nodes: plan.nodes.map(({ node }) => node) });
+  return carryOut(context, record, plan, options, async (signal) => {
+    const changes = changesSince(plan, await replan(context, plan, signal));
+    if (changes.length > 0) throw new StillpointError('PLAN_STALE', `since plan ${planId} was made: ${changes.join('; ')}`);
+  });
+}
+
+/** Goes on with a restore that failed or whose controller died. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, or what `runRestore` does. */
+export function resumeRestore(context: ControllerContext, operationId: string, options: RestoreRunOptions): Promise<RestoreReport> {
+  const { store } = context;
+  store.journal.settleDead();
+  const { planId, state } = restoreRecord(context, operationId);
+  if (state === 'rolled-back' || state === 'finished' || state === 'switched') {
+    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`);
+  }
+  const plan = store.plans.get(planId);
+  const record = store.journal.reopen(operationId);
+  return carryOut(context, record, plan, options, async () => {});
+}
+
+function carryOut(
+  context: ControllerContext,
+  record: OperationRecord,
+  plan: RestorePlan,
+  options: RestoreRunOptions,
+  precondition: (signal: AbortSignal) => Promise<void>,
+): Promise<RestoreReport> {
+  const { agents, clock, config } = context;
+  const begunAt = clock.monotonicMs();
+  let run: RestoreRun | undefined;
+  const endings: Endings = { success: 'switched', failure: (error) => restingState(run, error) };
+  return runOperation(context, record, options, endings, async (operation: Operation) => {
+    const restore: RestoreRun = { operation, agents, settings: config.restore, plan };
+    run = restore;
+    refuseAfterRollback(restore);
+    await withClaims(involvedAgents(agents, plan), operation.claimant, operation, async (signal) => {
+      await precondition(signal);
+      await beforeBarrier(restore, options.stopServers, signal);
+      await behindBarrier(restore, signal);
+    });
+    return restoreReport(restore, 'switched', clock.monotonicMs() - begunAt);
+  });
+}
+
+/** Staged, proven, stopped on every node, or nothing is touched. */
+async function beforeBarrier(run: RestoreRun, stopServers: boolean, signal: AbortSignal): Promise<void> {
+  const { plan } = run;
+  await forgetLostStages(run, signal);
+  if (!stopServers) await refuseRunningServers(run, signal);
+  try {
+    for (const phase of phasesBeforeBarrier(plan)) await runSteps(run, unswitched(run, phase), signal);
+  } catch (error) {
+    const hopeless = error instanceof StillpointError && HOPELESS.includes(error.code);
+    if (hopeless && !plan.nodes.some(({ node }) => wasBegun(run, 'switch', node))) await discardStaged(run);
+    throw error;
+  }
+  // Staging takes long: a server may have been started meanwhile.
+  if (!stopServers) await refuseRunningServers(run, signal);
+  await stopServersThatRun(run, signal);
+}
+
+async function stopServersThatRun(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const running = await runningServers(run, signal);
+  for (const node of running) if (isDone(run, 'stop', node)) run.operation.steps.failed('stop', node, 'it was started again');
+  await runSteps(run, { phase: 'stop', steps: running.map((node) => ({ kind: 'stop', node })) }, signal);
+}
+
+/** A switch is short and not to be interrupted: half of a cluster switched helps nobody. */
+async function behindBarrier(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const undisturbed = new AbortController().signal;
+  for (const phase of phasesBehindBarrier(run.plan)) {
+    if (signal.aborted) throw abortReason(signal);
+    await runSteps(run, phase, phase.phase === 'switch' ? undisturbed : signal);
+  }
+}
+
+/** Runs a phase. Before the barrier one failure stops the others; behind it, each node goes as far as it can. */
+async function runSteps(run: RestoreRun, phase: RestorePhase, signal: AbortSignal): Promise<void> {
+  if (phase.steps.length === 0) return;
+  const together = phase.phase === 'check' || phase.phase === 'stage';
+  const scope = openScope(signal);
+  await runPhase(run.operation, phase, together ? scope : undefined, (step) => restoreExecutors[step.kind](run, step, scope.signal));
+}
+
+const unswitched = (run: RestoreRun, { phase, steps }: RestorePhase): RestorePhase => ({
+  phase,
+  steps: steps.filter(({ node }) => !isDone(run, 'switch', node)),
+});
+
+/** Servers that run on data which is yet to be replaced. */
+async function runningServers(run: RestoreRun, signal: AbortSignal): Promise<string[]> {
+  const facts = await factsByNode(run, signal);
+  return run.plan.nodes
+    .map(({ node }) => node)
+    .filter((node) => facts.get(node)?.mariadb?.running === true && !isDone(run, 'switch', node));
+}
+
+async function refuseRunningServers(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const running = await runningServers(run, signal);
+  if (running.length > 0) throw new StillpointError('SERVER_RUNNING', `the server runs on ${running.join(', ')}`);
+}
+
+/** What the journal has as staged, but the node does not know any more, is staged again. Another restore's traces are refused. */
+async function forgetLostStages(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const { id, steps } = run.operation;
+  for (const [node, { unfinishedRestore }] of await factsByNode(run, signal)) {
+    if (unfinishedRestore !== '' && unfinishedRestore !== id) {
+      throw new StillpointError('RESTORE_UNFINISHED', `${node}: ${unfinishedRestore} was neither finished nor rolled back`, { node });
+    }
+    if (unfinishedRestore === '' && isDone(run, 'stage', node) && !wasBegun(run, 'switch', node))
+      steps.failed('stage', node, 'no longer there');
+  }
+}
+
+function refuseProblems(plan: RestorePlan): void {
+  if (plan.problems.length === 0) return;
+  const told = plan.problems.map(({ node, message }) => `${node}: ${message}`).join('; ');
+  throw new StillpointError('RESTORE_REFUSED', `plan ${plan.id} cannot be run: ${told}`, {
+    hint: [...new Set(plan.problems.map(({ hint }) => hint))].join(' '),
+  });
+}
+
+function refuseAfterRollback({ operation }: RestoreRun): void {
+  if (!operation.steps.all().some(({ step }) => step === 'rollback')) return;
+  throw new StillpointError('RESTORE_REFUSED', `the rollback of ${operation.id} was begun`, {
+    hint: `Complete it with \`stillpoint restore rollback ${operation.id}\`.`,
+  });
+}
+
+/** A restore that has touched no node, or was undone everywhere, has nothing to resume. */
+function restingState(run: RestoreRun | undefined, error: StillpointError): JournalState {
+  const steps = run?.operation.steps.all() ?? [];
+  const staged = new Set(steps.filter(({ step, node }) => step === 'stage' && node !== '').map(({ node }) => node));
+  const undone = new Set(
+    steps.filter(({ step, state, node }) => step === 'rollback' && state === 'succeeded' && node !== '').map(({ node }) => node),
+  );
+  if ([...staged].every((node) => undone.has(node))) return 'rolled-back';
+  return error.code === 'CANCELLED' ? 'interrupted' : 'failed';
+}

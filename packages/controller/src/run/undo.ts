@@ -1,0 +1,39 @@
+import { toStillpointError } from '@stillpoint/shared/errors';
+import { onEveryNode } from '../agents/every-node.ts';
+import { cancelInDoubt, journaledTask } from './journaled-task.ts';
+import { plannedFor, type RestoreRun, restoredAgents, wasBegun } from './restore-run.ts';
+
+/** Throws away what a restore has staged that will not be switched. Never throws: what cannot be reached is rolled back later. */
+export async function discardStaged(run: RestoreRun): Promise<void> {
+  const staged = restoredAgents(run.agents, run.plan).filter(({ node }) => wasBegun(run, 'stage', node));
+  await onEveryNode(staged, undefined, async ({ node }) => {
+    try {
+      await rollbackNode(run, node, new AbortController().signal);
+    } catch (thrown) {
+      run.operation.observe({ type: 'log', node, message: `what was staged could not be removed: ${toStillpointError(thrown).message}` });
+    }
+  });
+}
+
+/**
+ * Brings back on one node what was there before. A server that ran on data that is gone cannot be started again: it is only stopped.
+ */
+export async function rollbackNode(run: RestoreRun, node: string, signal: AbortSignal): Promise<void> {
+  const { operation } = run;
+  const agent = run.agents.get(node);
+  await cancelInDoubt(operation, agent);
+  const switched = wasBegun(run, 'switch', node);
+  const hadData = plannedFor(run, node).replacesBytes > 0;
+  if (switched && !hadData) {
+    await journaledTask(operation, agent, 'rollback-stop', signal, async () => ({ task: { case: 'stopServer', value: {} } }));
+  }
+  const restartServer = hadData && (switched || wasBegun(run, 'stop', node));
+  try {
+    await journaledTask(operation, agent, 'rollback', signal, async () => ({ task: { case: 'rollback', value: { restartServer } } }));
+  } catch (thrown) {
+    const error = toStillpointError(thrown);
+    // The restore never came to this node, or its traces are gone: that is where a rollback leads to.
+    if (error.code !== 'NOTHING_TO_ROLL_BACK') throw error;
+    operation.steps.succeeded('rollback', node);
+  }
+}
