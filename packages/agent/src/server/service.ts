@@ -68,8 +68,9 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     },
     readPart: async ({ setId }) => ({ manifest: await repository.readPart(set(setId)) }),
     commitSet: async ({ operationId, setId, manifest }) => {
+      claims.require(operation(operationId));
       await repository.commitSet(set(setId), manifest);
-      await journal.append(owned(operationId), { type: 'committed', at: agent.clock.now().toISOString(), setId });
+      await journal.append(operationId, { type: 'committed', at: agent.clock.now().toISOString(), setId });
       agent.log.info({ operation: operationId, set: setId }, 'set committed');
       return {};
     },
