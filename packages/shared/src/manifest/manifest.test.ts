@@ -1,0 +1,245 @@
+import { describe, expect, it } from 'vitest';
+import { StillpointError } from '../errors/index.ts';
+import {
+  decodePartManifest,
+  decodeSetManifest,
+  encodeManifest,
+  LAYOUT,
+  type PartManifest,
+  partDirectory,
+  type SetManifest,
+  setDirectory,
+  sha256Of,
+  stagingBytes,
+} from './index.ts';
+
+const sha = 'a'.repeat(64);
+
+const part: PartManifest = {
+  format: 'stillpoint-part/1',
+  cluster: 'shop',
+  setId: '20261121-091500-3fa94c01',
+  node: 'db1',
+  operationId: 'backup-20261121-091500-aabbccdd',
+  createdAt: '2026-11-21T09:15:04.123Z',
+  writtenBy: '0.1.0',
+  hostname: 'db1.example.com',
+  mariadb: {
+    version: '10.11.19-MariaDB',
+    backupToolVersion: '10.11.19',
+    serverId: 1,
+    datadir: '/var/lib/mysql',
+    port: 3306,
+    position: { logBin: true, file: 'bin.000007', offset: 4711, gtidBinlogPos: '0-1-42', gtidSlavePos: '' },
+    sources: [{ connectionName: '', host: '10.0.0.1', port: 3306, user: 'repl', usingGtid: 'Slave_Pos' }],
+    fromLsn: '0',
+    toLsn: '18446744073709551615',
+    lastLsn: '18446744073709551615',
+    dataBytes: 389_000_000,
+  },
+  shards: [
+    { name: LAYOUT.mariadbFull, content: 'mariadb-full', encoding: 'mbstream+zstd', storedBytes: 12_345, sha256: sha },
+    { name: LAYOUT.configuration, content: 'configuration', encoding: 'tar+zstd', storedBytes: 123, sha256: sha },
+  ],
+  configuration: [
+    { path: '/etc/mysql/my.cnf', bytes: 12, mode: '0644', owner: 'root', group: 'root', mtime: '2026-01-01T00:00:00.000Z', sha256: sha },
+  ],
+  checksums: [{ database: 'shop', table: 'größe', engine: 'InnoDB', checksum: '4294967295' }],
+  unproven: [{ database: 'shop', table: 'v', reason: 'a view' }],
+  timings: { lockWaitMs: 3.5, blockedMs: 210.25, captureMs: 190 },
+};
+
+const set: SetManifest = {
+  format: 'stillpoint-set/1',
+  cluster: 'shop',
+  setId: part.setId,
+  operationId: part.operationId,
+  cutAt: '2026-11-21T09:15:01.000Z',
+  releasedAt: '2026-11-21T09:15:01.210Z',
+  committedAt: '2026-11-21T09:15:05.000Z',
+  writtenBy: '0.1.0',
+  holdSkewMs: 4,
+  phases: [{ phase: 'hold', ms: 12 }],
+  members: [
+    {
+      node: 'db1',
+      roles: ['sql', 'primary'],
+      partSha256: sha,
+      storedBytes: 12_468,
+      dataBytes: 389_000_000,
+      mariadbVersion: '10.11.19-MariaDB',
+      gtidBinlogPos: '0-1-42',
+      gtidSlavePos: '',
+      source: '',
+      provenTables: 1,
+      blockedMs: 210,
+    },
+  ],
+};
+
+const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
+
+/** The message of the refusal. */
+function refusal(decode: (data: Uint8Array, where: string) => unknown, data: Uint8Array): string {
+  try {
+    decode(data, 'db1/part.json');
+  } catch (error) {
+    expect(error).toBeInstanceOf(StillpointError);
+    expect((error as StillpointError).code).toBe('MANIFEST_INVALID');
+    expect((error as StillpointError).message).toMatch(/^db1\/part\.json/);
+    return (error as StillpointError).message.slice('db1/part.json'.length);
+  }
+  throw new Error('was accepted');
+}
+
+/** A copy of the part in which one thing is different. */
+function partWith(change: (copy: Record<string, never> & PartManifest) => void): Uint8Array {
+  const copy = structuredClone(part);
+  change(copy as Record<string, never> & PartManifest);
+  return bytes(copy);
+}
+
+describe('manifests', () => {
+  it('are read as they were written', () => {
+    expect(decodePartManifest(encodeManifest(part), 'part.json')).toEqual(part);
+    expect(decodeSetManifest(encodeManifest(set), 'set.json')).toEqual(set);
+  });
+
+  it('always have the same bytes for the same content, for people and digests', () => {
+    const text = new TextDecoder().decode(encodeManifest(set));
+    expect(text).toMatch(/^\{\n {2}"format": "stillpoint-set\/1",\n/);
+    expect(text.endsWith('}\n')).toBe(true);
+    const again = encodeManifest(decodePartManifest(encodeManifest(part), 'part.json'));
+    expect(sha256Of(again)).toBe(sha256Of(encodeManifest(part)));
+  });
+
+  it('of a node without a server have no server', () => {
+    const { mariadb: _, ...rest } = part;
+    expect(decodePartManifest(bytes(rest), 'part.json').mariadb).toBeUndefined();
+  });
+
+  it('are digested by sha256', () => {
+    expect(sha256Of(bytes('abc'))).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+  });
+});
+
+describe('a manifest that is not what was written is refused', () => {
+  it.each([
+    ['nothing', new Uint8Array()],
+    ['half of it', encodeManifest(part).subarray(0, 500)],
+    ['bytes that are not UTF-8', new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+  ])('%s', (_what, data) => expect(refusal(decodePartManifest, data)).toBe(' is not JSON'));
+
+  it.each(['null', '[]', '5', '"part"', '{}'])('%s', (text) => expect(refusal(decodePartManifest, bytes(text))).not.toBe(''));
+
+  it('another format, or a later version of it', () => {
+    expect(refusal(decodePartManifest, encodeManifest(set))).toMatch(/^: format:/);
+    expect(refusal(decodePartManifest, bytes({ ...part, format: 'stillpoint-part/2' }))).toMatch(/^: format:.*stillpoint-part\/1/);
+    expect(refusal(decodeSetManifest, encodeManifest(part))).toMatch(/^: format:/);
+  });
+
+  it.each(Object.keys(part).filter((key) => key !== 'mariadb'))('%s is missing', (key) => {
+    const copy: Record<string, unknown> = { ...part };
+    delete copy[key];
+    expect(refusal(decodePartManifest, bytes(copy))).toMatch(new RegExp(`^: ${key}:`));
+  });
+
+  it('something that it does not know', () => {
+    expect(refusal(decodePartManifest, bytes({ ...part, run: 'rm' }))).toMatch(/run/);
+    expect(
+      refusal(
+        decodePartManifest,
+        partWith(({ shards }) => Object.assign(shards[0] ?? {}, { run: 'rm' })),
+      ),
+    ).toMatch(/^: shards\.0:.*run/);
+    expect(refusal(decodeSetManifest, bytes({ ...set, members: [{ ...set.members[0], run: 'rm' }] }))).toMatch(/^: members\.0:.*run/);
+  });
+
+  it('a set without members', () => {
+    expect(refusal(decodeSetManifest, bytes({ ...set, members: [] }))).toMatch(/^: members:/);
+  });
+
+  it.each([
+    ['too short', 'a'.repeat(63)],
+    ['upper case', 'A'.repeat(64)],
+    ['not hex', 'g'.repeat(64)],
+    ['with a line end', `${'a'.repeat(64)}\n`],
+    ['empty', ''],
+  ])('a sha256 that is %s', (_what, sha256) => {
+    expect(
+      refusal(
+        decodePartManifest,
+        partWith(({ shards: [shard] }) => Object.assign(shard ?? {}, { sha256 })),
+      ),
+    ).toMatch(/^: shards\.0\.sha256:/);
+    expect(refusal(decodeSetManifest, bytes({ ...set, members: [{ ...set.members[0], partSha256: sha256 }] }))).toMatch(
+      /^: members\.0\.partSha256:/,
+    );
+  });
+
+  it.each([-1, 1.5, '5', null, 2 ** 53])('a size of %s', (storedBytes) => {
+    expect(
+      refusal(
+        decodePartManifest,
+        partWith(({ shards: [shard] }) => Object.assign(shard ?? {}, { storedBytes })),
+      ),
+    ).toMatch(/^: shards\.0\.storedBytes:/);
+  });
+});
+
+describe('a path that leads out of what a manifest may name is refused', () => {
+  it.each(['../part.json', '..', '.', 'a/b', '/etc/passwd', 'a\\..\\b/c', 'x\0', '', '-rf', '.hidden', 'x\n', 'x'.repeat(65)])(
+    'shard %j',
+    (name) => {
+      expect(
+        refusal(
+          decodePartManifest,
+          partWith(({ shards: [shard] }) => Object.assign(shard ?? {}, { name })),
+        ),
+      ).toMatch(/^: shards\.0\.name:/);
+    },
+  );
+
+  it.each(['etc/my.cnf', '../etc/my.cnf', '/etc/../root/.ssh/x', '/etc/./x', '/etc//x', '/etc/x\0', '', '.', '/..'])(
+    'configuration file %j',
+    (path) => {
+      expect(
+        refusal(
+          decodePartManifest,
+          partWith(({ configuration: [file] }) => Object.assign(file ?? {}, { path })),
+        ),
+      ).toMatch(/^: configuration\.0\.path: not a plain absolute path/);
+    },
+  );
+
+  it.each(['var/lib/mysql', '/var/lib/../../etc', '/var/lib/mysql/../..'])('data directory %j', (datadir) => {
+    expect(
+      refusal(
+        decodePartManifest,
+        partWith(({ mariadb }) => Object.assign(mariadb ?? {}, { datadir })),
+      ),
+    ).toMatch(/^: mariadb\.datadir:/);
+  });
+
+  it.each(['../db1', 'a/b', '', '..'])('node, set, cluster %j', (name) => {
+    for (const key of ['node', 'setId', 'cluster', 'operationId']) {
+      expect(refusal(decodePartManifest, bytes({ ...part, [key]: name }))).toMatch(new RegExp(`^: ${key}:`));
+    }
+    for (const key of ['setId', 'cluster', 'operationId']) {
+      expect(refusal(decodeSetManifest, bytes({ ...set, [key]: name }))).toMatch(new RegExp(`^: ${key}:`));
+    }
+    expect(refusal(decodeSetManifest, bytes({ ...set, members: [{ ...set.members[0], node: name }] }))).toMatch(/^: members\.0\.node:/);
+  });
+});
+
+describe('the layout', () => {
+  it('puts every part into the directory of its set', () => {
+    expect(setDirectory('/backup', 'shop', 's1')).toBe('/backup/shop/s1');
+    expect(partDirectory('/backup', 'shop', 's1', 'db1')).toBe('/backup/shop/s1/db1');
+  });
+
+  it('takes a little more than the data for staging', () => {
+    expect(stagingBytes(0)).toBe(128 * 1024 * 1024);
+    expect(stagingBytes(50_000_000_000)).toBe(51_000_000_000 + 128 * 1024 * 1024);
+  });
+});
