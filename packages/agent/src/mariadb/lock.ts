@@ -1,8 +1,9 @@
 import { type BlockingSession, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
+import { sameGtidPosition } from '@stillpoint/shared/replication';
 import type { Clock } from '@stillpoint/shared/time';
 import { findBlockers } from './blockers.ts';
-import { formatPosition, readPosition, readSources, stoodStill } from './position.ts';
+import { formatPosition, readCurrentGtid, readPosition, readSources, stoodStill } from './position.ts';
 import { type Account, openSession, type Session } from './session.ts';
 import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
 
@@ -14,6 +15,14 @@ export interface LockOptions {
   readonly clock: Clock;
   /** Aborting gives up, and leaves nothing pending on the server. */
   readonly signal: AbortSignal;
+}
+
+/** A position as a backup tool writes it down: its GTID is @@gtid_current_pos, not @@gtid_binlog_pos. */
+export interface SeenPosition {
+  readonly file: string;
+  /** Bytes. */
+  readonly offset: bigint;
+  readonly gtid: string;
 }
 
 /** The global read lock, on a connection that stays open. */
@@ -37,8 +46,8 @@ export interface ServerLock {
    * Throws HOLD_LOST, or ATTEST_FAILED when the log has moved.
    */
   attest(): Promise<MariadbPosition>;
-  /** True when nothing was logged between `position` and another position of this server. Throws HOLD_LOST. */
-  standsAt(other: MariadbPosition): Promise<boolean>;
+  /** True when a backup tool that speaks of this position saw the server as it is under the lock. Throws HOLD_LOST. */
+  standsAt(seen: SeenPosition): Promise<boolean>;
   /** Lets writers go on. Never throws; after it nothing is held. */
   release(): Promise<void>;
 }
@@ -186,7 +195,6 @@ function holdLock(holder: Session, grant: Grant, { clock, leaseMs }: LockOptions
     }
   };
   const ping = (): Promise<void> => ask((deadline) => holder.ping(deadline));
-  const standsAt = (other: MariadbPosition): Promise<boolean> => ask((deadline) => stoodStill(holder, grant.position, other, deadline));
   void keepAlive(ping, Math.min(PING_MS, leaseMs / 3), clock, AbortSignal.any([released.signal, lost.signal]));
 
   return {
@@ -194,10 +202,15 @@ function holdLock(holder: Session, grant: Grant, { clock, leaseMs }: LockOptions
     connectionId: holder.connectionId,
     lost: lost.signal,
     ping,
-    standsAt,
+    standsAt: (seen) =>
+      ask(async (deadline) => {
+        const { file, offset, gtid } = seen;
+        if (!sameGtidPosition(gtid, await readCurrentGtid(holder, deadline))) return false;
+        return stoodStill(holder, grant.position, { ...grant.position, file, offset }, deadline);
+      }),
     attest: async () => {
       const now = await ask((deadline) => readPosition(holder, deadline));
-      if (await standsAt(now)) return grant.position;
+      if (await ask((deadline) => stoodStill(holder, grant.position, now, deadline))) return grant.position;
       const moved = `from ${formatPosition(grant.position)} to ${formatPosition(now)}`;
       throw new StillpointError('ATTEST_FAILED', `The log of the server moved under the lock, ${moved}`);
     },

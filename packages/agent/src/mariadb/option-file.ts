@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
 import type { Account } from './session.ts';
@@ -20,6 +20,7 @@ const PREFIX = '.mariadb-backup-';
  */
 export async function writeOptionFile(directory: string, defaultsFile: string, account: Account): Promise<OptionFile> {
   const path = join(directory, `${PREFIX}${randomBytes(6).toString('hex')}.cnf`);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   await writeFile(path, optionText(defaultsFile, account), { mode: 0o600, flag: 'wx' });
   return { path, remove: () => rm(path, { force: true }) };
 }

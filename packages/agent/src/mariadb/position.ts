@@ -16,6 +16,12 @@ export async function readPosition(session: Session, signal?: AbortSignal): Prom
   });
 }
 
+/** The last transaction of every domain, logged here or replicated. */
+export async function readCurrentGtid(session: Session, signal?: AbortSignal): Promise<string> {
+  const [row] = await session.query('SELECT @@GLOBAL.gtid_current_pos AS position', [], signal);
+  return String(row?.position ?? '');
+}
+
 /**
  * True when nothing was logged or replicated between two positions of the server at the other end of the session.
  *

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { extname, isAbsolute, resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { isAbort, StillpointError } from '@stillpoint/shared/errors';
 import type { MariadbConfig } from '../config/schema.ts';
 import { ProgramFailure, runProgram } from '../process/index.ts';
@@ -106,8 +106,8 @@ export function parseHelp(text: string): Map<string, string> {
 /** Both sources name things alike, but for what only a running server knows (`*-basename`). */
 function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): ServerSettings {
   const text = (name: string): string => values.get(name) ?? '';
-  const datadir = withoutSlash(text('datadir'));
-  const path = (value: string): string => (value === '' ? '' : withoutSlash(isAbsolute(value) ? value : resolve(datadir, value)));
+  const datadir = resolve(text('datadir'));
+  const path = (value: string): string => (value === '' ? '' : resolve(datadir, value));
   const logBin = running ? text('log-bin') === 'ON' : !['', '0', 'FALSE', 'OFF'].includes(text('log-bin'));
   const logBinBasename = logBin ? path(running ? text('log-bin-basename') : text('log-bin')) : '';
   return {
@@ -133,5 +133,3 @@ function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): Se
 
 /** The server appends `.index` to a name without an extension. */
 const withIndexSuffix = (path: string): string => (extname(path) === '' ? `${path}.index` : path);
-
-const withoutSlash = (path: string): string => (path.length > 1 ? path.replace(/\/+$/, '') : path);

@@ -1,0 +1,3 @@
+/** Capture: taking the image of a node's storage inside the still point, and completing its part afterwards. */
+export { captureTask } from './capture-task.ts';
+export { publishTask } from './publish-task.ts';

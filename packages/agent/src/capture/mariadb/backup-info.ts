@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SeenPosition } from '../../mariadb/lock.ts';
+
+/** What mariadb-backup writes down about a backup that it completed. */
+export interface BackupInfo {
+  readonly toolVersion: string;
+  /** Undefined when the server writes no binary log. */
+  readonly position: SeenPosition | undefined;
+  /** Log sequence numbers, decimal. */
+  readonly fromLsn: string;
+  readonly toLsn: string;
+  readonly lastLsn: string;
+}
+
+/** Newer series call their files by another name. */
+const INFO_FILES = ['xtrabackup_info', 'mariadb_backup_info'];
+const CHECKPOINT_FILES = ['xtrabackup_checkpoints', 'mariadb_backup_checkpoints'];
+
+/** Reads the files of --extra-lsndir. Undefined when one is missing or not understood: the backup did not complete. */
+export async function readBackupInfo(directory: string): Promise<BackupInfo | undefined> {
+  const info = await readFirst(directory, INFO_FILES);
+  const checkpoints = await readFirst(directory, CHECKPOINT_FILES);
+  return info === undefined || checkpoints === undefined ? undefined : parseBackupInfo(info, checkpoints);
+}
+
+async function readFirst(directory: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) {
+    const text = await readFile(join(directory, name), 'utf8').catch(() => undefined);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/** Undefined when a line that must be there is not. */
+export function parseBackupInfo(info: string, checkpoints: string): BackupInfo | undefined {
+  const toolVersion = settingOf(info, 'tool_version');
+  const [fromLsn, toLsn, lastLsn] = ['from_lsn', 'to_lsn', 'last_lsn'].map((name) => /^\d+$/.exec(settingOf(checkpoints, name) ?? '')?.[0]);
+  if (toolVersion === undefined || fromLsn === undefined || toLsn === undefined || lastLsn === undefined) return undefined;
+  return { toolVersion, position: parsePosition(settingOf(info, 'binlog_pos') ?? ''), fromLsn, toLsn, lastLsn };
+}
+
+const settingOf = (text: string, name: string): string | undefined => new RegExp(`^${name} = ?(.*)$`, 'm').exec(text)?.[1]?.trim();
+
+/** `filename 'bin.000008', position '5655', GTID of the last change '0-1-840'`; the GTID is left out when there is none. */
+function parsePosition(text: string): SeenPosition | undefined {
+  const match = /^filename '(.+?)', position '(\d+)'(?:, GTID of the last change '(.*)')?$/.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { file: match[1], offset: BigInt(match[2]), gtid: match[3] ?? '' };
+}
