@@ -102,6 +102,7 @@ export function startProgram(program: string, args: readonly string[], options: 
     },
     (error: unknown) => {
       lines.end();
+      if (hasEndedWell(error)) return { stderrTail: tail.text(), durationMs: error.durationMs };
       throw options.signal?.aborted && (!(error instanceof ExecaError) || error.isCanceled)
         ? options.signal.reason
         : toFailure(program, error, tail.text());
@@ -124,6 +125,10 @@ export async function runProgram(program: string, args: readonly string[], optio
   const { stderrTail, durationMs } = await running.done;
   return { stdout: kept.text(), stderr: stderrTail, exitCode: 0, durationMs };
 }
+
+/** True when only a stream of ours was cut, because it was handed on or not read to its end: the program is not to blame. */
+const hasEndedWell = (error: unknown): error is ExecaError =>
+  error instanceof ExecaError && error.exitCode === 0 && !error.isCanceled && !error.timedOut;
 
 function toFailure(program: string, error: unknown, stderrTail: string): Error {
   const cause = error instanceof ExecaError ? error.cause : error;

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodePartManifest, decodeSetManifest, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
-import { ProgramFailure, startProgram } from '../process/index.ts';
+import { ProgramFailure, type RunningProgram, startProgram } from '../process/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
+import { type Read, readInto } from './digest.ts';
 import { openRepository } from './open.ts';
 import type { Repository } from './types.ts';
 
@@ -77,67 +77,35 @@ async function shardProblems(
   signal: AbortSignal,
 ): Promise<string[]> {
   if ((await repository.shardBytes(setId, node, name)) === undefined) return [`${name} is missing`];
-  const hash = createHash('sha256');
-  const decoder = startDecoder(signal);
-  let bytes = 0;
+  const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', signal });
+  if (zstd.stdin === undefined) throw new Error('startProgram gave no stdin although one was asked for');
+  let read: Read;
   try {
-    for await (const piece of repository.readShard(setId, node, name, signal)) {
-      hash.update(piece);
-      bytes += piece.length;
-      await decoder.push(piece);
-      onPiece(piece.length);
-    }
+    read = await readInto(repository.readShard(setId, node, name, signal), zstd.stdin, onPiece);
   } catch (error) {
-    decoder.kill();
+    zstd.kill();
     if (signal.aborted || !(error instanceof StillpointError)) throw error;
-    return [`${name} cannot be read beyond byte ${bytes}: ${error.message}`];
+    return [error.message];
   }
-  const undecodable = await decoder.end();
-  if (bytes < storedBytes) return [`${name} is truncated: it ends at byte ${bytes} of ${storedBytes}`];
-  if (bytes > storedBytes) return [`${name} is too long: ${bytes} bytes instead of ${storedBytes}`];
+  const undecodable = await whyNot(zstd, read.taken);
+  if (read.bytes < storedBytes) return [`${name} is truncated: it ends at byte ${read.bytes} of ${storedBytes}`];
+  if (read.bytes > storedBytes) return [`${name} is too long: ${read.bytes} bytes instead of ${storedBytes}`];
   return [
-    ...(hash.digest('hex') === sha256 ? [] : [`${name} does not hold the bytes that were written`]),
+    ...(read.sha256 === sha256 ? [] : [`${name} does not hold the bytes that were written`]),
     ...(undecodable === undefined ? [] : [`${name} cannot be decoded: ${undecodable}`]),
   ];
 }
 
-/** What zstd makes of a file. */
-interface Decoder {
-  push(piece: Uint8Array): Promise<void>;
-  /** Why and about where it gave up; undefined when all could be decoded. */
-  end(): Promise<string | undefined>;
-  kill(): void;
-}
-
-const FEED_BYTES = 64 * 1024;
 /** What zstd may have been given without having decoded it yet: the pipe's buffer and its own. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
-function startDecoder(signal: AbortSignal): Decoder {
-  const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', signal });
-  const { stdin } = zstd;
-  if (stdin === undefined) throw new Error('startProgram gave no stdin although one was asked for');
-  // It ends before its input does when it cannot go on; `end` says why.
-  stdin.on('error', () => undefined);
-  let fed = 0;
-  return {
-    push: async (piece) => {
-      for (let at = 0; at < piece.length && stdin.writable; at += FEED_BYTES) {
-        const part = piece.subarray(at, at + FEED_BYTES);
-        fed += part.length;
-        await new Promise<void>((resolve) => stdin.write(part, () => resolve()));
-      }
-    },
-    end: async () => {
-      stdin.end();
-      try {
-        await zstd.done;
-        return undefined;
-      } catch (error) {
-        if (!(error instanceof ProgramFailure)) throw error;
-        return `zstd gave up between byte ${Math.max(0, fed - READ_AHEAD_BYTES)} and ${fed}: ${error.lastLines(1) || error.message}`;
-      }
-    },
-    kill: () => zstd.kill(),
-  };
+/** Why and about where zstd gave up; undefined when it did not. */
+async function whyNot(zstd: RunningProgram, taken: number): Promise<string | undefined> {
+  try {
+    await zstd.done;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ProgramFailure)) throw error;
+    return `zstd gave up between byte ${Math.max(0, taken - READ_AHEAD_BYTES)} and ${taken}: ${error.lastLines(1) || error.message}`;
+  }
 }

@@ -7,7 +7,8 @@ import { lockHolder, programOf } from '../host/index.ts';
 export interface ServerPlace {
   readonly socket: string;
   readonly pidFile: string;
-  readonly datadir: string;
+  /** Undefined when nobody knows where it is. */
+  readonly datadir: string | undefined;
 }
 
 const SERVER_PROGRAMS = ['mariadbd', 'mysqld'];
@@ -18,7 +19,7 @@ const SERVER_PROGRAMS = ['mariadbd', 'mysqld'];
  */
 export async function signOfServer({ socket, pidFile, datadir }: ServerPlace): Promise<string | undefined> {
   if (await answers(socket)) return `it answers on ${socket}`;
-  for (const file of [join(datadir, 'ibdata1'), join(datadir, 'aria_log_control')]) {
+  for (const file of datadir === undefined ? [] : [join(datadir, 'ibdata1'), join(datadir, 'aria_log_control')]) {
     const pid = await lockHolder(file);
     if (pid !== undefined) return `process ${pid} holds ${file}`;
   }

@@ -1,0 +1,117 @@
+import { mkdir, realpath, rm } from 'node:fs/promises';
+import { basename, dirname, join, posix } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { StillpointError } from '@stillpoint/shared/errors';
+import { type ConfigurationFile, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
+import { extract } from 'tar-stream';
+import { gidOf, ownAccount, uidOf, writeFileDurably } from '../host/index.ts';
+import { startProgram } from '../process/index.ts';
+import { readInto } from '../repository/index.ts';
+import { programFailure } from './extract.ts';
+import type { PartSource } from './source.ts';
+import type { PendingFile } from './state.ts';
+
+/** True when a file is, or lies in, one of the paths that the agent's configuration lists. */
+export const isConfigured = (path: string, configured: readonly string[]): boolean =>
+  configured.some((root) => path === root || path.startsWith(root.endsWith('/') ? root : `${root}/`));
+
+/**
+ * Copies the configuration files of a part below the state directory, from where the switch puts them back. Only what
+ * the agent's configuration lists is taken; `skipped` gets the rest.
+ * Throws PART_CORRUPT, STAGE_FAILED or the signal's reason.
+ */
+export async function copyConfiguration(
+  source: PartSource,
+  copies: string,
+  configured: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly files: PendingFile[]; readonly skipped: string[] }> {
+  const { part } = source;
+  await rm(copies, { recursive: true, force: true });
+  await mkdir(copies, { recursive: true, mode: 0o700 });
+  const wanted = part.configuration.filter(({ path }) => isConfigured(path, configured));
+  const skipped = part.configuration.filter((file) => !wanted.includes(file)).map(({ path }) => path);
+  const contents = wanted.length === 0 ? new Map<string, Buffer>() : await readFiles(source, wanted, signal);
+  const files: PendingFile[] = [];
+  for (const [index, file] of wanted.entries()) {
+    const data = contents.get(file.path);
+    if (data === undefined)
+      throw new StillpointError('PART_CORRUPT', `The configuration of ${part.node} lacks ${file.path}, which part.json lists`);
+    const copy = join(copies, `${index}-${basename(file.path)}`);
+    await writeFileDurably(copy, data);
+    files.push({ path: file.path, copy, mode: Number.parseInt(file.mode, 8), owner: await ownerOfFile(file) });
+  }
+  return { files, skipped };
+}
+
+/** Names are looked up here: numbers differ from host to host. One that is unknown here becomes ours. */
+async function ownerOfFile({ owner, group }: ConfigurationFile): Promise<{ uid: number; gid: number }> {
+  const own = ownAccount();
+  if (own.uid !== 0) return own;
+  const [uid, gid] = await Promise.all([uidOf(owner), gidOf(group)]);
+  return { uid: uid ?? own.uid, gid: gid ?? own.gid };
+}
+
+/** Content of the wanted files, each compared with its digest. Nothing is extracted by name: no entry can lead anywhere. */
+async function readFiles(source: PartSource, wanted: readonly ConfigurationFile[], signal: AbortSignal): Promise<Map<string, Buffer>> {
+  const shard = shardOf(source.part);
+  const byPath = new Map(wanted.map((file) => [file.path, file]));
+  const contents = new Map<string, Buffer>();
+  const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', stdout: 'pipe', signal });
+  if (zstd.stdin === undefined || zstd.stdout === undefined) throw new Error('startProgram gave no pipes although they were asked for');
+  const archive = extract();
+  archive.on('entry', (header, stream, next) => {
+    const path = posix.normalize(`/${header.name}`);
+    if (header.type !== 'file' || !byPath.has(path)) {
+      stream.resume();
+      stream.on('end', next);
+      return;
+    }
+    void buffer(stream).then((data) => {
+      contents.set(path, data);
+      next();
+    }, next);
+  });
+  const [read, unpacked, decoded] = await Promise.allSettled([
+    readInto(source.read(shard, signal), zstd.stdin, () => {}),
+    pipeline(zstd.stdout, archive),
+    zstd.done,
+  ]);
+  signal.throwIfAborted();
+  if (read.status === 'rejected') throw read.reason;
+  if (read.value.sha256 !== shard.sha256)
+    throw new StillpointError('PART_CORRUPT', `${shard.name} of ${source.where} does not hold the bytes that were written`);
+  for (const end of [decoded, unpacked])
+    if (end.status === 'rejected') throw programFailure('STAGE_FAILED', `${shard.name} could not be unpacked`, [end.reason]);
+  for (const [path, data] of contents) {
+    if (sha256Of(data) !== byPath.get(path)?.sha256)
+      throw new StillpointError('PART_CORRUPT', `${path} in ${shard.name} is not what part.json says`);
+  }
+  return contents;
+}
+
+function shardOf({ shards, node }: PartManifest) {
+  const shard = shards.find(({ content }) => content === 'configuration');
+  if (shard === undefined) throw new StillpointError('PART_CORRUPT', `The part of ${node} lists configuration files and has none`);
+  return shard;
+}
+
+/** Names of a configuration file while it is exchanged. None ends in .cnf, so that no server reads them. */
+export const besideFile = (path: string, operationId: string) => ({
+  /** What is about to be put back. */
+  coming: join(dirname(path), `.${basename(path)}.stillpoint-${operationId}`),
+  /** What was found there. */
+  found: `${path}.found-${operationId}`,
+  /** What was put back, after a rollback. */
+  undone: `${path}.undone-${operationId}`,
+});
+
+/** Throws RESTORE_REFUSED when a path, followed through links, does not lie in what the agent's configuration lists. */
+export async function refuseEscape(path: string, configured: readonly string[]): Promise<void> {
+  const directory = await realpath(dirname(path)).catch(() => dirname(path));
+  const roots = await Promise.all(configured.map((root) => realpath(root).catch(() => root)));
+  const real = join(directory, basename(path));
+  if (isConfigured(real, roots) || isConfigured(real, configured)) return;
+  throw new StillpointError('RESTORE_REFUSED', `${path} leads to ${real}, which is outside of what this agent's configuration lists`);
+}

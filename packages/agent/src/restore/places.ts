@@ -1,0 +1,75 @@
+import { access, constants, readlink, realpath, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { StillpointError } from '@stillpoint/shared/errors';
+import { type Account, accountOf, isMountPoint, mountPointsBelow, ownAccount, ownerOf } from '../host/index.ts';
+import type { Places } from './state.ts';
+
+/**
+ * Where a data directory really is: behind links, because what is renamed is the directory and not the link. It need
+ * not exist.
+ */
+export async function realDatadir(datadir: string): Promise<string> {
+  try {
+    return await realpath(datadir);
+  } catch {
+    // Wiped: it, or what a link points to, is not there.
+    const target = await readlink(datadir).catch(() => undefined);
+    return target === undefined ? resolve(datadir) : resolve(dirname(datadir), target);
+  }
+}
+
+/**
+ * Decides where a restore puts things: on the file system of the data directory, because only there is a switch a
+ * matter of renames. Beside it; or inside when it is a mount point or its parent is not writable for us.
+ * Throws RESTORE_REFUSED when something is mounted within it.
+ */
+export async function choosePlaces(datadir: string, operationId: string): Promise<Places> {
+  const there = await ownerOf(datadir);
+  if (there !== undefined) await refuseMountsBelow(datadir);
+  const inside = there !== undefined && ((await isMountPoint(datadir)) || !(await isWritable(dirname(datadir))));
+  const named = inside
+    ? (name: string) => join(atRest(datadir), `${name}-${operationId}`)
+    : (name: string) => join(dirname(datadir), `.stillpoint-${name}-${operationId}`);
+  return { layout: inside ? 'inside' : 'beside', datadir, stage: named('stage'), kept: named('kept'), undone: named('undone') };
+}
+
+/**
+ * Our directory within a data directory while a server may run on it. Every directory at the top is a database to the
+ * server, hidden ones included: it would be listed, backed up, and break mariadb-upgrade. One below a database is
+ * invisible to all of them; `mysql` is in every data directory and never dropped.
+ */
+export const atRest = (datadir: string): string => join(datadir, 'mysql', '.stillpoint');
+
+/** The same while everything else in the data directory, `mysql` included, is exchanged. */
+export const inMotion = (datadir: string): string => join(datadir, '.stillpoint');
+
+/** Where a path below `atRest` is while in motion. */
+export const inMotionPath = (datadir: string, path: string): string => inMotion(datadir) + path.slice(atRest(datadir).length);
+
+async function refuseMountsBelow(datadir: string): Promise<void> {
+  const mounts = await mountPointsBelow(datadir);
+  if (mounts.length === 0) return;
+  throw new StillpointError('RESTORE_REFUSED', `Within the data directory ${datadir} something else is mounted: ${mounts.join(', ')}`, {
+    hint: 'Unmount it: a mount point cannot be renamed.',
+  });
+}
+
+const isWritable = (path: string): Promise<boolean> =>
+  access(path, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+
+/** As packages of the server make it: clients must be able to reach a socket in it. */
+const DEFAULT_MODE = 0o755;
+
+/** Who will own restored data, and the mode of its directory: as it is now, else account mysql, else this process. */
+export async function futureOwner(datadir: string): Promise<{ owner: Account; mode: number }> {
+  const present = await stat(datadir).catch(() => undefined);
+  if (present !== undefined) return { owner: { uid: present.uid, gid: present.gid }, mode: present.mode & 0o7777 };
+  const own = ownAccount();
+  return { owner: own.uid === 0 ? ((await accountOf('mysql')) ?? own) : own, mode: DEFAULT_MODE };
+}
+
+/** How to run a program as the owner of the data: only root can choose. */
+export const runAs = ({ uid, gid }: Account): { uid?: number; gid?: number } => (ownAccount().uid === 0 ? { uid, gid } : {});

@@ -1,0 +1,133 @@
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
+import { z } from 'zod';
+import { removeFileDurably, writeFileDurably } from '../host/index.ts';
+import { checkedName } from '../repository/index.ts';
+
+const path = z.string().startsWith('/');
+const account = z.strictObject({ uid: z.number().int(), gid: z.number().int() });
+const move = z.strictObject({ from: path, to: path });
+
+/** A configuration file that waits to be put back. */
+const pendingFile = z.strictObject({
+  /** Where it belongs. */
+  path,
+  /** Its content, below the state directory. */
+  copy: path,
+  mode: z.number().int(),
+  owner: account,
+});
+
+const restoreStateSchema = z.strictObject({
+  format: z.literal('stillpoint-restore/1'),
+  operationId: z.string(),
+  setId: z.string(),
+  /** Digest of the part that is restored: another one under the same operation is another restore. */
+  partSha256: z.string(),
+  /**
+   * staging: half a copy lies in `places.stage`, worth nothing.  staged: it is complete, live data is untouched.
+   * switching: `steps` are being carried out.  switched: all of them are.  rolling-back: `steps` now lead back.
+   * rolled-back, finished: nothing is left to decide.  finishing: the old data is being removed, no way back.
+   */
+  phase: z.enum(['staging', 'staged', 'switching', 'switched', 'rolling-back', 'rolled-back', 'finishing', 'finished']),
+  places: z.strictObject({
+    /** `beside`: directories beside the data directory, which is renamed as a whole. `inside`: within it, entry by entry. */
+    layout: z.enum(['beside', 'inside']),
+    datadir: path,
+    stage: path,
+    kept: path,
+    undone: path,
+  }),
+  owner: account,
+  /** Mode of the data directory. */
+  mode: z.number().int(),
+  gtidPosition: z.string(),
+  staged: z.strictObject({ bytes: z.number(), tablesEqual: z.number(), tablesUnproven: z.array(z.string()) }),
+  configuration: z.array(pendingFile),
+  /** Renames, in order. Those of one step do not depend on each other: a crash within it leaves each either done or not. */
+  steps: z.array(z.array(move)),
+  /** How many of `steps` are done; of the next one, some moves may be. */
+  done: z.number().int(),
+  /** False while `steps` holds only those of the configuration: what moves then depends on it. */
+  complete: z.boolean(),
+  /** Where servers of the configuration that was found, and of that which came back, keep their logs. */
+  logs: z.array(z.strictObject({ logBinBasename: z.string(), logBinIndex: z.string(), relayLogBasename: z.string() })),
+  /** Directories that hold what was there before the switch. */
+  keptIn: z.array(path),
+  /** Directories that hold restored data that was taken out again. */
+  undoneIn: z.array(path),
+  /** Configuration files that were put back, and what was found in their place (empty for nothing). */
+  replaced: z.array(z.strictObject({ path, found: z.string() })),
+});
+
+/** Where a restore of this node stands, and everything that is needed to go on or back. */
+export type RestoreState = z.infer<typeof restoreStateSchema>;
+/** A rename. */
+export type Move = z.infer<typeof move>;
+/** Renames that do not depend on each other. */
+export type Step = readonly Move[];
+export type PendingFile = z.infer<typeof pendingFile>;
+export type Places = RestoreState['places'];
+export type LogPaths = RestoreState['logs'][number];
+
+/** Directory of a node's restore journals. */
+const journalDirectory = (stateDir: string): string => join(stateDir, 'restore');
+const journalFile = (stateDir: string, operationId: string): string =>
+  join(journalDirectory(stateDir), `${checkedName(operationId, 'operation id')}.json`);
+/** Directory of what a restore keeps besides its journal. */
+export const copiesDirectory = (stateDir: string, operationId: string): string =>
+  join(journalDirectory(stateDir), `${checkedName(operationId, 'operation id')}.files`);
+
+/** The journal of a restore; undefined when this node knows nothing of it. Throws CATALOG_UNUSABLE. */
+export async function loadState(stateDir: string, operationId: string): Promise<RestoreState | undefined> {
+  const file = journalFile(stateDir, operationId);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const parsed = restoreStateSchema.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new StillpointError(
+    'CATALOG_UNUSABLE',
+    `${file} is not the journal of a restore: ${parsed.error.issues[0]?.path.join('.') ?? ''}`,
+    {
+      hint: 'It names the directories of the restore: put them back by hand, then remove it.',
+    },
+  );
+}
+
+/** Writes the journal; it is on disk when this returns. */
+export async function saveState(stateDir: string, state: RestoreState): Promise<void> {
+  await mkdir(journalDirectory(stateDir), { recursive: true, mode: 0o700 });
+  await writeFileDurably(journalFile(stateDir, state.operationId), `${JSON.stringify(state, null, 2)}\n`);
+}
+
+/** Forgets a restore that left nothing behind. */
+export const removeState = (stateDir: string, operationId: string): Promise<void> => removeFileDurably(journalFile(stateDir, operationId));
+
+/**
+ * The restore that was staged or switched here and neither finished nor rolled back; undefined when there is none.
+ * A journal that cannot be read counts as one.
+ */
+export async function unfinishedRestore(stateDir: string): Promise<string | undefined> {
+  const names = await readdir(journalDirectory(stateDir)).catch(() => []);
+  for (const name of names.sort().reverse()) {
+    const operationId = /^(?!\.)(.+)\.json$/.exec(name)?.[1];
+    if (operationId === undefined) continue;
+    const state = await loadState(stateDir, operationId).catch(() => undefined);
+    if (state === undefined || !['rolled-back', 'finished'].includes(state.phase)) return operationId;
+  }
+  return undefined;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+import { chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { exists, ownAccount, writeFileDurably } from '../host/index.ts';
+import { besideFile, refuseEscape } from './configuration.ts';
+import { atRest, inMotion, inMotionPath, realDatadir } from './places.ts';
+import type { LogPaths, Move, PendingFile, RestoreState } from './state.ts';
+
+/** The file system's own, not the server's. */
+const FOREIGN = ['lost+found'];
+
+/**
+ * The renames that put configuration files back, what was found being kept; and which files they are. Files that are
+ * as they were at the backup are left alone. Writes the coming files beside their places.
+ */
+export async function configurationSteps(
+  { configuration, operationId }: RestoreState,
+  configured: readonly string[],
+): Promise<{ steps: Move[][]; replaced: RestoreState['replaced'] }> {
+  const aside: Move[] = [];
+  const back: Move[] = [];
+  const replaced: RestoreState['replaced'] = [];
+  for (const file of configuration) {
+    await refuseEscape(file.path, configured);
+    if (await isAsBefore(file)) continue;
+    const { coming, found } = besideFile(file.path, operationId);
+    await placeBeside(file, coming);
+    const isThere = await exists(file.path);
+    if (isThere) aside.push({ from: file.path, to: found });
+    back.push({ from: coming, to: file.path });
+    replaced.push({ path: file.path, found: isThere ? found : '' });
+  }
+  return { steps: [aside, back].filter(({ length }) => length > 0), replaced };
+}
+
+async function isAsBefore({ path, copy, mode, owner }: PendingFile): Promise<boolean> {
+  const [present, now, before] = await Promise.all([
+    stat(path).catch(() => undefined),
+    readFile(path).catch(() => undefined),
+    readFile(copy),
+  ]);
+  if (present === undefined || now === undefined) return false;
+  return now.equals(before) && (present.mode & 0o7777) === mode && present.uid === owner.uid && present.gid === owner.gid;
+}
+
+async function placeBeside({ path, copy, mode, owner }: PendingFile, coming: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  await writeFileDurably(coming, await readFile(copy), mode);
+  if (ownAccount().uid === 0) await chown(coming, owner.uid, owner.gid);
+}
+
+/** The renames that put staged data in the place of live data, and the directories that will hold what was there. */
+export async function dataSteps({ places, operationId, logs: paths }: RestoreState): Promise<{ steps: Move[][]; keptIn: string[] }> {
+  const { datadir, stage, kept } = places;
+  const logs = await outsideLogs(datadir, paths);
+  const aside = logs.map((file) => ({ from: file, to: join(keptLogs(file, operationId), basename(file)) }));
+  const steps = places.layout === 'beside' ? await wholeSteps(datadir, kept, stage) : await entrySteps(datadir, kept, stage);
+  const keepsData = places.layout === 'inside' || (await exists(datadir));
+  return {
+    steps: [aside, ...steps].filter(({ length }) => length > 0),
+    keptIn: [...(keepsData ? [kept] : []), ...new Set(aside.map(({ to }) => dirname(to)))],
+  };
+}
+
+/** The renames that lead back from a complete switch, after which a server may have run; and where restored data goes. */
+export async function undoSteps({
+  places,
+  operationId,
+  replaced,
+  keptIn,
+  logs,
+}: RestoreState): Promise<{ steps: Move[][]; undoneIn: string[] }> {
+  const { datadir, kept, undone } = places;
+  const newLogs = await outsideLogs(datadir, logs);
+  const aside: Move[] = newLogs.map((file) => ({ from: file, to: join(undoneLogs(file, operationId), basename(file)) }));
+  const back: Move[] = [];
+  for (const directory of keptIn.filter((each) => each !== kept)) {
+    for (const name of await readdir(directory)) back.push({ from: join(directory, name), to: join(dirname(directory), name) });
+  }
+  for (const { path, found } of replaced) {
+    if (await exists(path)) aside.push({ from: path, to: besideFile(path, operationId).undone });
+    if (found !== '') back.push({ from: found, to: path });
+  }
+  const steps = places.layout === 'beside' ? await wholeSteps(datadir, undone, kept) : await entrySteps(datadir, undone, kept);
+  return {
+    steps: [aside, back, ...steps].filter(({ length }) => length > 0),
+    undoneIn: [undone, ...new Set(newLogs.map((file) => undoneLogs(file, operationId)))],
+  };
+}
+
+/** `datadir` becomes `away`, `coming` becomes `datadir`, as far as they exist. */
+async function wholeSteps(datadir: string, away: string, coming: string): Promise<Move[][]> {
+  const steps: Move[][] = [];
+  if (await exists(datadir)) steps.push([{ from: datadir, to: away }]);
+  if (await exists(coming)) steps.push([{ from: coming, to: datadir }]);
+  return steps;
+}
+
+/** The same, entry by entry, for a data directory that cannot be renamed; `away` and `coming` lie at rest in it. */
+async function entrySteps(datadir: string, away: string, coming: string): Promise<Move[][]> {
+  const [from, to] = [inMotionPath(datadir, coming), inMotionPath(datadir, away)];
+  const out = (await entriesOf(datadir)).filter((name) => !FOREIGN.includes(name));
+  return [
+    [{ from: atRest(datadir), to: inMotion(datadir) }],
+    out.map((name) => ({ from: join(datadir, name), to: join(to, name) })),
+    (await entriesOf(coming)).map((name) => ({ from: join(from, name), to: join(datadir, name) })),
+    [{ from: inMotion(datadir), to: atRest(datadir) }],
+  ].filter(({ length }) => length > 0);
+}
+
+const entriesOf = (path: string): Promise<string[]> => readdir(path).catch(() => []);
+
+/** Directories beside logs that lie outside of the data directory: on the same file system as they. */
+const keptLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-kept-${operationId}`);
+const undoneLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-undone-${operationId}`);
+
+/**
+ * Binary and relay logs, with their lists, that lie outside of the data directory. A server that finds old ones would
+ * go on with them: another history than that of the restored data.
+ */
+export async function outsideLogs(datadir: string, servers: readonly LogPaths[]): Promise<string[]> {
+  const found = new Set<string>();
+  for (const { logBinBasename, logBinIndex, relayLogBasename } of servers) {
+    for (const base of [logBinBasename, relayLogBasename]) {
+      if (base === '' || (await realDatadir(dirname(base))) === datadir) continue;
+      for (const name of await entriesOf(dirname(base))) if (isLogOf(basename(base), name)) found.add(join(dirname(base), name));
+    }
+    if (logBinIndex !== '' && (await realDatadir(dirname(logBinIndex))) !== datadir && (await exists(logBinIndex))) found.add(logBinIndex);
+  }
+  return [...found].sort();
+}
+
+/** `base.000001`, `base.index`, `base.state`; relay logs of a named connection carry its name in between. */
+function isLogOf(base: string, name: string): boolean {
+  if (!name.startsWith(base)) return false;
+  return /^(?:-[^.]+)?\.(?:\d{6,}(?:\.idx)?|index|state)$/.test(name.slice(base.length));
+}

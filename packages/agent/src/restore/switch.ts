@@ -1,0 +1,109 @@
+import { rm } from 'node:fs/promises';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { Agent } from '../agent.ts';
+import { configuredSettings, type ServerSettings } from '../mariadb/settings.ts';
+import type { TaskContext, TaskDefinition } from '../task/types.ts';
+import { type Checkpoint, carryOut, noCheckpoint } from './moves.ts';
+import { realDatadir } from './places.ts';
+import { removeEmpty } from './stage.ts';
+import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
+import { configurationSteps, dataSteps } from './steps.ts';
+import { mariadbOf, refuseRunning } from './target.ts';
+
+/**
+ * Puts the staged data in the place of the live data: renames only, each journaled, so that after a crash the same
+ * task goes on and the rollback task goes back. What was there is kept. `checkpoint` is for tests.
+ */
+export const switchTaskWith = (checkpoint: Checkpoint): TaskDefinition<'switch'> => ({
+  run: async (agent, _spec, task) => {
+    const { stateDir } = agent.config;
+    const state = await loadState(stateDir, task.operationId);
+    if (state === undefined || !['staged', 'switching', 'switched'].includes(state.phase)) {
+      throw new StillpointError(
+        'RESTORE_REFUSED',
+        `Restore ${task.operationId} is ${state?.phase ?? 'unknown'} here: there is nothing to switch`,
+      );
+    }
+    const switched = state.phase === 'switched' ? state : await doSwitch(agent, state, task, checkpoint);
+    const configuration = switched.replaced.map(({ path }) => path);
+    return { result: { case: 'switch', value: { kept: [...switched.keptIn], configuration } } };
+  },
+});
+
+/** See `switchTaskWith`. */
+export const switchTask = switchTaskWith(noCheckpoint);
+
+async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, checkpoint: Checkpoint): Promise<RestoreState> {
+  const { config } = agent;
+  const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
+  const before = await settingsNow(agent, task.signal);
+  await refuseRunning({ socket: mariadbOf(agent).socket, pidFile: before?.pidFile ?? '', datadir: staged.places.datadir });
+  task.signal.throwIfAborted();
+
+  let state = staged.phase === 'switching' ? staged : await beginWithConfiguration(agent, staged, before, save);
+  await checkpoint('journaled the configuration');
+  state = await carryOut(state, save, checkpoint);
+  const settings = await settingsNow(agent, task.signal);
+  if (!state.complete) {
+    state = await continueWithData(state, settings, save);
+    await checkpoint('journaled the data');
+    state = await carryOut(state, save, checkpoint);
+  }
+  await settle(state, settings);
+  await checkpoint('settled');
+  state = { ...state, phase: 'switched' };
+  await save(state);
+  return state;
+}
+
+/** Settings by the option file as it is now; undefined when it is gone. */
+const settingsNow = (agent: Agent, signal: AbortSignal): Promise<ServerSettings | undefined> =>
+  configuredSettings(mariadbOf(agent).defaultsFile, signal).catch((error: unknown) => {
+    if (error instanceof StillpointError && error.code === 'CONFIG_FILE_UNREADABLE') return undefined;
+    throw error;
+  });
+
+async function beginWithConfiguration(
+  { config }: Agent,
+  staged: RestoreState,
+  settings: ServerSettings | undefined,
+  save: (state: RestoreState) => Promise<void>,
+): Promise<RestoreState> {
+  const { steps, replaced } = await configurationSteps(staged, config.configuration);
+  const state: RestoreState = { ...staged, phase: 'switching', steps, replaced, logs: logPaths(settings), done: 0, complete: false };
+  await save(state);
+  return state;
+}
+
+const logPaths = (settings: ServerSettings | undefined): LogPaths[] => {
+  if (settings === undefined) return [];
+  const { logBinBasename, logBinIndex, relayLogBasename } = settings;
+  return [{ logBinBasename, logBinIndex, relayLogBasename }];
+};
+
+/** What moves besides the data directory depends on the configuration: on that which was found, and on that which is back. */
+async function continueWithData(
+  state: RestoreState,
+  settings: ServerSettings | undefined,
+  save: (state: RestoreState) => Promise<void>,
+): Promise<RestoreState> {
+  const { datadir } = state.places;
+  if (settings === undefined) throw new StillpointError('SWITCH_FAILED', 'There is no option file of the server, and none came back');
+  if ((await realDatadir(settings.datadir)) !== datadir) {
+    throw new StillpointError(
+      'SWITCH_FAILED',
+      `The option file names the data directory ${settings.datadir}, but the restore was staged for ${datadir}`,
+    );
+  }
+  const placed: RestoreState = { ...state, logs: [...state.logs, ...logPaths(settings)] };
+  const { steps, keptIn } = await dataSteps(placed);
+  const next: RestoreState = { ...placed, steps: [...state.steps, ...steps], keptIn, complete: true };
+  await save(next);
+  return next;
+}
+
+/** What the old server left that would mislead the new one, and what the stage left behind. */
+async function settle({ places }: RestoreState, settings: ServerSettings | undefined): Promise<void> {
+  if (settings !== undefined && settings.pidFile !== '') await rm(settings.pidFile, { force: true });
+  if (places.layout === 'inside') await removeEmpty(places.stage);
+}
