@@ -20,7 +20,7 @@ export type {
   VerifyReport,
 } from './api.ts';
 export { loadClusterConfig } from './config/load.ts';
-export type { BackupSettings, ClusterConfig, RestoreSettings } from './config/schema.ts';
+export { type BackupSettings, type ClusterConfig, clusterConfigSchema, type RestoreSettings } from './config/schema.ts';
 export type { ControllerLog } from './context.ts';
 export { type ControllerOptions, openController } from './controller.ts';
 export type { Observer, OperationEvent } from './events.ts';
