@@ -1,6 +1,8 @@
+import type { ControllerLog } from '@stillpoint/controller';
 import { EXIT, type ExitName, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Command, CommanderError } from 'commander';
+import { controllerLog } from './controller-log.ts';
 import { pathOf } from './help.ts';
 import { createProgram, everyCommand, type GlobalOptions } from './program.ts';
 import type { OpenedController, Perform, Session } from './session.ts';
@@ -17,7 +19,7 @@ export interface Surroundings {
   readonly clock: Clock;
   /** Aborted, with CANCELLED as reason, when the user wants the command to end. */
   readonly signal: AbortSignal;
-  openController(configFile: string): Promise<OpenedController>;
+  openController(configFile: string, log: ControllerLog): Promise<OpenedController>;
 }
 
 /** A command line under way. */
@@ -135,7 +137,7 @@ function openSession(
     run: { signal, observe: (event) => renderer.event(event) },
     show,
     withController: async (use) => {
-      const opened = await surroundings.openController(config);
+      const opened = await surroundings.openController(config, controllerLog(renderer, logLevel));
       try {
         return await use(opened);
       } finally {
