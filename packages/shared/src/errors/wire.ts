@@ -14,7 +14,8 @@ export function toErrorDetail(error: StillpointError): ErrorDetail {
     blockers: error.blockers.map(({ ageMs, connectionId, ...rest }) => ({
       ...rest,
       connectionId: BigInt(connectionId),
-      age: durationFromMs(ageMs),
+      // A duration of the protocol takes whole milliseconds only.
+      age: durationFromMs(Math.round(ageMs)),
     })),
   });
 }

@@ -1,15 +1,17 @@
 import { createSecureContext } from 'node:tls';
-import { create, type DescMethod, type DescService, type Message } from '@bufbuild/protobuf';
+import type { DescMethod, DescService, Message, MessageInitShape } from '@bufbuild/protobuf';
 import { ChannelCredentials, Client as GrpcClient, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { StillpointError, toStillpointError } from '../errors/index.ts';
 import { type Connector, connector } from './connect.ts';
 import { CLIENT_CHANNEL, CONNECT_TIMEOUT_MS, PROTOCOL_VERSION, UNARY_TIMEOUT_MS } from './limits.ts';
 import { readTlsMaterial } from './material.ts';
-import { methodDefinition } from './messages.ts';
+import { calledMethod, encode } from './messages.ts';
 import { received, send, untilAborted } from './streams.ts';
 import type { CallOptions, Client, ClientOptions, Connection, Target } from './types.ts';
 import { agentProblem } from './verify.ts';
 import { abortReason, fromStatus, PROTOCOL_KEY } from './wire.ts';
+
+type Init = MessageInitShape<DescMethod['input']>;
 
 /** What every call of a client works with. */
 interface Line {
@@ -47,24 +49,18 @@ export function createClient<S extends DescService>(service: S, target: Target, 
 
 function callerOf(method: DescMethod, line: Line): unknown {
   const { methodKind } = method;
-  if (methodKind === 'unary') return (request: Message, options: CallOptions = {}) => unary(method, line, request, options);
-  if (methodKind === 'server_streaming')
-    return (request: Message, options: CallOptions = {}) => serverStream(method, line, request, options);
-  return (requests: AsyncIterable<Message>, options: CallOptions = {}) => bidiStream(method, line, requests, options);
+  if (methodKind === 'unary') return (request: Init, options: CallOptions = {}) => unary(method, line, request, options);
+  if (methodKind === 'server_streaming') return (request: Init, options: CallOptions = {}) => serverStream(method, line, request, options);
+  return (requests: AsyncIterable<Init>, options: CallOptions = {}) => bidiStream(method, line, requests, options);
 }
 
-async function unary(method: DescMethod, line: Line, request: Message, options: CallOptions): Promise<Message> {
+async function unary(method: DescMethod, line: Line, request: Init, options: CallOptions): Promise<Message> {
+  const bytes = requestBytes(method, line, request);
   const call = await begin(method, line, { timeoutMs: UNARY_TIMEOUT_MS, ...options });
-  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  const { path, serialize, deserialize } = calledMethod(method);
   const answer = Promise.withResolvers<Message>();
-  const running = line.grpc.makeUnaryRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    create(method.input, request),
-    call.metadata,
-    call.terms,
-    (error, response) => (response === undefined ? answer.reject(error) : answer.resolve(response)),
+  const running = line.grpc.makeUnaryRequest(path, serialize, deserialize, bytes, call.metadata, call.terms, (error, response) =>
+    response === undefined ? answer.reject(error) : answer.resolve(response),
   );
   try {
     return await untilAborted(call.signal, answer.promise);
@@ -74,17 +70,11 @@ async function unary(method: DescMethod, line: Line, request: Message, options: 
   }
 }
 
-async function* serverStream(method: DescMethod, line: Line, request: Message, options: CallOptions): AsyncGenerator<Message> {
+async function* serverStream(method: DescMethod, line: Line, request: Init, options: CallOptions): AsyncGenerator<Message> {
+  const bytes = requestBytes(method, line, request);
   const call = await begin(method, line, options);
-  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
-  const running = line.grpc.makeServerStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    create(method.input, request),
-    call.metadata,
-    call.terms,
-  );
+  const { path, serialize, deserialize } = calledMethod(method);
+  const running = line.grpc.makeServerStreamRequest(path, serialize, deserialize, bytes, call.metadata, call.terms);
   // The iteration below sees errors; one that comes after its end has no other listener and would end the process.
   running.on('error', () => {});
   try {
@@ -96,20 +86,15 @@ async function* serverStream(method: DescMethod, line: Line, request: Message, o
   }
 }
 
-async function* bidiStream(
-  method: DescMethod,
-  line: Line,
-  requests: AsyncIterable<Message>,
-  options: CallOptions,
-): AsyncGenerator<Message> {
+async function* bidiStream(method: DescMethod, line: Line, requests: AsyncIterable<Init>, options: CallOptions): AsyncGenerator<Message> {
   const call = await begin(method, line, options);
-  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
-  const running = line.grpc.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, call.metadata, call.terms);
+  const { path, serialize, deserialize } = calledMethod(method);
+  const running = line.grpc.makeBidiStreamRequest(path, serialize, deserialize, call.metadata, call.terms);
   running.on('error', () => {});
   const ended = new AbortController();
   const sending = new AbortController();
   const life = AbortSignal.any([call.signal, sending.signal]);
-  pump(requests, (request) => send(running, create(method.input, request), ended.signal), ended.signal).then(
+  pump(requests, (request) => send(running, encode(method.input, request), ended.signal), ended.signal).then(
     () => running.end(),
     (error: unknown) => sending.abort(toStillpointError(error).on(line.target.node)),
   );
@@ -124,7 +109,7 @@ async function* bidiStream(
 }
 
 /** Sends what comes until nothing more does or the call has ended; then the source is told, not waited for. */
-async function pump(requests: AsyncIterable<Message>, sendOne: (request: Message) => Promise<void>, ended: AbortSignal): Promise<void> {
+async function pump(requests: AsyncIterable<Init>, sendOne: (request: Init) => Promise<void>, ended: AbortSignal): Promise<void> {
   const source = requests[Symbol.asyncIterator]();
   try {
     for (;;) {
@@ -134,6 +119,14 @@ async function pump(requests: AsyncIterable<Message>, sendOne: (request: Message
     }
   } finally {
     Promise.resolve(source.return?.()).catch(() => {});
+  }
+}
+
+function requestBytes(method: DescMethod, { target }: Line, request: Init): Buffer {
+  try {
+    return encode(method.input, request);
+  } catch (error) {
+    throw toStillpointError(error).on(target.node);
   }
 }
 

@@ -1,26 +1,29 @@
-import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
-import type { MethodDefinition } from '@grpc/grpc-js';
+import { create, type DescMessage, type DescMethod, fromBinary, type Message, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 
-/** A generated method in the words of grpc-js. */
-export function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
-  const [input, output] = [codec(method.input), codec(method.output)];
-  return {
-    path: `/${method.parent.typeName}/${method.name}`,
-    requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
-    responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
-    requestSerialize: input.serialize,
-    requestDeserialize: input.deserialize,
-    responseSerialize: output.serialize,
-    responseDeserialize: output.deserialize,
-  };
+/** A method on the wire. What is sent has been through `encode` before. */
+export interface WireMethod {
+  readonly path: string;
+  readonly serialize: (encoded: Buffer) => Buffer;
+  readonly deserialize: (bytes: Buffer) => Message;
 }
 
-function codec(schema: DescMessage) {
-  return {
-    serialize: (message: Message): Buffer => {
-      const bytes = toBinary(schema, message);
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    },
-    deserialize: (bytes: Buffer): Message => fromBinary(schema, bytes),
-  };
+/** A method as its caller needs it: reads responses. */
+export const calledMethod = (method: DescMethod): WireMethod => wireMethod(method, method.output);
+
+/** A method as its provider needs it: reads requests. */
+export const servedMethod = (method: DescMethod): WireMethod => wireMethod(method, method.input);
+
+const wireMethod = ({ parent, name }: DescMethod, read: DescMessage): WireMethod => ({
+  path: `/${parent.typeName}/${name}`,
+  serialize: (encoded) => encoded,
+  deserialize: (bytes) => fromBinary(read, bytes),
+});
+
+/**
+ * The bytes of a message. Throws for what the protocol has no room for, such as a fraction in an integer. Done before the
+ * library gets to see the message: it would say no more than that something could not be encoded.
+ */
+export function encode<D extends DescMessage>(schema: D, message: MessageInitShape<D>): Buffer {
+  const bytes = toBinary(schema, create(schema, message));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

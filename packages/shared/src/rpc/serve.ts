@@ -1,9 +1,10 @@
-import { create, type DescMethod, type DescService, type Message, type MessageInitShape } from '@bufbuild/protobuf';
+import type { DescMethod, DescService, Message, MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData, UntypedHandleCall } from '@grpc/grpc-js';
 import { StillpointError } from '../errors/index.ts';
 import type { CallRegistry, SurfaceCall } from './calls.ts';
 import { describePeer, parseIdentity } from './identity.ts';
 import { PROTOCOL_VERSION } from './limits.ts';
+import { encode } from './messages.ts';
 import { received, send } from './streams.ts';
 import type { CallContext, Peer, ServerOptions } from './types.ts';
 import { causeOf, PROTOCOL_KEY, toStatus } from './wire.ts';
@@ -12,8 +13,8 @@ type Init = MessageInitShape<DescMethod['output']>;
 type Unary = (request: Message, context: CallContext) => Promise<Init>;
 type ServerStream = (request: Message, context: CallContext) => AsyncIterable<Init>;
 type BidiStream = (requests: AsyncIterable<Message>, context: CallContext) => AsyncIterable<Init>;
-type UnaryCall = ServerUnaryCall<Message, Message>;
-type OutCall = ServerWritableStream<Message, Message> | ServerDuplexStream<Message, Message>;
+type UnaryCall = ServerUnaryCall<Message, Buffer>;
+type OutCall = ServerWritableStream<Message, Buffer> | ServerDuplexStream<Message, Buffer>;
 
 /** The handler that grpc-js calls for a method: admits the caller, lets the implementation work, ends the call. */
 export function serveMethod<S extends DescService>(method: DescMethod, options: ServerOptions<S>, calls: CallRegistry): UntypedHandleCall {
@@ -29,8 +30,8 @@ export function serveMethod<S extends DescService>(method: DescMethod, options: 
       life.end();
     }
   };
-  const unary = (call: UnaryCall, reply: sendUnaryData<Message>): void =>
-    void conduct(call, async (context) => create(method.output, await (implementation as Unary)(call.request, context))).then(
+  const unary = (call: UnaryCall, reply: sendUnaryData<Buffer>): void =>
+    void conduct(call, async (context) => encode(method.output, await (implementation as Unary)(call.request, context))).then(
       (response) => reply(null, response),
       (error: unknown) => reply(toStatus(error, options.node)),
     );
@@ -40,7 +41,7 @@ export function serveMethod<S extends DescService>(method: DescMethod, options: 
         'request' in call
           ? (implementation as ServerStream)(call.request, context)
           : (implementation as BidiStream)(received(call, context.signal), context);
-      for await (const response of responses) await send(call, create(method.output, response), context.signal);
+      for await (const response of responses) await send(call, encode(method.output, response), context.signal);
     }).then(
       () => call.end(),
       (error: unknown) => call.emit('error', toStatus(error, options.node)),

@@ -1,11 +1,11 @@
 import type { DescService } from '@bufbuild/protobuf';
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { StillpointError } from '../errors/index.ts';
 import { createCallRegistry } from './calls.ts';
 import { openDoor } from './door.ts';
 import { CLOSE_GRACE_MS, SERVER_CHANNEL } from './limits.ts';
 import { readTlsMaterial, type TlsMaterial } from './material.ts';
-import { methodDefinition } from './messages.ts';
+import { servedMethod } from './messages.ts';
 import { serveMethod } from './serve.ts';
 import type { RunningServer, ServerOptions } from './types.ts';
 
@@ -19,13 +19,10 @@ export async function createServer<S extends DescService>(options: ServerOptions
 
   const calls = createCallRegistry(options.node);
   const grpc = new Server(SERVER_CHANNEL);
-  const { methods } = options.service;
-  const definition: ServiceDefinition = Object.fromEntries(methods.map((method) => [method.localName, methodDefinition(method)]));
-  const handlers: UntypedServiceImplementation = Object.fromEntries(
-    methods.map((method) => [method.localName, serveMethod(method, options, calls)]),
-  );
-  grpc.addService(definition, handlers);
-
+  for (const method of options.service.methods) {
+    const { path, serialize, deserialize } = servedMethod(method);
+    grpc.register(path, serveMethod(method, options, calls), serialize, deserialize, HANDLER_TYPE[method.methodKind]);
+  }
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const door = await openDoor(options.listen, material, options.onRefused, (socket) => injector.injectConnection(socket));
   return {
@@ -40,6 +37,14 @@ export async function createServer<S extends DescService>(options: ServerOptions
     },
   };
 }
+
+/** Kinds of methods in the words of grpc-js. */
+const HANDLER_TYPE = {
+  unary: 'unary',
+  server_streaming: 'serverStream',
+  client_streaming: 'clientStream',
+  bidi_streaming: 'bidi',
+} as const;
 
 function requireOwnCertificate({ identity }: TlsMaterial, { node, tls }: { node: string; tls: { cert: string } }): void {
   if (identity.role !== 'agent') {

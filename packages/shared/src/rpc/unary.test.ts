@@ -68,6 +68,16 @@ describe('a unary call', () => {
   });
 });
 
+describe('a message that cannot be encoded', () => {
+  it('is an error of who made it, with the reason', async () => {
+    const { address } = await serve({ grantSeed: async () => ({ ticket: 't', expiresAt: { seconds: 1n, nanos: 0.5 } }) });
+    const client = connect(address);
+    const wanted = { code: 'INTERNAL', node: 'db1', message: expect.stringMatching(/nanos to binary: invalid int32: 0.5/) };
+    expect(await failureOf(client.grantSeed({}))).toMatchObject(wanted);
+    expect(await failureOf(client.grantSeed({ validFor: { seconds: 1n, nanos: 0.5 } }))).toMatchObject(wanted);
+  });
+});
+
 describe('an error of a handler', () => {
   it.each(Object.keys(ERROR_TABLE) as ErrorCode[])('%s reaches the caller as it is', async (code) => {
     const thrown = new StillpointError(code, `what happened to ${code}: größer als ${'日本'}`, { hint: 'do this', node: 'db7' });
