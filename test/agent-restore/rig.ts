@@ -85,7 +85,7 @@ export async function takePart(
     server.socket,
     image,
   ]);
-  if (files.length > 0) execFileSync('bash', ['-c', 'tar -cP "${@:1}" | zstd -q -o "$0"', join(directory, 'config.tar.zst'), ...files]);
+  if (files.length > 0) execFileSync('bash', ['-c', 'tar -cP "$@" | zstd -q -o "$0"', join(directory, 'config.tar.zst'), ...files]);
   const shards = [shardOf(directory, basename(image)), ...(files.length > 0 ? [shardOf(directory, 'config.tar.zst')] : [])];
   const { part, sha256 } = writePartManifest(place, {
     shards,
