@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { closeGate, makePrograms } from '../harness/gates.ts';
+import { startServer, type TestServer, testDirectory } from '../harness/mariadb-server.ts';
+import { descendants, guardProcesses, isAlive, ownProcesses } from '../harness/processes.ts';
+
+let server: TestServer;
+let programs: string;
+const agents: ChildProcess[] = [];
+
+beforeAll(async () => {
+  guardProcesses();
+  programs = testDirectory('programs');
+  makePrograms(programs);
+  server = await startServer({ name: 'lost-agent' });
+  await server.sql(`
+    CREATE DATABASE d; CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARBINARY(600)) ENGINE=InnoDB;
+    INSERT INTO d.t (v) SELECT CONCAT(SHA2(seq, 512), SHA2(-seq, 512), SHA2(7 * seq, 512)) FROM d.seq_1_to_40000`);
+});
+afterEach(() => {
+  for (const agent of agents.splice(0)) agent.kill('SIGKILL');
+});
+afterAll(() => server?.remove());
+
+/** Starts an agent and waits until it has the lock. Gives what it has said so far. */
+async function startAgent(mode: 'hold' | 'capture', leaseMs = 10_000): Promise<{ agent: ChildProcess; said: () => string }> {
+  const { directory, defaultsFile, socket } = server;
+  const argument = JSON.stringify({ place: { directory, defaultsFile, socket }, mode, leaseMs });
+  const program = fileURLToPath(new URL('fixtures/agent.ts', import.meta.url));
+  const env = { ...process.env, PATH: `${programs}:${process.env.PATH}` };
+  const agent = spawn(process.execPath, ['-C', 'source', program, argument], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  agents.push(agent);
+  let text = '';
+  agent.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await eventually(() => text.includes('held'));
+  return { agent, said: () => text };
+}
+
+const write = () => server.sql('INSERT INTO d.t (v) VALUES (1)');
+const stalled = async (): Promise<boolean> =>
+  (await server.sql("SELECT 1 FROM information_schema.processlist WHERE state = 'Waiting for backup lock'")).length > 0;
+const tools = () => ownProcesses().filter(({ argv }) => /mariadb-backup|zstd/.test(argv.join(' ')));
+
+test('a frozen agent loses its lock to the server, and finds out when it thaws', async () => {
+  const { agent, said } = await startAgent('hold', 2_000);
+  agent.kill('SIGSTOP');
+  const writing = write();
+  await eventually(stalled);
+  await writing;
+  agent.kill('SIGCONT');
+  await eventually(() => said().includes('lost HOLD_LOST'));
+});
+
+test('a killed agent takes its lock with it', async () => {
+  const { agent } = await startAgent('hold');
+  agent.kill('SIGKILL');
+  await write();
+});
+
+test('a killed agent takes mariadb-backup and zstd with it', async () => {
+  const gate = closeGate(programs, 'zstd', '-c');
+  const { agent } = await startAgent('capture');
+  await gate.reached();
+  const pid = agent.pid ?? 0;
+  await eventually(() => descendants(pid, /mariadb-backup --defaults/).length > 0);
+  agent.kill('SIGKILL');
+  await eventually(() => !isAlive(pid));
+  await write();
+  expect(tools().length).toBeGreaterThan(0);
+  gate.open();
+  await eventually(() => tools().length === 0);
+});
