@@ -139,6 +139,28 @@ describe('an agent', () => {
     expect(agent.refused[1]?.[1]).toBe('its certificate was refused: it is not valid yet');
   });
 
+  it('looks at the certificate of every connection: no session is taken up again', async () => {
+    const connect = (session?: Buffer): Promise<{ session: Buffer; reused: boolean }> =>
+      new Promise((resolve, reject) => {
+        const options = {
+          port: agent.server.port,
+          host: '127.0.0.1',
+          rejectUnauthorized: false,
+          ALPNProtocols: ['h2'],
+          ...material(ops, ops.ca),
+        };
+        const socket = connectTls(session === undefined ? options : { ...options, session });
+        socket.on('error', reject);
+        // The greeting comes after the session, if there is one.
+        socket.on('data', () => {
+          resolve({ session: socket.getSession() ?? Buffer.alloc(0), reused: socket.isSessionReused() });
+          socket.destroy();
+        });
+      });
+    const { session } = await connect();
+    expect((await connect(session)).reused).toBe(false);
+  });
+
   it('refuses TLS 1.2', async () => {
     const { greeted, error } = await strange({ tls: ops, maxVersion: 'TLSv1.2' });
     expect(greeted).toBe(false);

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 
@@ -25,8 +25,7 @@ export function writeNewFiles(files: readonly NewFile[], existsHint: string): vo
   } catch (cause) {
     for (const path of made) rmSync(path, { force: true });
     const path = files[made.length]?.path ?? '';
-    if (errnoOf(cause) === 'EEXIST')
-      throw new StillpointError('USAGE', `${path} exists and is not overwritten`, { hint: existsHint, cause });
+    if (existsSync(path)) throw new StillpointError('USAGE', `${path} exists and is not overwritten`, { hint: existsHint, cause });
     throw new StillpointError('CONFIG_FILE_UNREADABLE', `${path} cannot be written: ${errnoOf(cause) ?? String(cause)}`, { cause });
   }
 }
