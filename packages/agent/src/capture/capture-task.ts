@@ -1,12 +1,13 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { durationOf } from '@stillpoint/shared/time';
 import type { Agent } from '../agent.ts';
 import type { Hold } from '../hold/types.ts';
+import { killLeftBehind } from '../host/index.ts';
 import { removeLeftOptionFiles } from '../mariadb/option-file.ts';
 import { openRepository } from '../repository/index.ts';
 import type { TaskDefinition } from '../task/types.ts';
 import { captureLocked } from './mariadb/locked.ts';
-import { beginPart, type CapturedImage, keepCaptured } from './part.ts';
+import { beginPart, type CapturedImage, keepCaptured, partOf } from './part.ts';
 
 /**
  * Takes the image of this node's storage inside the still point, into a part that publish completes later.
@@ -35,7 +36,7 @@ export const captureTask: TaskDefinition<'capture'> = {
             ...(hold.position?.logBin ? { position: hold.position } : {}),
             dataBytes: BigInt(image.dataBytes),
             storedBytes: BigInt(image.shard.storedBytes),
-            took: durationFromMs(image.captureMs),
+            took: durationOf(image.captureMs),
           },
         },
       };
@@ -45,6 +46,8 @@ export const captureTask: TaskDefinition<'capture'> = {
     }
   },
   recover: async (agent, { setId }) => {
+    // It ends by a broken pipe when it writes next; one that waits for a lock of the server does not write.
+    await killLeftBehind(['mariadb-backup'], partOf(agent.config, setId));
     await removeLeftOptionFiles(agent.config.stateDir);
     await removePart(agent, setId);
   },

@@ -1,14 +1,13 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError, toErrorDetail, toStillpointError } from '@stillpoint/shared/errors';
 import { HoldPhase, type HoldRequest, type HoldResponseSchema } from '@stillpoint/shared/proto';
+import { durationOf } from '@stillpoint/shared/time';
 import type { HoldDesk } from './desk.ts';
 import type { DrivenHold } from './hold.ts';
 
 type Response = MessageInitShape<typeof HoldResponseSchema>;
 type Request = HoldRequest['request'];
-
-const duration = (ms: number): ReturnType<typeof durationFromMs> => durationFromMs(Math.round(ms));
 
 /**
  * One stream of a hold: an answer to each request, and `failed` at any time, after which nothing is held and the stream ends.
@@ -59,14 +58,14 @@ async function answer(request: Request, hold: DrivenHold, signal: AbortSignal): 
     case 'advance':
       return advance(request.value.phase);
     case 'renew':
-      return { response: { case: 'renewed', value: { held: duration(hold.renew()) } } };
+      return { response: { case: 'renewed', value: { held: durationOf(hold.renew()) } } };
     case 'attest': {
       const { position, heldMs } = await hold.attest();
       const connectionId = BigInt(hold.lock?.connectionId ?? 0);
-      return { response: { case: 'attested', value: { connectionId, held: duration(heldMs), ...(position && { position }) } } };
+      return { response: { case: 'attested', value: { connectionId, held: durationOf(heldMs), ...(position && { position }) } } };
     }
     case 'release':
-      return { response: { case: 'released', value: { blocked: duration(await hold.release()) } } };
+      return { response: { case: 'released', value: { blocked: durationOf(await hold.release()) } } };
     case undefined:
       throw new StillpointError('USAGE', 'A request on the hold stream says nothing');
     default:
@@ -79,7 +78,7 @@ function acquired({ lock, lockWaitMs, sources }: DrivenHold): Response {
     response: {
       case: 'acquired',
       value: {
-        waited: duration(lockWaitMs),
+        waited: durationOf(lockWaitMs),
         sources: [...sources],
         connectionId: BigInt(lock?.connectionId ?? 0),
         ...(lock && {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { type MariadbPosition, MariadbPositionSchema, type ReplicationSource, ReplicationSourceSchema } from '@stillpoint/shared/proto';
+import { durationOf } from '@stillpoint/shared/time';
 import type { Row, Session } from './session.ts';
 
 /** Where the server's binary log and replication stand. Needs BINLOG MONITOR. */
@@ -62,6 +62,6 @@ function sourceOf(row: Row): ReplicationSource {
     usingGtid: text('Using_Gtid'),
     running: text('Slave_IO_Running') === 'Yes' && text('Slave_SQL_Running') === 'Yes',
     lastError: text('Last_SQL_Error') || text('Last_IO_Error'),
-    ...(behind === null || behind === undefined ? {} : { lag: durationFromMs(Number(behind) * 1000) }),
+    ...(behind === null || behind === undefined ? {} : { lag: durationOf(Number(behind) * 1000) }),
   });
 }

@@ -1,8 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ClaimSchema } from '@stillpoint/shared/proto';
-import type { Clock } from '@stillpoint/shared/time';
+import { type Clock, durationOf } from '@stillpoint/shared/time';
 
 /** Who wants the node. */
 export interface ClaimRequest {
@@ -63,7 +63,7 @@ export function createClaims(rules: ClaimRules): Claims {
     kind: of.kind,
     owner: of.owner,
     since: timestampFromDate(of.since),
-    expiresIn: durationFromMs(Math.max(0, Math.round(of.deadlineMs - clock.monotonicMs()))),
+    expiresIn: durationOf(of.deadlineMs - clock.monotonicMs()),
   });
   const end = (of: Owner, expired: boolean): Promise<void> => {
     of.ending ??= rules.end(of.operationId, expired).finally(() => {

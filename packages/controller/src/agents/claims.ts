@@ -1,6 +1,5 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
-import type { Clock } from '@stillpoint/shared/time';
+import { type Clock, durationOf } from '@stillpoint/shared/time';
 import type { Observer } from '../events.ts';
 import { isLostContact } from './contact.ts';
 import { onEveryNode } from './every-node.ts';
@@ -63,7 +62,7 @@ export async function withClaims<R>(
 }
 
 async function claim(agent: NodeAgent, claimant: Claimant, signal: AbortSignal): Promise<void> {
-  await agent.rpc.claimNode({ ...claimant, ttl: durationFromMs(CLAIM_TTL_MS) }, { signal, timeoutMs: CALL_TIMEOUT_MS });
+  await agent.rpc.claimNode({ ...claimant, ttl: durationOf(CLAIM_TTL_MS) }, { signal, timeoutMs: CALL_TIMEOUT_MS });
 }
 
 /** Renews until `done`. An agent out of reach is not yet a lost claim: what needs the agent will notice by itself. */

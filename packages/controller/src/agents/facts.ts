@@ -2,7 +2,7 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { NodeFacts } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
-import { VERSION } from '../version.ts';
+import { VERSION } from '@stillpoint/shared/version';
 import { onEveryNode } from './every-node.ts';
 import type { NodeAgent } from './pool.ts';
 import { openScope } from './scope.ts';

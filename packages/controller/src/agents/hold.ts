@@ -1,8 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ChecksumRequestSchema, HoldAcquired, HoldAttested, HoldPhase } from '@stillpoint/shared/proto';
-import type { Clock } from '@stillpoint/shared/time';
+import { type Clock, durationOf } from '@stillpoint/shared/time';
 import { type HoldStream, openHoldStream } from './hold-stream.ts';
 import type { NodeAgent } from './pool.ts';
 import { unlessAborted } from './scope.ts';
@@ -15,6 +15,8 @@ const ATTEST_TIMEOUT_MS = 5_000;
 const RELEASE_TIMEOUT_MS = 5_000;
 /** How long to try to take up a hold whose connection broke, ms: meanwhile the writers of all nodes wait, perhaps for an agent that is dead. */
 const REATTACH_FOR_MS = 3_000;
+/** How long to wait for an agent to break off its wait for a lock, ms. */
+const GIVE_UP_TIMEOUT_MS = 500;
 const RENEW_EVERY_MS = 1_000;
 
 /** On what terms a hold is taken; see HoldAcquire. */
@@ -66,26 +68,27 @@ export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock,
       grantedAtMs,
       lost: stream.failed,
       advance: async (phase, timeoutMs) => {
-        const advancing = stream.ask({ case: 'advance', value: { phase, timeout: durationFromMs(timeoutMs) } }, 'advanced');
+        const advancing = stream.ask({ case: 'advance', value: { phase, timeout: durationOf(timeoutMs) } }, 'advanced');
         await within(clock, timeoutMs + ANSWER_MARGIN_MS, node, 'phase', advancing);
       },
       attest: () => within(clock, ATTEST_TIMEOUT_MS, node, 'attest', stream.ask({ case: 'attest', value: {} }, 'attested')),
       release: () => {
-        released ??= letGo(stream, node, clock);
+        released ??= letGo(stream, node, clock, RELEASE_TIMEOUT_MS);
         return released;
       },
     };
   } catch (error) {
-    await letGo(stream, node, clock);
+    const released = await letGo(stream, node, clock, GIVE_UP_TIMEOUT_MS);
+    if (released === undefined && !stream.failed.aborted) await letGoAnew(agent, terms.operationId, clock);
     throw error;
   }
 }
 
 const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums }: HoldTerms) => ({
   operationId,
-  lockTimeout: durationFromMs(lockTimeoutMs),
-  lease: durationFromMs(leaseMs),
-  maxBlock: durationFromMs(maxBlockMs),
+  lockTimeout: durationOf(lockTimeoutMs),
+  lease: durationOf(leaseMs),
+  maxBlock: durationOf(maxBlockMs),
   ...(checksums === undefined ? {} : { checksums }),
 });
 
@@ -103,15 +106,25 @@ async function keepAlive(stream: HoldStream, node: string, leaseMs: number, cloc
 }
 
 /** Released, or already failed, or out of reach: in any case the talk is over afterwards. */
-async function letGo(stream: HoldStream, node: string, clock: Clock): Promise<number | undefined> {
+async function letGo(stream: HoldStream, node: string, clock: Clock, timeoutMs: number): Promise<number | undefined> {
   try {
-    const released = await within(clock, RELEASE_TIMEOUT_MS, node, 'release', stream.ask({ case: 'release', value: {} }, 'released'));
+    const released = await within(clock, timeoutMs, node, 'release', stream.ask({ case: 'release', value: {} }, 'released'));
     return released.blocked === undefined ? undefined : durationMs(released.blocked);
   } catch {
     return undefined;
   } finally {
     stream.close();
   }
+}
+
+/**
+ * An agent that is waiting for the lock answers nothing else, so its talk was broken off, and with it the wait. Should the
+ * lock have been granted at that very moment, it would stay until the lease runs out: a talk of its own lets it go.
+ */
+async function letGoAnew(agent: NodeAgent, operationId: string, clock: Clock): Promise<void> {
+  const stream = openHoldStream(agent, operationId, clock, 0);
+  stream.tell({ case: 'attach', value: { operationId } });
+  await letGo(stream, agent.node, clock, GIVE_UP_TIMEOUT_MS);
 }
 
 /** Bounds the wait for an answer: a frozen agent keeps its connection open and says nothing. */

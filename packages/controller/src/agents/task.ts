@@ -57,11 +57,15 @@ async function followToEnd(agent: NodeAgent, order: TaskOrder, watch: TaskWatch)
   const { operationId, taskId } = order;
   const { signal } = watch;
   const tries = patience(watch.clock, watch.patienceMs ?? PATIENCE_MS);
+  // To be started; once the agent has confirmed that, it is only watched: starting a failed task would run it again.
   let spec = order.mayRun === true ? undefined : await order.spec();
+  let confirmed = false;
   for (;;) {
     try {
       if (signal.aborted) throw abortReason(signal);
       if (spec !== undefined) await agent.rpc.startTask({ operationId, taskId, spec }, { signal });
+      confirmed ||= spec !== undefined;
+      spec = undefined;
       for await (const { event } of agent.rpc.watchTask({ operationId, taskId }, { signal })) {
         tries.renew();
         if (event.case === 'ended') return event.value;
@@ -70,7 +74,7 @@ async function followToEnd(agent: NodeAgent, order: TaskOrder, watch: TaskWatch)
       throw new StillpointError('CONNECTION_LOST', `${agent.node}: the agent ended its report of ${taskId} early`, { node: agent.node });
     } catch (thrown) {
       const error = toStillpointError(thrown);
-      if (error.code === 'TASK_UNKNOWN' && spec === undefined) spec = await order.spec();
+      if (error.code === 'TASK_UNKNOWN' && !confirmed) spec = await order.spec();
       else await tries.wait(error, signal);
     }
   }

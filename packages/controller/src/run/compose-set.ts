@@ -1,5 +1,5 @@
 import { encodeManifest, type SetManifest, type SetMember } from '@stillpoint/shared/manifest';
-import { VERSION } from '../version.ts';
+import { VERSION } from '@stillpoint/shared/version';
 import type { BackupRun } from './backup-run.ts';
 
 /** Writes down what all nodes have published: the content of set.json. */

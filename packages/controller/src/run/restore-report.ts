@@ -1,22 +1,23 @@
 import { fromJsonString } from '@bufbuild/protobuf';
 import { type TaskResult, TaskResultSchema } from '@stillpoint/shared/proto';
+import { replicationCommands } from '@stillpoint/shared/replication';
 import type { RestoreReport, RestoreState } from '../api.ts';
-import { replicationCommands } from '../plan/replication.ts';
 import type { PlannedNode } from '../plan/restore.ts';
 import type { RestoreRun } from './restore-run.ts';
 
 /** How a restore went, from the journal: the same after a resume as after one run. */
 export function restoreReport(run: RestoreRun, state: RestoreState, elapsedMs: number): RestoreReport {
   const { operation, plan } = run;
-  const toPrint =
-    state === 'switched' && plan.replication === 'print' ? plan.nodes.filter(({ replicateFrom }) => replicateFrom !== undefined) : [];
+  const told = state === 'switched' && plan.replication === 'print' ? plan.nodes : [];
   return {
     operationId: operation.id,
     setId: plan.setId,
     state,
     elapsedMs,
     nodes: plan.nodes.map((planned) => nodeReport(run, state, planned)),
-    commands: toPrint.map((planned) => ({ node: planned.node, sql: replicationCommands(planned) })),
+    commands: told.flatMap(({ node, replicateFrom }) =>
+      replicateFrom === undefined ? [] : [{ node, sql: replicationCommands(replicateFrom) }],
+    ),
   };
 }
 

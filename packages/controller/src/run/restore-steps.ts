@@ -1,4 +1,4 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { durationOf } from '@stillpoint/shared/time';
 import type { NodeAgent } from '../agents/pool.ts';
 import type { TaskOrder } from '../agents/task.ts';
 import type { RestoreStep } from '../plan/steps.ts';
@@ -48,17 +48,17 @@ async function stageSpec(run: RestoreRun, node: string): Promise<Spec> {
 }
 
 async function seedFrom(agent: NodeAgent, operationId: string, setId: string): Promise<{ address: string; ticket: string }> {
-  const { ticket } = await agent.rpc.grantSeed({ operationId, setId, validFor: durationFromMs(TICKET_VALID_MS) });
+  const { ticket } = await agent.rpc.grantSeed({ operationId, setId, validFor: durationOf(TICKET_VALID_MS) });
   return { address: agent.address, ticket };
 }
 
 const startSpec = ({ settings }: RestoreRun): Spec => ({
-  task: { case: 'startServer', value: { timeout: durationFromMs(settings.startTimeout) } },
+  task: { case: 'startServer', value: { timeout: durationOf(settings.startTimeout) } },
 });
 
 function replicateSpec(run: RestoreRun, node: string): Spec {
   const { gtidPosition, replicateFrom } = plannedFor(run, node);
   if (replicateFrom === undefined) throw new Error(`${node} replicates from nobody`);
   const { host, port } = replicateFrom;
-  return { task: { case: 'replicate', value: { host, port, gtidPosition, timeout: durationFromMs(run.settings.startTimeout) } } };
+  return { task: { case: 'replicate', value: { host, port, gtidPosition, timeout: durationOf(run.settings.startTimeout) } } };
 }

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import { type ErrorDetail, ErrorDetailSchema } from '../proto/index.ts';
+import { durationOf } from '../time/index.ts';
 import { StillpointError } from './stillpoint-error.ts';
 import { isErrorCode } from './table.ts';
 
@@ -15,7 +16,7 @@ export function toErrorDetail(error: StillpointError): ErrorDetail {
       ...rest,
       connectionId: BigInt(connectionId),
       // A duration of the protocol takes whole milliseconds only.
-      age: durationFromMs(Math.round(ageMs)),
+      age: durationOf(ageMs),
     })),
   });
 }
