@@ -83,16 +83,14 @@ function openStore({ cluster, stateDir }: ClusterConfig, clock: Clock): Store {
 
 function listRestores({ journal }: Store): RestoreSummary[] {
   journal.settleDead();
-  return journal
-    .list('restore')
-    .map(({ id, planId, reason, setId, startedAt, state }) => ({
-      operationId: id,
-      planId,
-      setId,
-      state: restoreState(state),
-      startedAt,
-      reason,
-    }));
+  return journal.list('restore').map(({ id, planId, reason, setId, startedAt, state }) => ({
+    operationId: id,
+    planId,
+    setId,
+    state: restoreState(state),
+    startedAt,
+    reason,
+  }));
 }
 
 /** The journal speaks of all kinds of operations; a restore never comes to rest in the words of the others. */

@@ -15,8 +15,8 @@ const backupSchema = z.strictObject({
   checksums: z
     .strictObject({
       enabled: z.boolean().default(true).describe('sum tables at the cut, so that a restore can prove them'),
-      include: tablePatterns.default([]).describe('tables to sum; none means all'),
-      exclude: tablePatterns.default([]).describe('tables not to sum'),
+      include: tablePatterns.default([]).describe('tables to sum, as database.table with * and ? as wildcards; none means all'),
+      exclude: tablePatterns.default([]).describe('tables not to sum, written likewise'),
       connections: z.number().int().min(1).max(32).default(2).describe('how many tables are summed at a time on each node'),
     })
     .prefault({}),
@@ -35,7 +35,8 @@ export const clusterConfigSchema = z.strictObject({
       }),
     )
     .min(1)
-    .refine((nodes) => new Set(nodes.map((n) => n.name)).size === nodes.length, 'two nodes have the same name'),
+    .refine((nodes) => new Set(nodes.map((n) => n.name)).size === nodes.length, 'two nodes have the same name')
+    .describe('the nodes of the cluster'),
   backup: backupSchema.prefault({}),
   restore: z
     .strictObject({

@@ -1,6 +1,6 @@
 import type { SetManifest, SetMember } from '@stillpoint/shared/manifest';
+import { sameGtidPosition } from '@stillpoint/shared/replication';
 import type { ReplicaImage } from '../api.ts';
-import { sameGtidPosition } from './gtid.ts';
 import type { RestoreFacts } from './restore.ts';
 import { rootOf } from './topology.ts';
 

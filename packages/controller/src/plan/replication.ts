@@ -1,5 +1,5 @@
 import type { SetMember } from '@stillpoint/shared/manifest';
-import type { PlannedNode, RestoreFacts } from './restore.ts';
+import type { RestoreFacts } from './restore.ts';
 import { hostOf } from './topology.ts';
 
 /** The server that a restored one replicates from. */
@@ -7,8 +7,8 @@ export interface ReplicationTarget {
   readonly node: string;
   readonly host: string;
   readonly port: number;
-  /** Account that it used when the set was made; empty when unknown. */
-  readonly user: string;
+  /** Account that it used when the set was made, if known. */
+  readonly user?: string;
 }
 
 /**
@@ -25,21 +25,8 @@ export function replicationTargetOf(member: SetMember, { nodes, parts }: Restore
   const own = parts.get(member.node);
   const recorded = own !== undefined && 'part' in own ? (own.part.mariadb?.sources ?? []) : [];
   const then = recorded.find((source) => source.port === port) ?? (recorded.length === 1 ? recorded[0] : undefined);
-  const user = then?.user ?? '';
-  if (server !== undefined && server.advertisedHost !== '') return { node: member.source, host: server.advertisedHost, port, user };
-  if (then !== undefined) return { node: member.source, host: then.host, port: then.port, user };
-  return view === undefined || port === 0 ? undefined : { node: member.source, host: hostOf(view.address), port, user };
+  const user = then === undefined ? {} : { user: then.user };
+  if (server !== undefined && server.advertisedHost !== '') return { node: member.source, host: server.advertisedHost, port, ...user };
+  if (then !== undefined) return { node: member.source, host: then.host, port: then.port, ...user };
+  return view === undefined || port === 0 ? undefined : { node: member.source, host: hostOf(view.address), port, ...user };
 }
-
-/** SQL with which an administrator starts replication on a restored node; empty when it replicates from nobody. */
-export function replicationCommands({ replicateFrom }: PlannedNode): string[] {
-  if (replicateFrom === undefined) return [];
-  const { host, port, user } = replicateFrom;
-  return [
-    `CHANGE MASTER TO MASTER_HOST=${quoted(host)}, MASTER_PORT=${port}, MASTER_USER=${quoted(user || '<user>')}, ` +
-      `MASTER_PASSWORD='<password>', MASTER_USE_GTID=slave_pos;`,
-    'START SLAVE;',
-  ];
-}
-
-const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;

@@ -1,5 +1,5 @@
 import type { StillpointError } from '@stillpoint/shared/errors';
-import type { MemberRole, PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
+import { type MemberRole, type PartManifest, type SetManifest, type SetMember, stagingBytes } from '@stillpoint/shared/manifest';
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
 import { gtidPositionOf, imageOf } from './image.ts';
 import { type ReplicationTarget, replicationTargetOf } from './replication.ts';
@@ -71,9 +71,6 @@ export interface RestoreFacts {
   readonly nodes: readonly NodeReading[];
 }
 
-/** `mariadb-backup --prepare` writes redo and temporary files beside the data: a twentieth more, and at least this. */
-const SPARE_BYTES = 64 * 1024 * 1024;
-
 /** Plans a restore. Pure: what speaks against it is in the plan, not thrown. */
 export function planRestore(id: string, now: Date, request: RestoreRequest, facts: RestoreFacts): RestorePlan {
   const { set } = facts;
@@ -118,7 +115,7 @@ function plannedNode(
     ownPartSha256: restoreConfiguration ? member.partSha256 : '',
     storedBytes: imageMember.storedBytes,
     datadir: mariadb?.datadir ?? '',
-    needBytes: imageMember.dataBytes + Math.max(SPARE_BYTES, Math.ceil(imageMember.dataBytes / 20)),
+    needBytes: stagingBytes(imageMember.dataBytes),
     freeBytes: Number(mariadb?.datadirFreeBytes ?? 0n),
     replacesBytes: Number(mariadb?.datadirBytes ?? 0n),
     serverRunning: mariadb?.running ?? false,

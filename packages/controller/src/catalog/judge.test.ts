@@ -1,0 +1,60 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { encodeManifest, type SetManifest } from '@stillpoint/shared/manifest';
+import { expect, it } from 'vitest';
+import { member, setOf } from '../../../../test/controller/builders.ts';
+import { type Holding, judgeSets, type Listing } from './judge.ts';
+
+const SET = setOf([member('db1'), member('db2')]);
+const holding = (set: SetManifest | undefined, hasPart = true): Holding => ({
+  setId: SET.setId,
+  manifest: set === undefined ? new Uint8Array() : encodeManifest(set),
+  hasPart,
+});
+const holds = (node: string, ...holdings: Holding[]): Listing => ({ node, holdings });
+const silent = (node: string): Listing => ({ node, error: new StillpointError('NODE_UNREACHABLE', 'connection refused') });
+
+const verdict = (...listings: Listing[]) => judgeSets('shop', listings).map(({ state, reason, unasked }) => ({ state, reason, unasked }));
+
+it('a set whose members all hold their part and the same set.json is good', () => {
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(SET)))).toEqual([{ state: 'good', reason: '', unasked: [] }]);
+});
+
+it('a commit that reached only some of the nodes is none', () => {
+  const reason = 'set.json is missing on db2';
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(undefined)))).toEqual([{ state: 'failed', reason, unasked: [] }]);
+  expect(verdict(holds('db1', holding(SET)), holds('db2'))).toEqual([{ state: 'failed', reason, unasked: [] }]);
+});
+
+it('a set.json without its part is no good', () => {
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(SET, false)))).toMatchObject([{ reason: 'the part of db2 is missing' }]);
+});
+
+it('two nodes that hold different manifests do not hold one set', () => {
+  const other = { ...SET, committedAt: '2026-11-21T09:59:00.000Z' };
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(other)))).toMatchObject([
+    { reason: 'set.json differs between db1, db2' },
+  ]);
+});
+
+it('a part without any set.json was never committed', () => {
+  expect(verdict(holds('db1', holding(undefined)), holds('db2'))).toMatchObject([{ state: 'failed', reason: 'it was never committed' }]);
+});
+
+it('a set that needs a silent node is not good, for that alone', () => {
+  const reason = 'db2 could not be asked for a share of it';
+  expect(verdict(holds('db1', holding(SET)), silent('db2'))).toEqual([{ state: 'failed', reason, unasked: ['db2'] }]);
+});
+
+it('a member that is no longer configured is not waited for', () => {
+  expect(verdict(holds('db1', holding(SET)))).toMatchObject([{ state: 'good' }]);
+});
+
+it.each([
+  ['is not a manifest', new TextEncoder().encode('{}'), /set\.json/],
+  ['is of another cluster', encodeManifest({ ...SET, cluster: 'other' }), /names set .* of cluster other/],
+  ['is of another set', encodeManifest({ ...SET, setId: '20260101-000000-00000000' }), /names set 20260101/],
+])('a set.json that %s is refused', (_, manifest, reason) => {
+  expect(verdict(holds('db1', { setId: SET.setId, manifest, hasPart: true }))).toEqual([
+    { state: 'failed', reason: expect.stringMatching(reason), unasked: [] },
+  ]);
+});
