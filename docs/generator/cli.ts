@@ -1,5 +1,5 @@
 import { createProgram, everyCommand, notesOf, pathOf } from '@stillpoint/cli';
-import { EXIT, EXIT_MEANING } from '@stillpoint/shared/errors';
+import { EXIT } from '@stillpoint/shared/errors';
 import { code, GENERATED, markdownTable, page } from './markdown.ts';
 
 type Program = ReturnType<typeof createProgram>;
@@ -37,18 +37,12 @@ function commandBlocks(command: Program): readonly string[] {
     ),
     optionTable(command),
     ['```sh', ...examples.flatMap(({ line, about }) => [`# ${about}`, line]), '```'].join('\n'),
-    `Exit codes: ${exits
+    `Ends with ${exits
       .map((name) => EXIT[name])
       .toSorted((a, b) => a - b)
-      .map((exit) => `[${exit}](exit-codes.md "${meaning(exit)}")`)
-      .join(', ')}.`,
+      .join(', ')}; see [exit codes](exit-codes.md).`,
   ];
 }
-
-const meaning = (exit: number): string =>
-  Object.entries(EXIT_MEANING)
-    .find(([name]) => EXIT[name as keyof typeof EXIT] === exit)?.[1]
-    .replaceAll('`', '') ?? '';
 
 function optionTable(command: Program): string {
   return markdownTable(
