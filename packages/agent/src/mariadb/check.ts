@@ -109,7 +109,7 @@ async function checkTools(purpose: PrivilegePurpose, signal?: AbortSignal): Prom
   const version = await backupToolVersion(signal);
   await runTool('zstd', '--version', signal);
   if (purpose === 'restore') {
-    await runTool('mbstream', '--version', signal);
+    await runTool('mbstream', '--help', signal);
     await runTool('mariadbd', '--version', signal);
   }
   return ok(`mariadb-backup ${version}, zstd`);
