@@ -88,7 +88,7 @@ export async function signCertificate(
 }
 
 /** What a CA of ours carries as subject alternative name. */
-export const authorityUri = (cluster: string): string => `stillpoint://${cluster}/ca`;
+const authorityUri = (cluster: string): string => `stillpoint://${cluster}/ca`;
 
 /** 126 random bits: positive, and never the same twice. */
 function newSerial(): string {

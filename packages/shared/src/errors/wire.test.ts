@@ -79,6 +79,15 @@ describe('an error on the wire', () => {
     );
   });
 
+  it('rounds an age, which the protocol has in whole milliseconds', () => {
+    for (const [ageMs, arrives] of [
+      [1234.567, 1235],
+      [0.2, 0],
+    ] as const) {
+      expect(overTheWire(new StillpointError('LOCK_TIMEOUT', 'x', { blockers: [{ ...blocker, ageMs }] })).blockers[0]?.ageMs).toBe(arrives);
+    }
+  });
+
   it('leaves its cause behind', () => {
     expect(overTheWire(new StillpointError('INTERNAL', 'x', { cause: new Error('secret') })).cause).toBeUndefined();
   });

@@ -6,7 +6,7 @@ import { StillpointError } from '../errors/index.ts';
 export type SurfaceCall = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getDeadline' | 'getAuthContext'> & EventEmitter;
 
 /** A signal that lives as long as its call. */
-export interface CallLife {
+interface CallLife {
   readonly signal: AbortSignal;
   /** The handler has come to its end: what happens to the connection from now on is none of its business. */
   end(): void;

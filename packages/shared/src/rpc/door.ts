@@ -16,7 +16,7 @@ export interface Door {
 }
 
 /** A door that is shut. */
-export interface Leaving {
+interface Leaving {
   /** Resolves when all that were let in have gone by themselves. */
   readonly empty: Promise<void>;
   /** Drops the connections that are left. */

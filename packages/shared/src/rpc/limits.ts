@@ -40,9 +40,10 @@ export const CLIENT_CHANNEL: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
   // Retrying is the caller's decision: it knows what is idempotent when.
   'grpc.enable_retries': 0,
-  // An agent that was restarted is found again within a second.
+  // An agent that was restarted, or a name that was entered late, is found within a second.
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
   // Only quiets the TLS library, which does not want an IP address as server name: identity is checked by the name in the certificate's URI.
   'grpc.ssl_target_name_override': 'stillpoint',
 };

@@ -106,16 +106,26 @@ describe('an error of a handler', () => {
     expect(error.node).toBe('db1');
   });
 
-  it('is cut to what fits into the trailers of a call', async () => {
-    const blocker = { connectionId: 1, user: 'u', host: 'h', ageMs: 1, command: 'Query', statement: 'x'.repeat(120), lockMode: '' };
-    const thrown = new StillpointError('LOCK_TIMEOUT', `${'m'.repeat(100_000)}\ud800`, {
+  it.each(['m', 'ü', '本', '😀'])('is cut to what fits into the trailers of a call: %s', async (letter) => {
+    const blocker = {
+      connectionId: 1,
+      user: letter.repeat(80),
+      host: 'h',
+      ageMs: 1.5,
+      command: 'Query',
+      statement: letter.repeat(120),
+      lockMode: '',
+    };
+    const thrown = new StillpointError('LOCK_TIMEOUT', `${letter.repeat(100_000)}\ud800`, {
+      hint: letter.repeat(100_000),
       blockers: Array.from({ length: 1000 }, () => blocker),
     });
     const { address } = await serve({ describeNode: () => Promise.reject(thrown) });
     const error = await failureOf(connect(address).describeNode({}));
     expect(error.code).toBe('LOCK_TIMEOUT');
-    expect(error.message).toMatch(/^m{7000,}…$/);
-    expect(error.blockers).toHaveLength(50);
+    expect(error.message).toMatch(new RegExp(`^(?:${letter}){900,}.?…$`, 'u'));
+    expect(error.blockers.length).toBeGreaterThanOrEqual(10);
+    expect(error.blockers[0]).toEqual({ ...blocker, ageMs: 2 });
   });
 
   it('is INTERNAL when it is none of the table, bound to the node', async () => {

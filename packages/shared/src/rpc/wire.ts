@@ -10,9 +10,8 @@ export const PROTOCOL_KEY = 'stillpoint-protocol';
 /** Trailer that carries an ErrorDetail. Our own key: `grpc-status-details-bin` would need google.rpc.Status around it. */
 const ERROR_KEY = 'stillpoint-error-bin';
 
-// HTTP/2 peers drop connections over headers beyond 64 KiB; base64 adds a third.
-const MAX_BLOCKERS = 50;
-const MAX_TEXT = 8_000;
+/** HTTP/2 peers drop connections over headers beyond 64 KiB, and base64 adds a third. */
+const MAX_DETAIL_BYTES = 40_000;
 
 /** The error that `signal` was aborted with, when `error` is but its echo; else `error` itself. */
 export function causeOf(error: unknown, signal: AbortSignal): unknown {
@@ -27,17 +26,23 @@ export function abortReason(signal: AbortSignal): StillpointError {
 /** An error as the end of a call. The one place where what a handler threw takes its form for the wire. */
 export function toStatus(thrown: unknown, node: string): StatusObject {
   const error = toStillpointError(thrown).on(node);
-  const detail = toErrorDetail(error);
-  detail.message = shorten(detail.message, MAX_TEXT);
-  detail.hint = shorten(detail.hint, MAX_TEXT);
-  detail.blockers = detail.blockers.slice(0, MAX_BLOCKERS);
   const metadata = new Metadata();
-  metadata.set(ERROR_KEY, Buffer.from(toBinary(ErrorDetailSchema, detail)));
+  metadata.set(ERROR_KEY, Buffer.from(detailOf(error)));
   // `details` is for other clients than ours, and must be fit for encodeURI.
   return { code: status[error.row.grpc], details: shorten(`${error.code}: ${error.message}`, 500).toWellFormed(), metadata };
 }
 
-const shorten = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
+/** As much of an error as there is room for. */
+function detailOf(error: StillpointError): Uint8Array {
+  const { message, hint, blockers, ...rest } = toErrorDetail(error);
+  for (let room = 8_000; ; room = Math.floor(room / 2)) {
+    const cut = { ...rest, message: shorten(message, room), hint: shorten(hint, room), blockers: blockers.slice(0, room / 160) };
+    const bytes = toBinary(ErrorDetailSchema, cut);
+    if (bytes.length <= MAX_DETAIL_BYTES || room === 0) return bytes;
+  }
+}
+
+const shorten = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, Math.max(0, length - 1))}…`);
 
 /** The error that a call ended with, as its caller gets it. */
 export function fromStatus(error: ServiceError, target: Target, method: string): StillpointError {
