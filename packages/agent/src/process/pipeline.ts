@@ -13,7 +13,7 @@ export interface RunningPipeline {
   readonly sink: RunningProgram;
   /** What the second one writes; must be read. */
   readonly stdout: Readable;
-  /** Both have exited with 0. Rejected with the failure that came first: the other program is ended then, and so fails as well. */
+  /** Both have exited with 0. Rejects as the `done` of that program does that is to blame. */
   readonly done: Promise<void>;
   /** Ends both. */
   kill(): void;
@@ -22,6 +22,7 @@ export interface RunningPipeline {
 /**
  * Connects stdout of `source` to stdin of `sink` by a file descriptor: no byte in between passes through this process.
  * When this process dies, the reader of `sink` is gone, so `sink` and then `source` end by a broken pipe.
+ * Throws the reason of a signal that is aborted already.
  */
 export function startPipeline(source: Stage, sink: Stage, signal?: AbortSignal): RunningPipeline {
   const second = startProgram(sink.program, sink.args, { ...sink, signal, stdin: 'pipe', stdout: 'pipe' });
@@ -34,22 +35,19 @@ export function startPipeline(source: Stage, sink: Stage, signal?: AbortSignal):
     first.kill();
     second.kill();
   };
-  return { source: first, sink: second, stdout: second.stdout, done: bothEnded(first, second, kill), kill };
+  const done = endOf(first, second);
+  done.catch(() => undefined);
+  return { source: first, sink: second, stdout: second.stdout, done, kill };
 }
 
-function bothEnded(first: RunningProgram, second: RunningProgram, kill: () => void): Promise<void> {
-  const failures: unknown[] = [];
-  const watch = (program: RunningProgram): Promise<void> =>
-    program.done.then(
-      () => undefined,
-      (failure: unknown) => {
-        failures.push(failure);
-        kill();
-      },
-    );
-  const done = Promise.all([watch(first), watch(second)]).then(() => {
-    if (failures.length > 0) throw failures[0];
-  });
-  done.catch(() => undefined);
-  return done;
+/**
+ * The failure of the second program comes before that of the first: a program whose reader is gone fails in consequence,
+ * whereas one whose writer is gone merely comes to the end of its input.
+ */
+async function endOf(first: RunningProgram, second: RunningProgram): Promise<void> {
+  // What the first one would still write nobody reads; it may not write, and so not notice, for long.
+  second.done.catch(() => first.kill());
+  const [source, sink] = await Promise.allSettled([first.done, second.done]);
+  if (sink.status === 'rejected') throw sink.reason;
+  if (source.status === 'rejected') throw source.reason;
 }

@@ -76,8 +76,12 @@ export interface RunningProgram {
   kill(): void;
 }
 
-/** Starts a program and leaves its streams to the caller. No shell; its own process group. */
+/**
+ * Starts a program and leaves its streams to the caller. No shell; its own process group, which dies as a whole.
+ * Throws the reason of a signal that is aborted already.
+ */
 export function startProgram(program: string, args: readonly string[], options: StartOptions = {}): RunningProgram {
+  options.signal?.throwIfAborted();
   const tail = new Tail(STDERR_LIMIT);
   const lines = new Lines((line) => options.onStderrLine?.(line));
   const child = execa(program, args, {
