@@ -128,6 +128,17 @@ describe('an error of a handler', () => {
     expect(error.blockers[0]).toEqual({ ...blocker, ageMs: 2 });
   });
 
+  it('is INTERNAL when it cannot be sent itself', async () => {
+    const blocker = { connectionId: 1.5, user: 'u', host: 'h', ageMs: 1, command: 'Query', statement: '', lockMode: '' };
+    const thrown = new StillpointError('LOCK_TIMEOUT', 'x', { blockers: [blocker] });
+    const { address } = await serve({ describeNode: () => Promise.reject(thrown) });
+    expect(await failureOf(connect(address).describeNode({}))).toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringMatching(/1\.5/),
+      node: 'db1',
+    });
+  });
+
   it('is INTERNAL when it is none of the table, bound to the node', async () => {
     const { address } = await serve({ describeNode: () => Promise.reject(new TypeError('x is not a function')) });
     expect(await failureOf(connect(address).describeNode({}))).toMatchObject({

@@ -25,7 +25,15 @@ export function abortReason(signal: AbortSignal): StillpointError {
 
 /** An error as the end of a call. The one place where what a handler threw takes its form for the wire. */
 export function toStatus(thrown: unknown, node: string): StatusObject {
-  const error = toStillpointError(thrown).on(node);
+  try {
+    return statusOf(toStillpointError(thrown).on(node));
+  } catch (unsendable) {
+    // An error that the protocol has no room for must not leave its caller without an answer.
+    return statusOf(toStillpointError(unsendable).on(node));
+  }
+}
+
+function statusOf(error: StillpointError): StatusObject {
   const metadata = new Metadata();
   metadata.set(ERROR_KEY, Buffer.from(detailOf(error)));
   // `details` is for other clients than ours, and must be fit for encodeURI.
