@@ -2,11 +2,8 @@ import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { exists, syncDirectory } from '../host/index.ts';
+import type { Checkpoint } from './seams.ts';
 import type { Move, RestoreState, Step } from './state.ts';
-
-/** Called at every point at which a crash would leave something to clear up; tests crash there. */
-export type Checkpoint = (name: string) => void | Promise<void>;
-export const noCheckpoint: Checkpoint = () => {};
 
 /**
  * Carries out the steps that are not done yet. Durable: a step is journaled as done when its renames are on disk, and
@@ -16,7 +13,7 @@ export const noCheckpoint: Checkpoint = () => {};
 export async function carryOut(
   state: RestoreState,
   save: (state: RestoreState) => Promise<void>,
-  checkpoint: Checkpoint = noCheckpoint,
+  checkpoint: Checkpoint,
 ): Promise<RestoreState> {
   let current = state;
   for (const step of state.steps.slice(state.done)) {

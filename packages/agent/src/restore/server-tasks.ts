@@ -8,7 +8,7 @@ import { configuredSettings } from '../mariadb/settings.ts';
 import { type ServiceDriver, type ServiceSurroundings, serviceDriver, serviceFailure } from '../service/index.ts';
 import type { TaskDefinition } from '../task/types.ts';
 import { realDatadir } from './places.ts';
-import { mariadbOf } from './target.ts';
+import { mariadbOf, optionFileSettings } from './target.ts';
 
 /** Stops the server by the configured service driver; a stopped one is fine. Throws SERVICE_FAILED. */
 export const stopServerTask: TaskDefinition<'stopServer'> = {
@@ -36,12 +36,13 @@ export interface ServerService {
 }
 
 /** Throws RESTORE_REFUSED on a node without a server, or TOOL_MISSING. */
-export async function serverService(agent: Agent, signal: AbortSignal): Promise<ServerService> {
+export async function serverService(
+  agent: Agent,
+  signal: AbortSignal,
+  read: typeof configuredSettings = configuredSettings,
+): Promise<ServerService> {
   const config = mariadbOf(agent);
-  const settings = await configuredSettings(config.defaultsFile, signal).catch((error: unknown) => {
-    if (error instanceof StillpointError && error.code === 'CONFIG_FILE_UNREADABLE') return undefined;
-    throw error;
-  });
+  const settings = await optionFileSettings(config, signal, read);
   const datadir = settings === undefined ? undefined : await realDatadir(settings.datadir);
   const place = { socket: config.socket, pidFile: settings?.pidFile ?? '', errorLog: settings?.errorLog ?? '', datadir };
   return { driver: serviceDriver(config.service, place), place };

@@ -1,20 +1,21 @@
 import { rm } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Agent } from '../agent.ts';
-import { configuredSettings, type ServerSettings } from '../mariadb/settings.ts';
+import type { ServerSettings } from '../mariadb/settings.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
-import { type Checkpoint, carryOut, noCheckpoint } from './moves.ts';
+import { carryOut } from './moves.ts';
 import { realDatadir } from './places.ts';
+import { noSeams, type Seams } from './seams.ts';
 import { removeEmpty } from './stage.ts';
 import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
 import { configurationSteps, dataSteps } from './steps.ts';
-import { mariadbOf, refuseRunning } from './target.ts';
+import { mariadbOf, optionFileSettings, refuseRunning } from './target.ts';
 
 /**
  * Puts the staged data in the place of the live data: renames only, each journaled, so that after a crash the same
- * task goes on and the rollback task goes back. What was there is kept. `checkpoint` is for tests.
+ * task goes on and the rollback task goes back. What was there is kept. `seams` are for tests.
  */
-export const switchTaskWith = (checkpoint: Checkpoint): TaskDefinition<'switch'> => ({
+export const switchTaskWith = (seams: Seams): TaskDefinition<'switch'> => ({
   run: async (agent, _spec, task) => {
     const { stateDir } = agent.config;
     const state = await loadState(stateDir, task.operationId);
@@ -24,26 +25,27 @@ export const switchTaskWith = (checkpoint: Checkpoint): TaskDefinition<'switch'>
         `Restore ${task.operationId} is ${state?.phase ?? 'unknown'} here: there is nothing to switch`,
       );
     }
-    const switched = state.phase === 'switched' ? state : await doSwitch(agent, state, task, checkpoint);
+    const switched = state.phase === 'switched' ? state : await doSwitch(agent, state, task, seams);
     const configuration = switched.replaced.map(({ path }) => path);
     return { result: { case: 'switch', value: { kept: [...switched.keptIn], configuration } } };
   },
 });
 
 /** See `switchTaskWith`. */
-export const switchTask = switchTaskWith(noCheckpoint);
+export const switchTask = switchTaskWith(noSeams);
 
-async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, checkpoint: Checkpoint): Promise<RestoreState> {
+async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, { checkpoint, readSettings }: Seams): Promise<RestoreState> {
   const { config } = agent;
   const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
-  const before = await settingsNow(agent, task.signal);
-  await refuseRunning({ socket: mariadbOf(agent).socket, pidFile: before?.pidFile ?? '', datadir: staged.places.datadir });
+  const mariadb = mariadbOf(agent);
+  const before = await optionFileSettings(mariadb, task.signal, readSettings);
+  await refuseRunning({ socket: mariadb.socket, pidFile: before?.pidFile ?? '', datadir: staged.places.datadir });
   task.signal.throwIfAborted();
 
   let state = staged.phase === 'switching' ? staged : await beginWithConfiguration(agent, staged, before, save);
   await checkpoint('journaled the configuration');
   state = await carryOut(state, save, checkpoint);
-  const settings = await settingsNow(agent, task.signal);
+  const settings = await optionFileSettings(mariadb, task.signal, readSettings);
   if (!state.complete) {
     state = await continueWithData(state, settings, save);
     await checkpoint('journaled the data');
@@ -55,13 +57,6 @@ async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, c
   await save(state);
   return state;
 }
-
-/** Settings by the option file as it is now; undefined when it is gone. */
-const settingsNow = (agent: Agent, signal: AbortSignal): Promise<ServerSettings | undefined> =>
-  configuredSettings(mariadbOf(agent).defaultsFile, signal).catch((error: unknown) => {
-    if (error instanceof StillpointError && error.code === 'CONFIG_FILE_UNREADABLE') return undefined;
-    throw error;
-  });
 
 async function beginWithConfiguration(
   { config }: Agent,

@@ -80,6 +80,17 @@ async function refuseUnwritableLogs({ settings, datadir }: Target): Promise<void
   }
 }
 
+/** Settings by the option file as it is now; undefined when it is gone. Throws TOOL_MISSING. */
+export const optionFileSettings = (
+  { defaultsFile }: MariadbConfig,
+  signal: AbortSignal,
+  read: typeof configuredSettings = configuredSettings,
+): Promise<ServerSettings | undefined> =>
+  read(defaultsFile, signal).catch((error: unknown) => {
+    if (error instanceof StillpointError && error.code === 'CONFIG_FILE_UNREADABLE') return undefined;
+    throw error;
+  });
+
 /** Throws SERVER_RUNNING when anything shows that a server runs there. */
 export async function refuseRunning(place: ServerPlace): Promise<void> {
   const sign = await signOfServer(place);

@@ -1,0 +1,15 @@
+import { configuredSettings } from '../mariadb/settings.ts';
+
+/** Called at every point at which a crash would leave something to clear up. */
+export type Checkpoint = (name: string) => void | Promise<void>;
+
+/** Where tests reach into a switch and its way back. */
+export interface Seams {
+  /** Tests crash here. */
+  readonly checkpoint: Checkpoint;
+  /** Tests remember what it told: a run of mariadbd for each of some hundred crashes takes minutes. */
+  readonly readSettings: typeof configuredSettings;
+}
+
+/** As it is outside of tests. */
+export const noSeams: Seams = { checkpoint: () => {}, readSettings: configuredSettings };
