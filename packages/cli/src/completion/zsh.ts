@@ -14,7 +14,7 @@ const functionName = (path: string): string => ['_stillpoint', ...path.split(' '
 function zshFunction({ path, commands, choices, options }: Words): string {
   const specs = options.map((option) => `    ${quote(zshOption(option))}`).join(' \\\n');
   if (commands.length === 0) {
-    const argument = choices.length > 0 ? ` \\\n    ${quote(`1:word:(${choices.join(' ')})`)}` : '';
+    const argument = ` \\\n    ${quote(choices.length > 0 ? `1:word:(${choices.join(' ')})` : '*:argument: ')}`;
     return `${functionName(path)}() {\n  _arguments \\\n${specs}${argument}\n}`;
   }
   return `${functionName(path)}() {
