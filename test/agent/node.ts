@@ -32,7 +32,7 @@ export interface TestNode {
   hold(): Promise<TestHold>;
 }
 
-export interface TestHold extends Hold {
+interface TestHold extends Hold {
   release(): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import type { AgentConfig } from '../config/schema.ts';
 import { removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
 
 /** Directories and files of a part are for their owner and group: what lies in the shards is as secret as the database. */
-export const DIRECTORY_MODE = 0o750;
+const DIRECTORY_MODE = 0o750;
 export const FILE_MODE = 0o640;
 
 /** What capture leaves for publish; gone once part.json is there. */

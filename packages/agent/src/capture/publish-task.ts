@@ -2,13 +2,13 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
+import { VERSION } from '@stillpoint/shared/version';
 import type { Agent } from '../agent.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
 import { openRepository } from '../repository/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
-import { VERSION } from '../version.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
 import { type CapturedImage, FILE_MODE, forgetCaptured, partOf, readCaptured, syncFile, syncPart } from './part.ts';
 

@@ -1,3 +1,4 @@
+import { StillpointError } from '@stillpoint/shared/errors';
 import type { ReplicationSource } from '@stillpoint/shared/proto';
 import { isGtidPosition } from '@stillpoint/shared/replication';
 import { readSources } from './position.ts';
@@ -31,9 +32,11 @@ export async function setGtidPosition(session: Session, position: string, signal
   return String(row?.position ?? '');
 }
 
-/** Asks the server to shut down in order; it does so after the answer. Needs SHUTDOWN. */
+/** Asks the server to shut down in order. It ends this connection too, now and then before it has answered. Needs SHUTDOWN. */
 export async function askToShutDown(session: Session, signal?: AbortSignal): Promise<void> {
-  await session.query('SHUTDOWN', [], signal);
+  await session.query('SHUTDOWN', [], signal).catch((error: unknown) => {
+    if (!(error instanceof StillpointError && error.code === 'SERVER_DOWN')) throw error;
+  });
 }
 
 /** The default replication connection; undefined when the server follows nobody by it. Needs SLAVE MONITOR. */

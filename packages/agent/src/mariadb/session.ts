@@ -34,6 +34,7 @@ export interface Session {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+const GOODBYE_MS = 1_000;
 
 /** The agent's account, its password read from its file. Throws CONFIG_FILE_UNREADABLE. */
 export function accountOf(config: MariadbConfig): Account {
@@ -74,22 +75,24 @@ function sessionOver(connection: Connection, account: Account): Session {
   connection.on('error', (error) => markGone(error.message));
   connection.on('end', () => markGone());
 
-  const run = async <T>(
-    signal: AbortSignal | undefined,
-    start: (done: (error: QueryError | null, value?: T) => void) => void,
-  ): Promise<T> => {
+  const run = async <T>(signal: AbortSignal | undefined, start: Start<T>): Promise<T> => {
     if (gone.signal.aborted) throw gone.signal.reason;
     try {
-      return await aborting<T>(connection, signal, start);
+      return await aborting(connection, signal === undefined ? gone.signal : AbortSignal.any([signal, gone.signal]), start);
     } catch (error) {
       if (signal?.aborted) {
-        markGone();
+        markGone('the agent cut it');
         throw signal.reason;
       }
-      const failure = queryFailure(error, account);
+      const failure = error instanceof StillpointError ? error : queryFailure(error, account);
       if (failure instanceof StillpointError && failure.code === 'SERVER_DOWN') gone.abort(failure);
       throw failure;
     }
+  };
+
+  const cut = (): void => {
+    connection.destroy();
+    markGone('it was closed');
   };
 
   return {
@@ -102,34 +105,34 @@ function sessionOver(connection: Connection, account: Account): Session {
     ping: (signal) => run<void>(signal, (done) => connection.ping((error) => done(error as QueryError | null))),
     close: async () => {
       if (gone.signal.aborted) return;
+      const slow = setTimeout(cut, GOODBYE_MS);
       await new Promise<void>((resolve) => {
         gone.signal.addEventListener('abort', () => resolve(), { once: true });
         connection.end(() => resolve());
       });
+      clearTimeout(slow);
       markGone('it was closed');
     },
-    destroy: () => {
-      connection.destroy();
-      markGone('it was closed');
-    },
+    destroy: cut,
   };
 }
 
-/** Waits for a callback of the driver; an abort destroys the connection, which is the only way to stop waiting for it. */
-function aborting<T>(
-  connection: Connection,
-  signal: AbortSignal | undefined,
-  start: (done: (error: QueryError | null, value?: T) => void) => void,
-): Promise<T> {
+type Start<T> = (done: (error: QueryError | null, value?: T) => void) => void;
+
+/**
+ * Waits for a callback of the driver. An abort destroys the connection, which is the only way to stop waiting for it;
+ * the driver never calls back then.
+ */
+function aborting<T>(connection: Connection, signal: AbortSignal | undefined, start: Start<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
     const abort = (): void => {
       connection.destroy();
       reject(signal?.reason);
     };
+    if (signal?.aborted) {
+      abort();
+      return;
+    }
     signal?.addEventListener('abort', abort, { once: true });
     start((error, value) => {
       signal?.removeEventListener('abort', abort);

@@ -23,9 +23,6 @@ export function compareChecksums(expected: readonly TableChecksum[], found: read
   return { equal: equal.length, differing: names(differing), missing: names(missing), extra: names(extra) };
 }
 
-/** True when every table of the cut is there with its checksum. */
-export const isProven = ({ differing, missing }: Comparison): boolean => differing.length === 0 && missing.length === 0;
-
 type Named = Pick<TableChecksum, 'database' | 'table'>;
 
 /** Names may hold dots; a zero byte they cannot hold. */

@@ -1,5 +1,0 @@
-import { readFileSync } from 'node:fs';
-
-/** Version of this agent: that of its package. */
-export const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
