@@ -6,8 +6,8 @@ import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { restoreReport } from './restore-report.ts';
-import { type RestoreRun, restoredAgents, restoreRecord } from './restore-run.ts';
-import { rollbackNode } from './undo.ts';
+import { type RestoreRun, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
+import { rollbackNode, stopSwitched } from './undo.ts';
 
 /**
  * Brings back on every node what was there before a restore, however far it had come: staged data is thrown away, switched
@@ -22,8 +22,30 @@ export function rollbackRestore(context: ControllerContext, operationId: string,
     if (run.operation.steps.all().some(({ step }) => step === 'finish')) {
       throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part`);
     }
-    await runPhase(run.operation, phaseOf(run, 'rollback'), undefined, ({ node }) => rollbackNode(run, node, signal));
+    await goBack(run, signal);
   });
+}
+
+/**
+ * Nobody may replicate across the rollback: old data from a primary that still runs on restored data would diverge without a word, as
+ * both count from the same GTID. So all servers stand before the first one is started again, and sources are started before
+ * those that follow them.
+ */
+async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const { operation, plan } = run;
+  const switched = plan.nodes.filter(({ node }) => wasBegun(run, 'switch', node));
+  const followers = plan.nodes.filter(({ replicateFrom }) => replicateFrom !== undefined);
+  const sources = plan.nodes.filter((node) => !followers.includes(node));
+  const inOrder = [
+    { phase: 'rollback-stop', nodes: switched, work: stopSwitched },
+    { phase: 'rollback', nodes: sources, work: rollbackNode },
+    { phase: 'rollback-replicas', nodes: followers, work: rollbackNode },
+  ];
+  for (const { phase, nodes, work } of inOrder) {
+    if (nodes.length === 0) continue;
+    const steps = nodes.map(({ node }) => ({ kind: phase === 'rollback-stop' ? phase : 'rollback', node }));
+    await runPhase(operation, { phase, steps }, undefined, ({ node }) => work(run, node, signal));
+  }
 }
 
 /** Discards what was there before a restore that is switched. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, NOTHING_TO_ROLL_BACK. */
@@ -36,13 +58,12 @@ export function finishRestore(context: ControllerContext, operationId: string, o
     });
   }
   return settle(context, operationId, options, { success: 'finished', failure: () => 'switched' }, async (run, signal) => {
-    await runPhase(run.operation, phaseOf(run, 'finish'), undefined, async ({ node }) => {
+    const steps = run.plan.nodes.map(({ node }) => ({ kind: 'finish', node }));
+    await runPhase(run.operation, { phase: 'finish', steps }, undefined, async ({ node }) => {
       await journaledTask(run.operation, run.agents.get(node), 'finish', signal, async () => ({ task: { case: 'finish', value: {} } }));
     });
   });
 }
-
-const phaseOf = ({ plan }: RestoreRun, kind: string) => ({ phase: kind, steps: plan.nodes.map(({ node }) => ({ kind, node })) });
 
 /** Reopens a restore that is not settled, and brings it to its end. */
 function settle(

@@ -15,8 +15,16 @@ export async function discardStaged(run: RestoreRun): Promise<void> {
   });
 }
 
+/** Stops the server that ran, or may have run, on restored data. A task of the restore that is in doubt is stopped first. */
+export async function stopSwitched(run: RestoreRun, node: string, signal: AbortSignal): Promise<void> {
+  const agent = run.agents.get(node);
+  await cancelInDoubt(run.operation, agent);
+  await journaledTask(run.operation, agent, 'rollback-stop', signal, async () => ({ task: { case: 'stopServer', value: {} } }));
+}
+
 /**
- * Brings back on one node what was there before. A server that ran on data that is gone cannot be started again: it is only stopped.
+ * Brings back on one node what was there before, and starts its server if the restore stopped it. A server that ran on data that
+ * is gone cannot be started again.
  */
 export async function rollbackNode(run: RestoreRun, node: string, signal: AbortSignal): Promise<void> {
   const { operation } = run;
@@ -24,9 +32,6 @@ export async function rollbackNode(run: RestoreRun, node: string, signal: AbortS
   await cancelInDoubt(operation, agent);
   const switched = wasBegun(run, 'switch', node);
   const hadData = plannedFor(run, node).replacesBytes > 0;
-  if (switched && !hadData) {
-    await journaledTask(operation, agent, 'rollback-stop', signal, async () => ({ task: { case: 'stopServer', value: {} } }));
-  }
   const restartServer = hadData && (switched || wasBegun(run, 'stop', node));
   try {
     await journaledTask(operation, agent, 'rollback', signal, async () => ({ task: { case: 'rollback', value: { restartServer } } }));
