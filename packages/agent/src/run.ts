@@ -1,33 +1,37 @@
 import { isIPv6 } from 'node:net';
+import { StillpointError } from '@stillpoint/shared/errors';
 import { AgentService } from '@stillpoint/shared/proto';
-import { type CertificateRole, createServer } from '@stillpoint/shared/rpc';
-import type { Clock } from '@stillpoint/shared/time';
+import { type CertificateRole, createServer, type RunningServer } from '@stillpoint/shared/rpc';
+import { type Clock, formatDuration } from '@stillpoint/shared/time';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Logger } from 'pino';
 import type { Agent } from './agent.ts';
 import type { AgentConfig } from './config/schema.ts';
-import { createHoldDesk } from './hold/desk.ts';
 import { createHolds } from './hold/registry.ts';
-import { createClaims } from './operation/claims.ts';
+import { mariadbServer } from './hold/server.ts';
+import { type Claims, createClaims } from './operation/claims.ts';
 import { openJournal } from './operation/journal.ts';
 import { type OperationParts, operationRules, recoverOperation } from './operation/lifecycle.ts';
 import { claimStateDirectory } from './operation/state-directory.ts';
 import { openRepository } from './repository/index.ts';
 import { createTickets } from './seed/index.ts';
 import { agentService } from './server/service.ts';
-import { createTaskRunner, recoverTasks } from './task/runner.ts';
+import { TASK_DEFINITIONS } from './task/definitions.ts';
+import { recoverTasks } from './task/record.ts';
+import { createTaskRunner } from './task/runner.ts';
 
 /** An agent that serves its controller. */
 export interface RunningAgent {
   /** host:port it listens on. */
   readonly address: string;
-  /** Lets writers go on, ends all work, and stops serving. */
+  /** Lets writers go on at once, ends all work within the configured `stopGrace`, and stops serving. */
   stop(): Promise<void>;
 }
 
 export interface AgentOptions {
   readonly config: AgentConfig;
   readonly clock: Clock;
+  /** Gets one line per step, with operation and node; never a secret. */
   readonly log: Logger;
 }
 
@@ -39,59 +43,69 @@ const allowedRoles = (method: string): readonly CertificateRole[] => (method ===
 
 /**
  * Starts the agent: undoes what an earlier life left half done, then serves.
- * Throws CONFIG_FILE_UNREADABLE, TLS_REFUSED or NODE_BUSY (another agent on the same state directory or address).
+ * Throws CONFIG_FILE_UNREADABLE, TLS_REFUSED, CONFIG_INVALID (its address is taken) or NODE_BUSY (its state directory is).
  */
 export async function startAgent({ config, clock, log: root }: AgentOptions): Promise<RunningAgent> {
   const log = root.child({ node: config.node });
   const giveBack = await claimStateDirectory(config.stateDir);
   try {
-    const holds = createHolds();
-    const agent: Agent = { config, clock, log, holds };
-    const journal = await openJournal(config.stateDir);
-    const tasks = createTaskRunner(agent, journal);
-    const parts: OperationParts = { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
+    const parts = await partsOf(config, clock, log);
     await recover(parts);
-
     const claims = createClaims(operationRules(parts));
+    const desk = { node: config.node, holds: parts.holds, requireClaim: (operationId: string) => void claims.require(operationId) };
     const server = await createServer({
       tls: config.tls,
       cluster: config.cluster,
       node: config.node,
       listen: config.listen,
       service: AgentService,
-      implementation: agentService({ ...parts, claims, desk: createHoldDesk(agent, holds, claims, journal) }),
+      implementation: agentService({ ...parts, claims, desk }),
       allowedRoles,
       onRefused: (who, why) => log.warn({ who }, `refused: ${why}`),
     });
     const address = addressOf(config.listen, server.port);
     log.info({ address, version: VERSION }, 'agent is ready');
-    return {
-      address,
-      stop: async () => {
-        log.info('agent is stopping');
-        // Writers first: whatever else takes time, they do not wait for it.
-        const owner = claims.current()?.operationId;
-        if (owner !== undefined) await holds.end(owner);
-        await tasks.stop();
-        await claims.stop();
-        await server.close();
-        await giveBack();
-        log.info('agent has stopped');
-      },
-    };
+    return { address, stop: () => stopAgent(parts, claims, server, giveBack) };
   } catch (error) {
     await giveBack();
     throw error;
   }
 }
 
+async function partsOf(config: AgentConfig, clock: Clock, log: Logger): Promise<OperationParts> {
+  const journal = await openJournal(config.stateDir);
+  const server = config.mariadb === undefined ? undefined : mariadbServer(config.mariadb);
+  const holds = createHolds({ server, clock, log, journal });
+  const agent: Agent = { config, clock, log, holds };
+  const tasks = createTaskRunner({ agent, journal, definitions: TASK_DEFINITIONS });
+  return { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
+}
+
 async function recover(parts: OperationParts): Promise<void> {
   const { agent, journal } = parts;
-  await journal.prune({ days: JOURNAL_DAYS, keep: JOURNAL_OPERATIONS, now: agent.clock.now() });
   for (const operationId of await journal.operations()) {
-    await recoverTasks(agent, journal, operationId);
+    await recoverTasks({ agent, journal, definitions: TASK_DEFINITIONS }, operationId);
     await recoverOperation(parts, operationId);
   }
+  // Not before: a record that is old may yet tell of something to be undone.
+  await journal.prune({ days: JOURNAL_DAYS, keep: JOURNAL_OPERATIONS, now: agent.clock.now() });
+}
+
+/** Writers first: whatever else takes time, they do not wait for it. */
+async function stopAgent(
+  { agent, holds, tasks }: OperationParts,
+  claims: Claims,
+  server: RunningServer,
+  giveBack: () => Promise<void>,
+): Promise<void> {
+  const { config, log } = agent;
+  log.info('agent is stopping');
+  await holds.loseAll(new StillpointError('HOLD_LOST', 'The agent was stopped', { node: config.node }));
+  if (await tasks.stop(config.stopGrace)) await claims.stop();
+  else log.warn(`work goes on after ${formatDuration(config.stopGrace)}; the next start of the agent clears up after it`);
+  await server.close();
+  await giveBack();
+  log.info('agent has stopped');
 }
 
 function addressOf(listen: string, port: number): string {

@@ -1,27 +1,45 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { DrivenHold } from './hold.ts';
+import type { Clock } from '@stillpoint/shared/time';
+import type { Logger } from 'pino';
+import type { Journal } from '../operation/journal.ts';
+import { NodeHold, type NodeHoldOptions } from './node-hold.ts';
+import type { HoldServer } from './server.ts';
 import type { Hold } from './types.ts';
 
 /** Holds of operations: the one in force, and released ones until their operation gives the node back. */
 export interface HoldRegistry {
   get(operationId: string): Hold | undefined;
-  /** Throws HOLD_LOST when the operation never had one. */
+  /** Throws HOLD_LOST when the operation never had one, or none since the agent was started. */
   require(operationId: string): Hold;
 }
 
-/** The same, for those who drive the holds. */
-export interface DrivenHolds extends HoldRegistry {
-  get(operationId: string): DrivenHold | undefined;
-  require(operationId: string): DrivenHold;
-  /** Puts a new hold in the place of an earlier attempt of the same operation, which must have ended. */
-  set(hold: DrivenHold): Promise<void>;
-  /** Ends the operation's hold and closes its snapshots. */
-  end(operationId: string): Promise<void>;
+/** The same, for those who take and end holds. */
+export interface Holds extends HoldRegistry {
+  get(operationId: string): NodeHold | undefined;
+  require(operationId: string): NodeHold;
+  /**
+   * Begins to take a hold for an operation; its `granted` tells how that ends. One that the operation had before is
+   * released first: who asks anew has lost sight of it.
+   */
+  take(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums'>): NodeHold;
+  /** Ends the hold of an operation and drops what it left behind; nothing to do when there is none. Never throws. */
+  forget(operationId: string): Promise<void>;
+  /** Ends all holds at once. Never throws. */
+  loseAll(error: StillpointError): Promise<void>;
+}
+
+/** What the holds of a node work with. */
+export interface HoldSurroundings {
+  /** Undefined on a node without one. */
+  readonly server: HoldServer | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly journal: Journal;
 }
 
 /** No holds yet. */
-export function createHolds(): DrivenHolds {
-  const holds = new Map<string, DrivenHold>();
+export function createHolds(around: HoldSurroundings): Holds {
+  const holds = new Map<string, NodeHold>();
   return {
     get: (operationId) => holds.get(operationId),
     require: (operationId) => {
@@ -29,16 +47,60 @@ export function createHolds(): DrivenHolds {
       if (hold !== undefined) return hold;
       throw new StillpointError('HOLD_LOST', `Operation ${operationId} has no hold on this node`);
     },
-    set: async (hold) => {
-      const before = holds.get(hold.operationId);
-      if (before?.inForce) throw new StillpointError('NODE_BUSY', `Operation ${hold.operationId} holds this node already`);
-      holds.set(hold.operationId, hold);
-      await before?.dispose();
+    take: (operationId, { terms, checksums }) => {
+      const { clock, server } = around;
+      const before = drop(holds.get(operationId));
+      const hold = new NodeHold({ operationId, terms, checksums, server, clock });
+      holds.set(operationId, hold);
+      void accompany(hold, before, around);
+      return hold;
     },
-    end: async (operationId) => {
+    forget: async (operationId) => {
       const hold = holds.get(operationId);
       holds.delete(operationId);
-      await hold?.dispose();
+      await drop(hold);
+    },
+    loseAll: async (error) => {
+      await Promise.all([...holds.values()].map((hold) => hold.lose(error)));
     },
   };
+}
+
+async function drop(hold: NodeHold | undefined): Promise<void> {
+  await hold?.release();
+  await hold?.snapshots?.close().catch(() => undefined);
+}
+
+/**
+ * Takes a hold as soon as its predecessor is gone, and records its way. Writers wait meanwhile, so nothing waits for the
+ * record: a lock of the server is undone by the server, not by whoever reads what was recorded.
+ */
+async function accompany(hold: NodeHold, before: Promise<void>, { clock, log, journal }: HoldSurroundings): Promise<void> {
+  const { operationId: operation } = hold;
+  const record = (entry: { type: 'held'; waitedMs: number } | { type: 'let-go'; blockedMs: number; reason: string }): void => {
+    journal.append(operation, { ...entry, at: clock.now().toISOString() }).catch((err: unknown) => {
+      log.error({ operation, err }, 'the journal cannot be written');
+    });
+  };
+  await before;
+  log.info({ operation }, 'hold requested');
+  hold.acquire().then(
+    () => {
+      const waitedMs = Math.round(hold.lockWaitMs);
+      record({ type: 'held', waitedMs });
+      log.info({ operation, waitedMs, connection: hold.lock?.connectionId }, 'hold in force');
+    },
+    // Told below, with the end.
+    () => undefined,
+  );
+  await hold.done;
+  const blockedMs = Math.round(hold.blockedMs);
+  if (hold.state.at === 'lost') {
+    const { code, message } = hold.state.error;
+    record({ type: 'let-go', blockedMs, reason: `${code}: ${message}` });
+    log.warn({ operation, blockedMs, code }, `hold ended: ${message}`);
+  } else {
+    record({ type: 'let-go', blockedMs, reason: 'released' });
+    log.info({ operation, blockedMs }, 'hold released');
+  }
 }

@@ -1,101 +1,146 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { StillpointError, toErrorDetail, toStillpointError } from '@stillpoint/shared/errors';
-import { HoldPhase, type HoldRequest, type HoldResponseSchema } from '@stillpoint/shared/proto';
-import { durationOf } from '@stillpoint/shared/time';
-import type { HoldDesk } from './desk.ts';
-import type { DrivenHold } from './hold.ts';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { HoldRequest } from '@stillpoint/shared/proto';
+import { createNews } from '../task/news.ts';
+import { acquiredAnswer, advancedAnswer, attestedAnswer, type HoldAnswer, isLast, lastAnswer, renewedAnswer } from './answers.ts';
+import type { NodeHold } from './node-hold.ts';
+import type { Holds } from './registry.ts';
+import { acquireTerms } from './terms.ts';
 
-type Response = MessageInitShape<typeof HoldResponseSchema>;
-type Request = HoldRequest['request'];
+/** What the streams of holds work with. */
+export interface HoldDesk {
+  readonly node: string;
+  readonly holds: Holds;
+  /** Throws CLAIM_MISSING unless the operation owns the node. */
+  requireClaim(operationId: string): void;
+}
 
 /**
- * One stream of a hold: an answer to each request, and `failed` at any time, after which nothing is held and the stream ends.
- * The end of the stream without a release changes nothing: the lease goes on, and another stream may attach.
+ * One stream of a hold. Each request is answered as soon as it can be: a renewal does not queue behind an attestation, nor
+ * a release behind a lock that is still being waited for. The last word is `released` or `failed`; after it nothing is held.
+ *
+ * A stream that breaks does not end a hold in force: its lease goes on, and another stream may attach. It does end one that
+ * is still being taken: nobody knows of that, so nobody could attach.
+ *
+ * Throws USAGE, CLAIM_MISSING or HOLD_LOST for a talk that makes no sense, or the signal's reason.
  */
-export async function* serveHold(desk: HoldDesk, requests: AsyncIterable<HoldRequest>, signal: AbortSignal): AsyncGenerator<Response> {
-  const incoming = requests[Symbol.asyncIterator]();
-  let hold: DrivenHold | undefined;
+export async function* serveHold(
+  desk: HoldDesk,
+  requests: AsyncIterable<HoldRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<{ response: HoldAnswer }> {
+  const answers: HoldAnswer[] = [];
+  const news = createNews();
+  const talk = createTalk(desk, (answer) => {
+    answers.push(answer);
+    news.tell();
+  });
+  let failure: { readonly error: unknown } | undefined;
+  const listen = async (): Promise<void> => {
+    for await (const { request } of requests) talk.hear(request);
+  };
+  listen().catch((error: unknown) => {
+    failure = { error };
+    news.tell();
+  });
   try {
-    for (;;) {
-      const next = await nextOrLost(incoming, hold);
-      if (next.done === true) return;
-      const { request } = next.value;
-      hold = await desk.holdFor(request, hold);
-      yield await answer(request, hold, signal);
-      if (request.case === 'release') return;
+    while (failure === undefined) {
+      const next = news.next(signal);
+      // It is awaited below, but not when the last word comes first.
+      next.catch(() => undefined);
+      for (const response of answers.splice(0)) {
+        yield { response };
+        if (isLast(response)) return;
+      }
+      await next;
     }
-  } catch (error) {
-    if (signal.aborted && !(hold?.lost.aborted ?? false)) return;
-    const failure = toStillpointError(error);
-    await hold?.lose(failure);
-    yield { response: { case: 'failed', value: toErrorDetail(failure.on(desk.node)) } };
-  }
-}
-
-/** The next request, or the loss of the hold as an error, whichever comes first. */
-async function nextOrLost(incoming: AsyncIterator<HoldRequest>, hold: DrivenHold | undefined): Promise<IteratorResult<HoldRequest>> {
-  if (hold === undefined) return incoming.next();
-  const lost = Promise.withResolvers<never>();
-  const onLost = (): void => lost.reject(hold.lost.reason as Error);
-  if (hold.lost.aborted) onLost();
-  hold.lost.addEventListener('abort', onLost, { once: true });
-  try {
-    return await Promise.race([lost.promise, incoming.next()]);
+    throw failure.error;
   } finally {
-    hold.lost.removeEventListener('abort', onLost);
+    talk.broken();
   }
 }
 
-async function answer(request: Request, hold: DrivenHold, signal: AbortSignal): Promise<Response> {
-  switch (request.case) {
-    case 'acquire':
-      await hold.acquire(signal);
-      return acquired(hold);
-    case 'attach':
-      hold.renew();
-      return acquired(hold);
-    case 'advance':
-      return advance(request.value.phase);
-    case 'renew':
-      return { response: { case: 'renewed', value: { held: durationOf(hold.renew()) } } };
-    case 'attest': {
-      const { position, heldMs } = await hold.attest();
-      const connectionId = BigInt(hold.lock?.connectionId ?? 0);
-      return { response: { case: 'attested', value: { connectionId, held: durationOf(heldMs), ...(position && { position }) } } };
-    }
-    case 'release':
-      return { response: { case: 'released', value: { blocked: durationOf(await hold.release()) } } };
-    case undefined:
-      throw new StillpointError('USAGE', 'A request on the hold stream says nothing');
-    default:
-      return request satisfies never;
-  }
+interface Talk {
+  /** Takes a request; its answer follows. Throws for one that makes no sense. */
+  hear(request: HoldRequest['request']): void;
+  /** Nobody listens any more. */
+  broken(): void;
 }
 
-function acquired({ lock, lockWaitMs, sources }: DrivenHold): Response {
+function createTalk(desk: HoldDesk, say: (answer: HoldAnswer) => void): Talk {
+  let current: NodeHold | undefined;
+  const follow = (hold: NodeHold): void => {
+    if (current !== undefined) throw new StillpointError('USAGE', 'The stream is about another hold already');
+    current = hold;
+    void tell(hold, desk.node, say);
+  };
+  const present = (): NodeHold => {
+    if (current !== undefined) return current;
+    throw new StillpointError('USAGE', 'The stream of a hold begins with acquire or attach');
+  };
   return {
-    response: {
-      case: 'acquired',
-      value: {
-        waited: durationOf(lockWaitMs),
-        sources: [...sources],
-        connectionId: BigInt(lock?.connectionId ?? 0),
-        ...(lock && {
-          position: lock.position,
-          requestedAt: timestampFromDate(lock.requestedAt),
-          grantedAt: timestampFromDate(lock.grantedAt),
-        }),
-      },
+    hear: (request) => {
+      if (request.case === 'acquire') follow(begin(desk, request.value));
+      else if (request.case === 'attach') follow(resume(desk, request.value.operationId));
+      else answerTo(request, present(), say);
+    },
+    broken: () => {
+      if (current?.state.at === 'idle' || current?.state.at === 'acquiring') void current.release();
     },
   };
 }
 
-/**
- * Phases beyond the SQL lock belong to ColumnStore; its engine side hooks in here. Whatever it suspends, `release` and `lose`
- * must resume first, before the SQL lock goes: writers that are let go into a read-only engine fail and leave table locks behind.
- */
-function advance(phase: HoldPhase): never {
-  const name = Object.entries(HoldPhase).find(([, value]) => value === phase)?.[0] ?? String(phase);
-  throw new StillpointError('COLUMNSTORE_UNSUPPORTED', `This node cannot reach phase ${name}: it has no ColumnStore that could be held`);
+/** Says when a hold is in force, and how it ends. */
+async function tell(hold: NodeHold, node: string, say: (answer: HoldAnswer) => void): Promise<void> {
+  const granted = await hold.granted.then(
+    () => true,
+    () => false,
+  );
+  if (granted && hold.inForce) say(acquiredAnswer(hold));
+  await hold.done;
+  say(lastAnswer(hold, node));
+}
+
+type RequestOf<C extends string> = Extract<HoldRequest['request'], { case: C }>['value'];
+
+function begin({ holds, requireClaim }: HoldDesk, request: RequestOf<'acquire'>): NodeHold {
+  requireClaim(request.operationId);
+  return holds.take(request.operationId, acquireTerms(request));
+}
+
+function resume({ holds }: HoldDesk, operationId: string): NodeHold {
+  const hold = holds.require(operationId);
+  hold.renew();
+  return hold;
+}
+
+/** Requests about a hold that is there. What fails ends the hold, and so is told by its last answer. */
+function answerTo(
+  request: Exclude<HoldRequest['request'], { case: 'acquire' | 'attach' }>,
+  hold: NodeHold,
+  say: (answer: HoldAnswer) => void,
+): void {
+  const beganMs = hold.heldMs;
+  const after = (work: Promise<void>, answer: () => HoldAnswer): void => {
+    work.then(
+      () => say(answer()),
+      () => undefined,
+    );
+  };
+  switch (request.case) {
+    case 'renew':
+      hold.renew();
+      if (hold.inForce) say(renewedAnswer(hold));
+      return;
+    case 'attest':
+      after(hold.attest(), () => attestedAnswer(hold));
+      return;
+    case 'advance':
+      after(hold.advance(request.value.phase), () => advancedAnswer(request.value.phase, hold.heldMs - beganMs));
+      return;
+    case 'release':
+      void hold.release();
+      return;
+    case undefined:
+      throw new StillpointError('USAGE', 'A request on the stream of a hold says nothing');
+  }
 }

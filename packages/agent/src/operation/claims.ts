@@ -1,8 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ClaimSchema } from '@stillpoint/shared/proto';
-import { type Clock, durationOf } from '@stillpoint/shared/time';
+import { type Clock, formatDuration } from '@stillpoint/shared/time';
 
 /** Who wants the node. */
 export interface ClaimRequest {
@@ -22,6 +22,8 @@ export interface Claims {
   claim(request: ClaimRequest): Promise<ClaimMessage>;
   /** Throws CLAIM_MISSING unless the operation owns the node. */
   require(operationId: string): void;
+  /** Does something that only the owner may do; the claim does not end meanwhile. Throws CLAIM_MISSING. */
+  within<T>(operationId: string, work: () => Promise<T>): Promise<T>;
   /** Gives the node back, once everything of the operation is undone; nothing to do for anybody but the owner. */
   release(operationId: string): Promise<void>;
   current(): ClaimMessage | undefined;
@@ -37,13 +39,17 @@ export interface ClaimRules {
   claimed(request: ClaimRequest): Promise<void>;
   /** True while work of the operation runs that keeps the claim alive without its controller. */
   outlives(operationId: string): boolean;
-  /** Ends everything of the operation. `expired`: nobody renewed its claim. */
-  end(operationId: string, expired: boolean): Promise<void>;
+  /** Ends everything of the operation. Never throws. */
+  end(operationId: string, why: EndOfClaim): Promise<void>;
 }
+
+/** Given back by its owner, not renewed in time, or given back because the agent stops. */
+export type EndOfClaim = 'released' | 'expired' | 'stopped';
 
 interface Owner extends ClaimRequest {
   readonly since: Date;
   readonly over: AbortController;
+  readonly calls: Set<Promise<unknown>>;
   deadlineMs: number;
   ending: Promise<void> | undefined;
 }
@@ -58,70 +64,87 @@ export function createClaims(rules: ClaimRules): Claims {
   // Claims are decided one after the other.
   let turn: Promise<unknown> = Promise.resolve();
 
-  const message = (of: Owner): ClaimMessage => ({
-    operationId: of.operationId,
-    kind: of.kind,
-    owner: of.owner,
-    since: timestampFromDate(of.since),
-    expiresIn: durationOf(of.deadlineMs - clock.monotonicMs()),
-  });
-  const end = (of: Owner, expired: boolean): Promise<void> => {
-    of.ending ??= rules.end(of.operationId, expired).finally(() => {
+  const require = (operationId: string): Owner => {
+    if (owner?.operationId === operationId && owner.ending === undefined) return owner;
+    const who = owner === undefined ? 'nobody owns it' : `${owner.operationId} does`;
+    throw new StillpointError('CLAIM_MISSING', `Operation ${operationId} does not own this node: ${who}`);
+  };
+  const end = (of: Owner, why: EndOfClaim): Promise<void> => {
+    of.ending ??= (async () => {
       of.over.abort();
-      if (owner === of) owner = undefined;
-    });
+      await Promise.allSettled(of.calls);
+      await rules.end(of.operationId, why);
+      owner = undefined;
+    })();
     return of.ending;
   };
   const watch = async (of: Owner): Promise<void> => {
-    for (;;) {
+    while (!of.over.signal.aborted) {
       const left = of.deadlineMs - clock.monotonicMs();
-      if (left <= 0 && !rules.outlives(of.operationId)) return end(of, true);
-      await clock.sleep(left > 0 ? left : LOOK_AGAIN_MS, of.over.signal);
+      if (left <= 0 && !rules.outlives(of.operationId)) return end(of, 'expired');
+      await clock.sleep(left > 0 ? left : LOOK_AGAIN_MS, of.over.signal).catch(() => undefined);
     }
   };
-  const decide = async (request: ClaimRequest): Promise<ClaimMessage> => {
-    if (owner !== undefined && (owner.operationId !== request.operationId || owner.ending !== undefined))
-      throw busy(message(owner), rules.outlives(owner.operationId));
-    if (owner !== undefined) {
-      owner.deadlineMs = clock.monotonicMs() + request.ttlMs;
-      return message(owner);
-    }
+  const begin = async (request: ClaimRequest): Promise<Owner> => {
     await rules.admit(request);
     await rules.claimed(request);
-    const mine: Owner = {
-      ...request,
-      since: clock.now(),
-      over: new AbortController(),
-      deadlineMs: clock.monotonicMs() + request.ttlMs,
-      ending: undefined,
-    };
-    owner = mine;
-    watch(mine).catch(() => undefined);
-    return message(mine);
+    const deadlineMs = clock.monotonicMs() + request.ttlMs;
+    const begun: Owner = { ...request, since: clock.now(), over: new AbortController(), calls: new Set(), deadlineMs, ending: undefined };
+    void watch(begun);
+    return begun;
+  };
+  const decide = async (request: ClaimRequest): Promise<ClaimMessage> => {
+    if (owner !== undefined && (owner.operationId !== request.operationId || owner.ending !== undefined)) {
+      throw busy(owner, clock, rules.outlives(owner.operationId));
+    }
+    owner ??= await begin(request);
+    owner.deadlineMs = clock.monotonicMs() + request.ttlMs;
+    return messageOf(owner, clock);
   };
   return {
     claim: (request) => {
-      const decided = turn.catch(() => undefined).then(() => decide(request));
-      turn = decided;
+      const decided = turn.then(() => decide(request));
+      turn = decided.catch(() => undefined);
       return decided;
     },
-    require: (operationId) => {
-      if (owner?.operationId === operationId && owner.ending === undefined) return;
-      const who = owner === undefined ? 'nobody owns it' : `${owner.operationId} does`;
-      throw new StillpointError('CLAIM_MISSING', `Operation ${operationId} does not own this node: ${who}`);
+    require,
+    within: async (operationId, work) => {
+      const { calls } = require(operationId);
+      const call = work();
+      calls.add(call);
+      return call.finally(() => calls.delete(call));
     },
     release: async (operationId) => {
-      if (owner?.operationId === operationId) await end(owner, false);
+      // A claim whose answer was not waited for may still be on its way.
+      await turn;
+      if (owner?.operationId === operationId) await end(owner, 'released');
     },
-    current: () => (owner === undefined ? undefined : message(owner)),
+    current: () => (owner === undefined ? undefined : messageOf(owner, clock)),
     stop: async () => {
-      if (owner !== undefined) await end(owner, true);
+      await turn;
+      if (owner !== undefined) await end(owner, 'stopped');
     },
   };
 }
 
-function busy(claim: ClaimMessage, works: boolean): StillpointError {
-  const left = Math.ceil(Number(claim.expiresIn?.seconds ?? 0n) + (claim.expiresIn?.nanos ?? 0) / 1e9);
-  const until = works ? 'its work on this node goes on' : `unless renewed, its claim runs out in ${left} s`;
-  return new StillpointError('NODE_BUSY', `The node is claimed by ${claim.kind} ${claim.operationId} of ${claim.owner}; ${until}`);
+const leftOf = ({ deadlineMs }: Owner, clock: Clock): number => Math.max(0, Math.round(deadlineMs - clock.monotonicMs()));
+
+function messageOf(of: Owner, clock: Clock): ClaimMessage {
+  const { operationId, kind, owner, since } = of;
+  return { operationId, kind, owner, since: timestampFromDate(since), expiresIn: durationFromMs(leftOf(of, clock)) };
+}
+
+function busy(of: Owner, clock: Clock, works: boolean): StillpointError {
+  const { ending, kind, operationId, owner, since } = of;
+  const left = leftOf(of, clock);
+  const until =
+    ending !== undefined
+      ? 'it is just giving it back'
+      : left > 0
+        ? `unless renewed, its claim runs out in ${formatDuration(left)}`
+        : `its controller is gone${works ? ', but its work on this node goes on' : ''}`;
+  return new StillpointError(
+    'NODE_BUSY',
+    `The node is claimed by ${kind} ${operationId} of ${owner} since ${since.toISOString()}; ${until}`,
+  );
 }

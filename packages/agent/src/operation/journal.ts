@@ -29,9 +29,16 @@ export interface Journal {
 const SUFFIX = '.jsonl';
 const DAY_MS = 86_400_000;
 
+const directoryOf = (stateDir: string): string => join(stateDir, 'operations');
+
+/** When the journal below a state directory was last written to, milliseconds since 1970; 0 when it never was. */
+export async function lastRecordedMs(stateDir: string): Promise<number> {
+  return (await aged(directoryOf(stateDir))).at(-1)?.mtimeMs ?? 0;
+}
+
 /** Opens the journal; its directory is made if need be. */
 export async function openJournal(stateDir: string): Promise<Journal> {
-  const directory = join(stateDir, 'operations');
+  const directory = directoryOf(stateDir);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (operationId: string): string => join(directory, `${operationId}${SUFFIX}`);
   // Entries of one operation are written one after the other, in the order in which they were given.
@@ -42,23 +49,30 @@ export async function openJournal(stateDir: string): Promise<Journal> {
     last = written.catch(() => undefined);
     return written;
   };
-  const aged = async (): Promise<{ operationId: string; mtimeMs: number }[]> => {
-    const names = (await readdir(directory)).filter((name) => name.endsWith(SUFFIX));
-    const files = await Promise.all(
-      names.map(async (name) => ({ operationId: name.slice(0, -SUFFIX.length), mtimeMs: (await stat(join(directory, name))).mtimeMs })),
-    );
-    return files.sort((a, b) => a.mtimeMs - b.mtimeMs);
-  };
   return {
     append,
     read: (operationId) => readEntries(fileOf(operationId)),
-    operations: async () => (await aged()).map(({ operationId }) => operationId),
+    operations: async () => (await aged(directory)).map(({ operationId }) => operationId),
     prune: async ({ days, keep, now }) => {
-      const files = await aged();
+      const files = await aged(directory);
       const old = files.filter((file, index) => now.getTime() - file.mtimeMs > days * DAY_MS || index < files.length - keep);
       await Promise.all(old.map(({ operationId }) => rm(fileOf(operationId), { force: true })));
     },
   };
+}
+
+interface JournalFile {
+  readonly operationId: string;
+  readonly mtimeMs: number;
+}
+
+/** The files of a journal, the one that was written to longest ago first. */
+async function aged(directory: string): Promise<readonly JournalFile[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith(SUFFIX));
+  const files = await Promise.all(
+    names.map(async (name) => ({ operationId: name.slice(0, -SUFFIX.length), mtimeMs: (await stat(join(directory, name))).mtimeMs })),
+  );
+  return files.sort((a, b) => a.mtimeMs - b.mtimeMs);
 }
 
 async function appendLine(path: string, line: string, directory: string): Promise<void> {

@@ -1,53 +1,82 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Agent } from '../agent.ts';
-import type { DrivenHolds } from '../hold/registry.ts';
+import type { Holds } from '../hold/registry.ts';
 import type { Repository } from '../repository/index.ts';
 import { loadState, unfinishedRestore } from '../restore/state.ts';
 import type { Tickets } from '../seed/index.ts';
 import type { TaskRunner } from '../task/runner.ts';
-import type { ClaimRequest, ClaimRules } from './claims.ts';
+import type { ClaimRequest, ClaimRules, EndOfClaim } from './claims.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 
 /** What ends with an operation. */
 export interface OperationParts {
   readonly agent: Agent;
   readonly journal: Journal;
-  readonly holds: DrivenHolds;
+  readonly holds: Holds;
   readonly tasks: TaskRunner;
   readonly repository: Repository;
   readonly tickets: Tickets;
 }
 
 /** How operations begin and end on this node. */
-export function operationRules({ agent, journal, holds, tasks, repository, tickets }: OperationParts): ClaimRules {
-  const { clock, log, config } = agent;
-  const at = (): string => clock.now().toISOString();
+export function operationRules(parts: OperationParts): ClaimRules {
+  const { agent, journal, tasks } = parts;
+  const { clock, config, log } = agent;
   return {
     clock,
-    admit: (request) => refuseUnfinishedRestore(config.stateDir, request),
+    admit: async (request) => {
+      await refuseEndedBackup(journal, request);
+      await refuseUnfinishedRestore(config.stateDir, request);
+    },
     claimed: async ({ operationId, kind, owner }) => {
-      await journal.append(operationId, { type: 'claimed', at: at(), kind, owner });
+      await journal.append(operationId, { type: 'claimed', at: clock.now().toISOString(), kind, owner });
       log.info({ operation: operationId, kind, owner }, 'node claimed');
     },
     outlives: (operationId) => tasks.outlivesClaim(operationId),
-    end: async (operationId, expired) => {
-      const why = expired ? 'The claim of the operation ran out' : 'The operation gave the node back';
-      await holds.end(operationId);
-      await tasks.cancelAll(operationId, new StillpointError(expired ? 'CLAIM_MISSING' : 'CANCELLED', why));
-      tickets.revoke(operationId);
-      await removeUncommittedParts(agent, repository, await journal.read(operationId));
-      await journal.append(operationId, { type: 'released', at: at() });
-      log[expired ? 'warn' : 'info']({ operation: operationId }, expired ? 'claim ran out; node is free' : 'node given back');
-    },
+    end: (operationId, why) => endOperation(parts, operationId, why),
   };
+}
+
+const ENDINGS: Readonly<Record<EndOfClaim, { readonly reason: StillpointError; readonly told: string }>> = {
+  released: { reason: new StillpointError('CANCELLED', 'The operation gave the node back'), told: 'node given back' },
+  expired: { reason: new StillpointError('CLAIM_MISSING', 'The claim of the operation ran out'), told: 'claim ran out; node is free' },
+  stopped: { reason: new StillpointError('TASK_INTERRUPTED', 'The agent was stopped'), told: 'node is free: the agent stops' },
+};
+
+/** Ends everything of an operation. Writers first: whatever else takes time or fails, they do not wait for it. */
+async function endOperation(parts: OperationParts, operationId: string, why: EndOfClaim): Promise<void> {
+  const { agent, holds, journal, repository, tasks, tickets } = parts;
+  const { reason, told } = ENDINGS[why];
+  const log = agent.log.child({ operation: operationId });
+  try {
+    await holds.get(operationId)?.release();
+    await tasks.endAll(operationId, reason);
+    await holds.forget(operationId);
+    tickets.revoke(operationId);
+    await removeUncommittedParts(agent, repository, await journal.read(operationId));
+    await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
+    log[why === 'released' ? 'info' : 'warn'](told);
+  } catch (err) {
+    // The journal does not say that it ended, so the next start of the agent tries again.
+    log.error({ err }, `${told}, but not all it left behind could be cleared up`);
+  }
+}
+
+/** A backup whose claim has ended is void: its hold is gone and its part removed. A restore may be taken up again. */
+async function refuseEndedBackup(journal: Journal, { operationId, kind }: ClaimRequest): Promise<void> {
+  if (kind !== 'backup') return;
+  const ended = (await journal.read(operationId)).findLast(({ type }) => type === 'released');
+  if (ended === undefined) return;
+  throw new StillpointError('CLAIM_MISSING', `The claim of ${operationId} on this node ended at ${ended.at}, and with it the backup`);
 }
 
 /** A half-switched node must be completed or rolled back first; one that runs on its new data may be backed up. */
 async function refuseUnfinishedRestore(stateDir: string, { operationId, kind }: ClaimRequest): Promise<void> {
+  if (kind !== 'backup' && kind !== 'restore') return;
   const unfinished = await unfinishedRestore(stateDir);
   if (unfinished === undefined || unfinished === operationId) return;
   const phase = (await loadState(stateDir, unfinished).catch(() => undefined))?.phase;
-  if (kind !== 'restore' && (phase === 'switched' || kind !== 'backup')) return;
+  if (kind === 'backup' && phase === 'switched') return;
   throw new StillpointError('RESTORE_UNFINISHED', `Restore ${unfinished} is ${phase ?? 'in an unreadable state'} on this node`);
 }
 
@@ -60,16 +89,24 @@ function capturedSets(entries: readonly JournalEntry[]): string[] {
   });
 }
 
+/** A committed part is left alone by the repository itself. */
 async function removeUncommittedParts({ log }: Agent, repository: Repository, entries: readonly JournalEntry[]): Promise<void> {
   for (const set of new Set(capturedSets(entries))) {
     if (await repository.removeUnfinishedPart(set)) log.warn({ set }, 'part of a set that was never committed removed');
   }
 }
 
-/** After a restart: what operations of an earlier life left half done is undone. Tasks must have been recovered before. */
+/**
+ * After a restart: what operations of an earlier life left half done is undone. Tasks must have been recovered before. A lock
+ * needs no undoing: it went with the connection.
+ */
 export async function recoverOperation({ agent, journal, repository }: OperationParts, operationId: string): Promise<void> {
   const entries = await journal.read(operationId);
-  if (entries.length === 0 || entries.at(-1)?.type === 'released') return;
+  if (!entries.some(({ type }) => type === 'claimed') || hasEnded(entries)) return;
   await removeUncommittedParts(agent, repository, entries);
   await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
+  agent.log.warn({ operation: operationId }, 'operation ended with the agent; node is free');
 }
+
+const hasEnded = (entries: readonly JournalEntry[]): boolean =>
+  entries.findLastIndex(({ type }) => type === 'released') > entries.findLastIndex(({ type }) => type === 'claimed');

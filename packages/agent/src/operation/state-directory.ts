@@ -1,7 +1,6 @@
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
-import { programOf } from '../host/index.ts';
 
 /**
  * Makes the agent's state directory (0700) and claims it for this process: two agents on one directory would undo each other's work.
@@ -43,13 +42,16 @@ async function writeNew(file: string): Promise<boolean> {
 async function livingAgent(file: string): Promise<number | undefined> {
   const [pid, start] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
   const number = Number(pid);
-  if (!Number.isInteger(number) || number <= 0 || number === process.pid) return undefined;
-  if ((await programOf(number)) === undefined) return undefined;
-  return (await startOf(number)) === start ? number : undefined;
+  if (!Number.isInteger(number) || number <= 0) return undefined;
+  return start !== undefined && (await startOf(number)) === start ? number : undefined;
 }
 
-/** When a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, the 20th after the program's name. Empty when it is gone. */
+/**
+ * When a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, the 20th after the program's name. Empty
+ * when it is gone, be it a zombie that nobody has waited for.
+ */
 async function startOf(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const [state, ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' || state === 'X' ? '' : (fields[18] ?? '');
 }

@@ -1,14 +1,14 @@
-import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { type Duration, durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { NAME_PATTERN } from '@stillpoint/shared/operation';
 import { type AgentService, CheckPurpose } from '@stillpoint/shared/proto';
 import type { Implementation } from '@stillpoint/shared/rpc';
 import type { Agent } from '../agent.ts';
 import { checkCertificate } from '../check/certificate.ts';
+import { checkClock } from '../check/clock.ts';
 import { checkRepository } from '../check/repository.ts';
 import { checkColumnstore } from '../columnstore/detect.ts';
-import type { HoldDesk } from '../hold/desk.ts';
-import { serveHold } from '../hold/serve.ts';
+import { type HoldDesk, serveHold } from '../hold/serve.ts';
 import { checkMariadb } from '../mariadb/check.ts';
 import type { Claims } from '../operation/claims.ts';
 import type { OperationParts } from '../operation/lifecycle.ts';
@@ -31,24 +31,25 @@ const operation = (text: string): string => id('operation id', text);
 const set = (text: string): string => id('set id', text);
 const task = (text: string): string => id('task id', text);
 
-const DEFAULT_TTL_MS = 15_000;
+/** How long a claim may live without a renewal, milliseconds: the node is nobody else's meanwhile. */
+const TTL = { least: 1_000, most: 600_000, usual: 15_000 };
 const DEFAULT_TICKET_MS = 60_000;
+
+const ttlOf = (ttl: Duration | undefined): number =>
+  ttl === undefined ? TTL.usual : Math.min(TTL.most, Math.max(TTL.least, durationMs(ttl)));
 
 /** The handlers: check the ids, call, answer. */
 export function agentService(parts: ServiceParts): Implementation<typeof AgentService> {
-  const { agent, claims, desk, journal, repository, tasks, tickets } = parts;
-  const owned = (operationId: string): string => {
-    claims.require(operation(operationId));
-    return operationId;
-  };
+  const { agent, claims, desk, repository, tasks, tickets } = parts;
+  /** Does something in the name of an operation, which must own the node. */
+  const owned = <T>(operationId: string, work: () => Promise<T>): Promise<T> => claims.within(operation(operationId), work);
   return {
     describeNode: async (_, { signal }) => ({ facts: await describeNode(parts, signal) }),
     checkNode: async ({ purpose }, { signal }) => ({ results: await checkNode(agent, purpose, signal) }),
 
-    claimNode: async ({ operationId, kind, owner, ttl }) => {
-      const ttlMs = ttl === undefined ? DEFAULT_TTL_MS : durationMs(ttl);
-      return { claim: await claims.claim({ operationId: operation(operationId), kind, owner, ttlMs }) };
-    },
+    claimNode: async ({ operationId, kind, owner, ttl }) => ({
+      claim: await claims.claim({ operationId: operation(operationId), kind, owner, ttlMs: ttlOf(ttl) }),
+    }),
     releaseNode: async ({ operationId }) => {
       await claims.release(operation(operationId));
       return {};
@@ -56,44 +57,66 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
 
     hold: (requests, { signal }) => serveHold(desk, requests, signal),
 
-    startTask: async ({ operationId, taskId, spec }) => {
-      if (spec === undefined) throw new StillpointError('USAGE', 'The task says nothing of what to do');
-      return tasks.start(owned(operationId), task(taskId), spec);
-    },
+    startTask: ({ operationId, taskId, spec }) =>
+      owned(operationId, async () => {
+        if (spec === undefined) throw new StillpointError('USAGE', 'The task says nothing of what to do');
+        return tasks.start(operationId, task(taskId), spec);
+      }),
     watchTask: ({ operationId, taskId }, { signal }) => tasks.watch(operation(operationId), task(taskId), signal),
-    cancelTask: async ({ operationId, taskId }) => ({ state: await tasks.cancel(owned(operationId), task(taskId)) }),
+    cancelTask: async ({ operationId, taskId }) => {
+      claims.require(operation(operationId));
+      return { state: await tasks.cancel(operationId, task(taskId)) };
+    },
 
     listSets: async function* (_, { signal }) {
       for await (const { setId, manifest, hasPart } of repository.listSets(signal)) yield { setId, hasPart, ...(manifest && { manifest }) };
     },
     readPart: async ({ setId }) => ({ manifest: await repository.readPart(set(setId)) }),
-    commitSet: async ({ operationId, setId, manifest }) => {
-      claims.require(operation(operationId));
-      await repository.commitSet(set(setId), manifest);
-      await journal.append(operationId, { type: 'committed', at: agent.clock.now().toISOString(), setId });
-      agent.log.info({ operation: operationId, set: setId }, 'set committed');
-      return {};
-    },
-    deletePart: async ({ operationId, setId }) => {
-      claims.require(operation(operationId));
-      const freedBytes = BigInt(await repository.deletePart(set(setId)));
-      agent.log.info({ operation: operationId, set: setId, freedBytes: Number(freedBytes) }, 'part deleted');
-      return { freedBytes };
-    },
+    commitSet: ({ operationId, setId, manifest }) =>
+      owned(operationId, async () => {
+        await commitSet(parts, operationId, set(setId), manifest);
+        return {};
+      }),
+    deletePart: ({ operationId, setId }) =>
+      owned(operationId, async () => ({ freedBytes: BigInt(await deletePart(parts, operationId, set(setId))) })),
 
-    grantSeed: async ({ operationId, setId, validFor }) => {
-      const ms = validFor === undefined ? DEFAULT_TICKET_MS : durationMs(validFor);
-      const { ticket, expiresAt } = tickets.grant(owned(operationId), set(setId), ms);
-      return { ticket, expiresAt: timestampFromDate(expiresAt) };
-    },
+    grantSeed: ({ operationId, setId, validFor }) =>
+      owned(operationId, async () => {
+        const ms = validFor === undefined ? DEFAULT_TICKET_MS : durationMs(validFor);
+        const { ticket, expiresAt } = tickets.grant(operationId, set(setId), ms);
+        agent.log.info({ operation: operationId, set: setId, until: expiresAt.toISOString() }, 'seed ticket granted');
+        return { ticket, expiresAt: timestampFromDate(expiresAt) };
+      }),
     fetchShard: (request, { signal }) => fetchShard({ repository, tickets, node: agent.config.node }, request, signal),
   };
+}
+
+async function commitSet(
+  { agent, journal, repository }: ServiceParts,
+  operationId: string,
+  setId: string,
+  manifest: Uint8Array,
+): Promise<void> {
+  const log = agent.log.child({ operation: operationId, set: setId });
+  log.info('commit started');
+  await repository.commitSet(setId, manifest);
+  await journal.append(operationId, { type: 'committed', at: agent.clock.now().toISOString(), setId });
+  log.info('set committed');
+}
+
+async function deletePart({ agent, repository }: ServiceParts, operationId: string, setId: string): Promise<number> {
+  const log = agent.log.child({ operation: operationId, set: setId });
+  log.info('deletion started');
+  const freedBytes = await repository.deletePart(setId);
+  log.info({ freedBytes }, 'part deleted');
+  return freedBytes;
 }
 
 async function checkNode(agent: Agent, purpose: CheckPurpose, signal: AbortSignal): ReturnType<typeof checkMariadb> {
   const { config } = agent;
   return [
     checkCertificate(agent),
+    await checkClock(agent),
     await checkRepository(agent),
     await checkColumnstore(config),
     ...(await checkMariadb(config, purpose === CheckPurpose.RESTORE ? 'restore' : 'backup', signal)),

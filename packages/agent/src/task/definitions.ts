@@ -1,7 +1,9 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { TaskSpec } from '@stillpoint/shared/proto';
 import { captureTask, publishTask } from '../capture/index.ts';
 import { verifyTask } from '../repository/index.ts';
 import { finishTask, replicateTask, rollbackTask, stageTask, startServerTask, stopServerTask, switchTask } from '../restore/index.ts';
-import type { TaskDefinitions, TaskKind } from './types.ts';
+import type { TaskDefinition, TaskDefinitions, TaskKind, TaskSpecOf } from './types.ts';
 
 /** One definition a kind. */
 export const TASK_DEFINITIONS = {
@@ -18,15 +20,33 @@ export const TASK_DEFINITIONS = {
 } satisfies TaskDefinitions;
 
 /**
- * Kinds that go on when the controller is gone: half a restore helps nobody, and a new controller finds the result.
- * The others belong to a set that nobody would commit any more.
+ * Whether a kind goes on when the controller is gone. Half a restore helps nobody, and a new controller finds the result;
+ * the others belong to something that nobody would take up again.
  */
-export const OUTLIVES_CLAIM: ReadonlySet<TaskKind> = new Set([
-  'stage',
-  'stopServer',
-  'switch',
-  'startServer',
-  'replicate',
-  'rollback',
-  'finish',
-]);
+export const OUTLIVES_CLAIM: Readonly<Record<TaskKind, boolean>> = {
+  capture: false,
+  publish: false,
+  verify: false,
+  stage: true,
+  stopServer: true,
+  switch: true,
+  startServer: true,
+  replicate: true,
+  rollback: true,
+  finish: true,
+};
+
+/** Kind of a task. Throws USAGE for a spec that names none: a kind that only a newer controller knows. */
+export function kindOf({ task }: TaskSpec): TaskKind {
+  if (task.case === undefined) throw new StillpointError('USAGE', 'The task says nothing of what to do');
+  return task.case;
+}
+
+/** The definition of a task's kind, with its own message. */
+export function definitionOf(
+  definitions: TaskDefinitions,
+  spec: TaskSpec,
+): { readonly definition: TaskDefinition<TaskKind>; readonly value: TaskSpecOf<TaskKind> } {
+  // Kind and message belong together by the type of the oneof; the table pairs them once more.
+  return { definition: definitions[kindOf(spec)] as TaskDefinition<TaskKind>, value: spec.task.value as TaskSpecOf<TaskKind> };
+}

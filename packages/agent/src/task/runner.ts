@@ -1,17 +1,18 @@
-import { create, equals, fromJson, toJson } from '@bufbuild/protobuf';
-import { StillpointError, toErrorDetail, toStillpointError } from '@stillpoint/shared/errors';
+import { create, equals, toJson } from '@bufbuild/protobuf';
+import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { type TaskEnded, TaskEndedSchema, TaskResultSchema, type TaskSpec, TaskSpecSchema, TaskState } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
-import type { Journal, JournalEntry } from '../operation/journal.ts';
-import { OUTLIVES_CLAIM, TASK_DEFINITIONS } from './definitions.ts';
+import { definitionOf, kindOf, OUTLIVES_CLAIM } from './definitions.ts';
+import { failed, recordedTask, type TaskSurroundings } from './record.ts';
+import { withoutSecrets } from './secrets.ts';
 import { beginTask, endedTask, type Task, type TaskEvent } from './task.ts';
-import type { TaskContext, TaskDefinition, TaskKind, TaskSpecOf } from './types.ts';
+import type { TaskContext } from './types.ts';
 
-/** Runs long work: at most once per operation and task id, journaled, whoever watches. */
+/** Runs long work: at most once at a time per operation and task id, journaled, whoever watches. */
 export interface TaskRunner {
   /**
    * Starts a task, or finds it: running or succeeded ones are left as they are, failed ones start again.
-   * Throws TASK_CONFLICT when another spec was started under that id.
+   * Throws TASK_CONFLICT when another spec was started under that id, TASK_INTERRUPTED when the agent stops.
    */
   start(operationId: string, taskId: string, spec: TaskSpec): Promise<{ state: TaskState; started: boolean }>;
   /** Events until the end. Throws TASK_UNKNOWN. */
@@ -20,25 +21,25 @@ export interface TaskRunner {
   cancel(operationId: string, taskId: string): Promise<TaskState>;
   /** True while a task of the operation runs that goes on without its controller. */
   outlivesClaim(operationId: string): boolean;
-  /** Cancels what runs for an operation with this reason, and waits until it has ended. */
-  cancelAll(operationId: string, reason: StillpointError): Promise<void>;
-  /** Cancels everything: the agent stops. */
-  stop(): Promise<void>;
+  /** Cancels what runs for an operation with this reason, and waits until it has ended. Its tasks are remembered by the journal alone from then on. */
+  endAll(operationId: string, reason: StillpointError): Promise<void>;
+  /** Starts nothing any more and cancels everything. Gives whether all has ended within `graceMs`. */
+  stop(graceMs: number): Promise<boolean>;
 }
 
-const now = (agent: Agent): string => agent.clock.now().toISOString();
-
 /** A runner with nothing to do yet; tasks of earlier lives are found in the journal. */
-export function createTaskRunner(agent: Agent, journal: Journal): TaskRunner {
-  const tasks = new Map<string, Task>();
-  const starting = new Map<string, Promise<unknown>>();
-  const keyOf = (operationId: string, taskId: string): string => `${operationId}/${taskId}`;
+export function createTaskRunner(around: TaskSurroundings): TaskRunner {
+  const { agent, journal } = around;
+  // Of operations that go on: operation, task.
+  const tasks = new Map<string, Map<string, Task>>();
+  let turn: Promise<unknown> = Promise.resolve();
+  let stopped = false;
 
   const find = async (operationId: string, taskId: string): Promise<Task | undefined> => {
-    const key = keyOf(operationId, taskId);
-    const known = tasks.get(key) ?? recalled(await journal.read(operationId), taskId, agent);
-    if (known !== undefined) tasks.set(key, tasks.get(key) ?? known);
-    return tasks.get(key);
+    const known = tasks.get(operationId)?.get(taskId);
+    if (known !== undefined) return known;
+    const recorded = recordedTask(await journal.read(operationId), taskId);
+    return recorded?.ended === undefined ? undefined : endedTask(recorded.spec, recorded.ended, agent.clock);
   };
   const require = async (operationId: string, taskId: string): Promise<Task> => {
     const task = await find(operationId, taskId);
@@ -46,33 +47,30 @@ export function createTaskRunner(agent: Agent, journal: Journal): TaskRunner {
     throw new StillpointError('TASK_UNKNOWN', `No task ${taskId} of operation ${operationId} is known here`);
   };
   const startOrFind = async (operationId: string, taskId: string, spec: TaskSpec): Promise<{ state: TaskState; started: boolean }> => {
+    if (stopped) throw interrupted();
+    kindOf(spec);
+    const bare = withoutSecrets(spec);
     const known = await find(operationId, taskId);
-    if (known !== undefined && !equals(TaskSpecSchema, known.spec, spec)) {
+    if (known !== undefined && !equals(TaskSpecSchema, known.spec, bare)) {
       throw new StillpointError('TASK_CONFLICT', `Task ${taskId} of operation ${operationId} was started with another content`);
     }
     if (known?.state === TaskState.RUNNING || known?.state === TaskState.SUCCEEDED) return { state: known.state, started: false };
-    const task = beginTask(spec, agent.clock);
-    tasks.set(keyOf(operationId, taskId), task);
-    await journal.append(operationId, { type: 'task-started', at: now(agent), taskId, spec: toJson(TaskSpecSchema, spec) });
-    void run(agent, journal, operationId, taskId, task);
+    await journal.append(operationId, { type: 'task-started', at: nowText(agent), taskId, spec: toJson(TaskSpecSchema, bare) });
+    const task = beginTask(bare, agent.clock);
+    tasks.set(operationId, (tasks.get(operationId) ?? new Map<string, Task>()).set(taskId, task));
+    if (stopped) task.abort.abort(interrupted());
+    void run(around, operationId, taskId, task, spec);
     return { state: task.state, started: true };
   };
-  const running = (operationId?: string): Task[] =>
-    [...tasks]
-      .filter(([key, task]) => task.state === TaskState.RUNNING && (operationId === undefined || key.startsWith(`${operationId}/`)))
-      .map(([, task]) => task);
-  const cancelThese = async (these: Task[], reason: StillpointError): Promise<void> => {
-    for (const task of these) task.abort.abort(reason);
-    await Promise.all(these.map((task) => task.ended));
-  };
+  const running = (operationIds: Iterable<string>): Task[] =>
+    [...operationIds].flatMap((id) => [...(tasks.get(id)?.values() ?? [])]).filter(({ state }) => state === TaskState.RUNNING);
 
   return {
-    start: async (operationId, taskId, spec) => {
-      // Two calls at once start one task: the second waits for the first, and finds what it started.
-      const key = keyOf(operationId, taskId);
-      const turn = (starting.get(key) ?? Promise.resolve()).catch(() => undefined).then(() => startOrFind(operationId, taskId, spec));
-      starting.set(key, turn);
-      return turn.finally(() => starting.get(key) === turn && starting.delete(key));
+    start: (operationId, taskId, spec) => {
+      // One after the other: of two calls for one task, the second finds what the first has started.
+      const started = turn.then(() => startOrFind(operationId, taskId, spec));
+      turn = started.catch(() => undefined);
+      return started;
     },
     watch: async function* (operationId, taskId, signal) {
       yield* (await require(operationId, taskId)).watch(signal);
@@ -82,24 +80,35 @@ export function createTaskRunner(agent: Agent, journal: Journal): TaskRunner {
       task.abort.abort(new StillpointError('CANCELLED', `Task ${taskId} was cancelled`));
       return (await task.ended).state;
     },
-    outlivesClaim: (operationId) => running(operationId).some(({ spec }) => OUTLIVES_CLAIM.has(kindOf(spec))),
-    cancelAll: (operationId, reason) => cancelThese(running(operationId), reason),
-    stop: () => cancelThese(running(), new StillpointError('TASK_INTERRUPTED', 'The agent was stopped')),
+    outlivesClaim: (operationId) => running([operationId]).some(({ spec }) => OUTLIVES_CLAIM[kindOf(spec)]),
+    endAll: async (operationId, reason) => {
+      await cancel(running([operationId]), reason);
+      tasks.delete(operationId);
+    },
+    stop: async (graceMs) => {
+      stopped = true;
+      await turn;
+      const patience = new AbortController();
+      const all = cancel(running(tasks.keys()), interrupted()).then(() => true);
+      const late = agent.clock.sleep(graceMs, patience.signal).then(
+        () => false,
+        () => false,
+      );
+      return Promise.race([all, late]).finally(() => patience.abort());
+    },
   };
 }
 
-function kindOf(spec: TaskSpec): TaskKind {
-  if (spec.task.case === undefined) throw new StillpointError('USAGE', 'The task says nothing of what to do');
-  return spec.task.case;
+const interrupted = (): StillpointError => new StillpointError('TASK_INTERRUPTED', 'The agent was stopped');
+const nowText = ({ clock }: Agent): string => clock.now().toISOString();
+
+async function cancel(tasks: readonly Task[], reason: StillpointError): Promise<void> {
+  for (const task of tasks) task.abort.abort(reason);
+  await Promise.all(tasks.map(({ ended }) => ended));
 }
 
-/** The definition of a task's kind, with its own message. */
-function definitionOf(spec: TaskSpec): { definition: TaskDefinition<TaskKind>; value: TaskSpecOf<TaskKind> } {
-  // Kind and message belong together by the type of the oneof; the table pairs them once more.
-  return { definition: TASK_DEFINITIONS[kindOf(spec)] as TaskDefinition<TaskKind>, value: spec.task.value as TaskSpecOf<TaskKind> };
-}
-
-async function run(agent: Agent, journal: Journal, operationId: string, taskId: string, task: Task): Promise<void> {
+async function run(around: TaskSurroundings, operationId: string, taskId: string, task: Task, spec: TaskSpec): Promise<void> {
+  const { agent, journal } = around;
   const log = agent.log.child({ operation: operationId, task: taskId });
   const context: TaskContext = {
     operationId,
@@ -113,10 +122,10 @@ async function run(agent: Agent, journal: Journal, operationId: string, taskId: 
   };
   const begun = agent.clock.monotonicMs();
   log.info('task started');
-  const ended = await outcome(agent, task, context);
+  const ended = await outcome(around, spec, context);
   // What cannot be recorded did not succeed: after a restart nobody would know of it.
   const told = await journal
-    .append(operationId, { type: 'task-ended', at: now(agent), taskId, ended: toJson(TaskEndedSchema, ended) })
+    .append(operationId, { type: 'task-ended', at: nowText(agent), taskId, ended: toJson(TaskEndedSchema, ended) })
     .then(() => ended)
     .catch((error: unknown) => (ended.state === TaskState.SUCCEEDED ? failed(TaskState.FAILED, toStillpointError(error)) : ended));
   const ms = Math.round(agent.clock.monotonicMs() - begun);
@@ -125,57 +134,20 @@ async function run(agent: Agent, journal: Journal, operationId: string, taskId: 
   task.end(told);
 }
 
-async function outcome(agent: Agent, task: Task, context: TaskContext): Promise<TaskEnded> {
+async function outcome({ agent, definitions }: TaskSurroundings, spec: TaskSpec, context: TaskContext): Promise<TaskEnded> {
+  const { signal } = context;
   try {
-    const { definition, value } = definitionOf(task.spec);
+    const { definition, value } = definitionOf(definitions, spec);
+    signal.throwIfAborted();
     const result = create(TaskResultSchema, await definition.run(agent, value, context));
     return create(TaskEndedSchema, { state: TaskState.SUCCEEDED, result });
   } catch (error) {
-    const cause = toStillpointError(error);
-    if (cause.code === 'INTERNAL')
+    const cause = toStillpointError(error).on(agent.config.node);
+    if (cause.code === 'INTERNAL') {
       agent.log.error({ err: error, operation: context.operationId, task: context.taskId }, 'unexpected error');
-    if (!task.abort.signal.aborted) return failed(TaskState.FAILED, cause.on(agent.config.node));
-    const reason = toStillpointError(task.abort.signal.reason).on(agent.config.node);
+    }
+    if (!signal.aborted) return failed(TaskState.FAILED, cause);
+    const reason = toStillpointError(signal.reason).on(agent.config.node);
     return failed(reason.code === 'TASK_INTERRUPTED' ? TaskState.INTERRUPTED : TaskState.CANCELLED, reason);
-  }
-}
-
-const failed = (state: TaskState, error: StillpointError): TaskEnded => create(TaskEndedSchema, { state, error: toErrorDetail(error) });
-
-interface Recorded {
-  readonly spec: TaskSpec;
-  readonly ended: TaskEnded | undefined;
-}
-
-/** What the journal last says of a task. */
-function recorded(entries: readonly JournalEntry[], taskId: string): Recorded | undefined {
-  const started = entries.findLastIndex((entry) => entry.type === 'task-started' && entry.taskId === taskId);
-  const start = entries[started];
-  if (start?.type !== 'task-started') return undefined;
-  const end = entries.slice(started).find((entry) => entry.type === 'task-ended' && entry.taskId === taskId);
-  return {
-    spec: fromJson(TaskSpecSchema, start.spec, { ignoreUnknownFields: true }),
-    ended: end?.type === 'task-ended' ? fromJson(TaskEndedSchema, end.ended, { ignoreUnknownFields: true }) : undefined,
-  };
-}
-
-function recalled(entries: readonly JournalEntry[], taskId: string, agent: Agent): Task | undefined {
-  const found = recorded(entries, taskId);
-  return found?.ended === undefined ? undefined : endedTask(found.spec, found.ended, agent.clock);
-}
-
-/** After a restart: marks what was running as interrupted, and lets each kind undo or keep what it left behind. */
-export async function recoverTasks(agent: Agent, journal: Journal, operationId: string): Promise<void> {
-  const entries = await journal.read(operationId);
-  const ids = new Set(entries.flatMap((entry) => (entry.type === 'task-started' ? [entry.taskId] : [])));
-  for (const taskId of ids) {
-    const found = recorded(entries, taskId);
-    if (found === undefined || found.ended !== undefined) continue;
-    const { definition, value } = definitionOf(found.spec);
-    await definition.recover?.(agent, value, operationId);
-    const error = new StillpointError('TASK_INTERRUPTED', `Task ${taskId} was running when the agent ended`, { node: agent.config.node });
-    const ended = toJson(TaskEndedSchema, failed(TaskState.INTERRUPTED, error));
-    await journal.append(operationId, { type: 'task-ended', at: now(agent), taskId, ended });
-    agent.log.warn({ operation: operationId, task: taskId }, 'task was interrupted by the end of the agent; cleaned up');
   }
 }

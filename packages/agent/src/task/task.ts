@@ -9,6 +9,7 @@ import {
   type WatchTaskResponseSchema,
 } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
+import { createNews } from './news.ts';
 
 type Log = MessageInitShape<typeof TaskLogSchema>;
 type Progress = MessageInitShape<typeof TaskProgressSchema>;
@@ -21,6 +22,7 @@ const PROGRESS_EVERY_MS = 100;
 
 /** Long work that runs or has ended, and everybody who watches it. */
 export interface Task {
+  /** Without secrets. */
   readonly spec: TaskSpec;
   readonly state: TaskState;
   /** Cancels it with a reason. */
@@ -43,29 +45,30 @@ export function beginTask(spec: TaskSpec, clock: Clock): Task {
   let dropped = 0;
   let progress: Progress | undefined;
   let state: TaskState = TaskState.RUNNING;
-  let change = Promise.withResolvers<void>();
-  const changed = (): void => {
-    change.resolve();
-    change = Promise.withResolvers();
-  };
+  const news = createNews();
+  /** How many lines were told to anybody: who takes up a watch again is not told them twice. */
+  let told = 0;
 
   async function* watch(signal: AbortSignal): AsyncGenerator<TaskEvent> {
-    let logsSeen = 0;
-    let progressSeen: Progress | undefined;
+    let next = told;
+    let shown: Progress | undefined;
     for (;;) {
-      const next = change.promise;
-      for (logsSeen = Math.max(logsSeen, dropped); logsSeen < dropped + logs.length; logsSeen++) {
-        const value = logs[logsSeen - dropped];
+      const change = news.next(signal);
+      // It is awaited below, but not when the end comes first.
+      change.catch(() => undefined);
+      for (next = Math.max(next, dropped); next < dropped + logs.length; told = Math.max(told, ++next)) {
+        const value = logs[next - dropped];
         if (value !== undefined) yield { event: { case: 'log', value } };
       }
-      if (progress !== progressSeen && progress !== undefined) yield { event: { case: 'progress', value: progress } };
-      progressSeen = progress;
       if (state !== TaskState.RUNNING) {
-        if (logsSeen < dropped + logs.length) continue;
         yield { event: { case: 'ended', value: await end.promise } };
         return;
       }
-      await untilAborted(next, signal);
+      if (progress !== shown && progress !== undefined) {
+        shown = progress;
+        yield { event: { case: 'progress', value: shown } };
+      }
+      await change;
       // Progress comes by the megabyte; the end is told at once.
       await Promise.race([end.promise, clock.sleep(PROGRESS_EVERY_MS, signal)]);
     }
@@ -81,7 +84,7 @@ export function beginTask(spec: TaskSpec, clock: Clock): Task {
     },
     progress: (step, done, total) => {
       progress = { step, bytesDone: BigInt(Math.max(0, Math.round(done))), bytesTotal: BigInt(Math.max(0, Math.round(total))) };
-      changed();
+      news.tell();
     },
     log: (message) => {
       logs.push({ time: timestampFromDate(clock.now()), message });
@@ -89,12 +92,12 @@ export function beginTask(spec: TaskSpec, clock: Clock): Task {
         logs.shift();
         dropped++;
       }
-      changed();
+      news.tell();
     },
     end: (ended) => {
       state = ended.state;
       end.resolve(ended);
-      changed();
+      news.tell();
     },
   };
 }
@@ -104,12 +107,4 @@ export function endedTask(spec: TaskSpec, ended: TaskEnded, clock: Clock): Task 
   const task = beginTask(spec, clock);
   task.end(ended);
   return task;
-}
-
-function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.reject(signal.reason as Error);
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort));
 }

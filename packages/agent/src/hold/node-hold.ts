@@ -1,0 +1,190 @@
+import { type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import type { HoldPhase, MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
+import type { Clock } from '@stillpoint/shared/time';
+import type { ServerLock } from '../mariadb/lock.ts';
+import type { Snapshots } from '../mariadb/snapshots.ts';
+import type { TableSelection } from '../mariadb/tables.ts';
+import { type Course, createCourse } from './course.ts';
+import { enterPhase, type Grip } from './phases.ts';
+import type { HoldServer } from './server.ts';
+import type { HoldState, HoldTerms } from './state.ts';
+import type { Hold } from './types.ts';
+
+export interface NodeHoldOptions {
+  readonly operationId: string;
+  readonly terms: HoldTerms;
+  /** Which tables to prove by checksum; undefined for none. */
+  readonly checksums: (TableSelection & { readonly connections: number }) | undefined;
+  /** Undefined on a node without one: its hold is in force at once and keeps nobody waiting. */
+  readonly server: HoldServer | undefined;
+  readonly clock: Clock;
+}
+
+/** A hold as whoever takes and keeps it sees it. What it grips is let go when it is over, whatever ended it. */
+export class NodeHold implements Hold {
+  readonly operationId: string;
+  /** Resolves when it is granted; rejects with the reason when it never will be. */
+  readonly granted: Promise<void>;
+  /** Resolves when it is over and everything is given back. */
+  readonly done: Promise<void>;
+  /** When the lock was asked for and granted, on the wall clock. */
+  requestedAt: Date;
+  grantedAt: Date;
+  lock: ServerLock | undefined;
+  snapshots: Snapshots | undefined;
+
+  readonly #options: NodeHoldOptions;
+  readonly #course: Course;
+  readonly #grips: Grip[] = [];
+  readonly #lost = new AbortController();
+  readonly #granted = Promise.withResolvers<void>();
+  readonly #done = Promise.withResolvers<void>();
+  #underWay: Promise<unknown> = Promise.resolve();
+  #askedMs: number | undefined;
+  #grantedMs = 0;
+  #endedMs: number | undefined;
+
+  /** A hold that is not taken yet. */
+  constructor(options: NodeHoldOptions) {
+    const { clock, operationId, terms } = options;
+    this.#options = options;
+    this.operationId = operationId;
+    this.requestedAt = clock.now();
+    this.grantedAt = this.requestedAt;
+    this.granted = this.#granted.promise;
+    this.done = this.#done.promise;
+    this.#course = createCourse(operationId, terms, clock, () => void this.#end());
+    // Not everybody who takes a hold also waits for this promise.
+    this.granted.catch(() => undefined);
+  }
+
+  get state(): HoldState {
+    return this.#course.state;
+  }
+
+  /** Why it is over; CANCELLED when it was given back as asked, undefined while it is not over. */
+  get reason(): StillpointError | undefined {
+    return this.#course.reason;
+  }
+
+  get inForce(): boolean {
+    return this.state.at === 'held';
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  get position(): MariadbPosition | undefined {
+    return this.lock?.position;
+  }
+
+  get sources(): readonly ReplicationSource[] {
+    return this.lock?.sources ?? [];
+  }
+
+  get lockWaitMs(): number {
+    return this.lock?.waitedMs ?? 0;
+  }
+
+  get blockedMs(): number {
+    if (this.#options.server === undefined || this.#askedMs === undefined) return 0;
+    return (this.#endedMs ?? this.#options.clock.monotonicMs()) - this.#askedMs;
+  }
+
+  /** Milliseconds since it was granted. */
+  get heldMs(): number {
+    return this.#options.clock.monotonicMs() - this.#grantedMs;
+  }
+
+  /** Takes it; to be called once. Throws why it could not be taken, LOCK_TIMEOUT above all; nothing is held then. */
+  async acquire(): Promise<void> {
+    const { clock } = this.#options;
+    this.requestedAt = clock.now();
+    this.#askedMs = clock.monotonicMs();
+    this.#course.apply({ is: 'asked' });
+    await this.#inside('acquiring', () => this.#gripping(this.#take()));
+    this.#granted.resolve();
+  }
+
+  /** Pushes the lease out. */
+  renew(): void {
+    this.#course.apply({ is: 'renewed' });
+  }
+
+  /** Proves that nothing has moved. Throws HOLD_LOST, ATTEST_FAILED or what else ended the hold; nothing is held then. */
+  attest(): Promise<void> {
+    return this.#inside('held', async () => {
+      await this.lock?.attest();
+    });
+  }
+
+  /** Goes on to another phase. Throws COLUMNSTORE_UNSUPPORTED or what else ended the hold; nothing is held then. */
+  advance(phase: HoldPhase): Promise<void> {
+    const enter = async (): Promise<void> => {
+      const grip = await enterPhase(phase);
+      if (grip !== undefined) this.#grips.push(grip);
+    };
+    return this.#inside('held', () => this.#gripping(enter()));
+  }
+
+  /** Gives it back; returns once that is done. What is over already stays what it is. Never throws. */
+  release(): Promise<void> {
+    this.#course.apply({ is: 'released' });
+    return this.done;
+  }
+
+  /** Ends it as lost; returns once everything is given back. Never throws. */
+  lose(error: StillpointError): Promise<void> {
+    this.#course.apply({ is: 'failed', error });
+    return this.done;
+  }
+
+  async #take(): Promise<void> {
+    const { checksums, clock, server, terms } = this.#options;
+    if (server !== undefined) {
+      const signal = this.#course.over;
+      const timeoutMs = Math.min(terms.lockTimeoutMs, terms.maxBlockMs);
+      const lock = await server.lock({ timeoutMs, leaseMs: terms.leaseMs, clock, signal });
+      this.lock = lock;
+      this.requestedAt = lock.requestedAt;
+      this.#grips.push({ letGo: () => lock.release() });
+      lock.lost.addEventListener('abort', () => this.#fail(lock.lost.reason), { once: true });
+      lock.lost.throwIfAborted();
+      if (checksums !== undefined) this.snapshots = await server.snapshots({ ...checksums, signal });
+    }
+    this.grantedAt = this.lock?.grantedAt ?? clock.now();
+    this.#grantedMs = clock.monotonicMs();
+    this.#course.apply({ is: 'granted' });
+  }
+
+  /** Marks work that may end with a grip more: the end of the hold waits for it. */
+  #gripping(work: Promise<void>): Promise<void> {
+    this.#underWay = Promise.allSettled([this.#underWay, work]);
+    return work;
+  }
+
+  /** Does something that is worth nothing once the hold is over; a failure ends the hold. */
+  async #inside(at: HoldState['at'], work: () => Promise<void>): Promise<void> {
+    if (this.state.at === at) await work().catch((error: unknown) => this.#fail(error));
+    if (this.inForce) return;
+    await this.release();
+    throw this.reason ?? new Error('a hold that is over has a reason');
+  }
+
+  #fail(error: unknown): void {
+    this.#course.apply({ is: 'failed', error: toStillpointError(error) });
+  }
+
+  async #end(): Promise<void> {
+    const isLost = this.state.at === 'lost';
+    if (isLost) this.#lost.abort(this.reason);
+    this.#granted.reject(this.reason);
+    // What is under way ends first: a grip that it gets at the last moment must be given back too.
+    await this.#underWay;
+    for (const grip of this.#grips.splice(0).reverse()) await grip.letGo();
+    this.#endedMs = this.#options.clock.monotonicMs();
+    if (isLost) await this.snapshots?.close().catch(() => undefined);
+    this.#done.resolve();
+  }
+}

@@ -1,0 +1,32 @@
+import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { HoldAcquire } from '@stillpoint/shared/proto';
+import { formatDuration } from '@stillpoint/shared/time';
+import type { NodeHoldOptions } from './node-hold.ts';
+
+/**
+ * Bounds of the bounds, milliseconds. A lease shorter than the pause between two renewals would end by itself; the other
+ * ends keep a mistyped unit from shutting writers out for days.
+ */
+const LOCK_TIMEOUT = { least: 1, most: 600_000 };
+const LEASE = { least: 1_000, most: 600_000 };
+const MAX_BLOCK = { least: 1, most: 86_400_000 };
+
+/** On what terms a request wants the hold. Throws USAGE. */
+export function acquireTerms({ checksums, lease, lockTimeout, maxBlock }: HoldAcquire): Pick<NodeHoldOptions, 'terms' | 'checksums'> {
+  return {
+    terms: {
+      lockTimeoutMs: within('lock_timeout', lockTimeout, LOCK_TIMEOUT),
+      leaseMs: within('lease', lease, LEASE),
+      maxBlockMs: within('max_block', maxBlock, MAX_BLOCK),
+    },
+    checksums,
+  };
+}
+
+function within(name: string, value: Duration | undefined, { least, most }: { least: number; most: number }): number {
+  const ms = value === undefined ? undefined : durationMs(value);
+  if (ms !== undefined && ms >= least && ms <= most) return ms;
+  const bounds = `between ${formatDuration(least)} and ${formatDuration(most)}`;
+  throw new StillpointError('USAGE', `A hold needs a ${name} ${bounds}, not ${ms === undefined ? 'none' : formatDuration(ms)}`);
+}
