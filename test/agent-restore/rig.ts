@@ -69,11 +69,16 @@ export function taskOf(
   return { operationId, taskId: 'task', signal, steps, logs, progress: (step) => steps.add(step), log: (message) => logs.push(message) };
 }
 
-/** Takes a part by the tools alone, while nobody writes, and commits it. Gives its digest and manifest. */
-export async function takePart(
-  rig: Rig,
-  files: readonly string[] = [],
-): Promise<{ sha256: string; part: PartManifest; directory: string }> {
+/** A part as it lies in its repository. */
+export interface TakenPart {
+  /** Digest of part.json. */
+  readonly sha256: string;
+  readonly part: PartManifest;
+  readonly directory: string;
+}
+
+/** Takes a part by the tools alone, while nobody writes, and commits it. `files` are the configuration in it. */
+export async function takePart(rig: Rig, files: readonly string[] = []): Promise<TakenPart> {
   const { server, config } = rig;
   const place = { repository: config.repository, cluster: config.cluster, setId: SET, node: config.node };
   const directory = makePartDirectory(place);
@@ -150,7 +155,7 @@ async function mariadbOf(server: TestServer): Promise<NonNullable<PartManifest['
 }
 
 /** A stage task for the part of a node, from its own repository unless told otherwise. */
-export const stageSpec = (part: { sha256: string; part: PartManifest }, fields: MessageInitShape<typeof StageTaskSchema> = {}): StageTask =>
+export const stageSpec = (part: Pick<TakenPart, 'sha256' | 'part'>, fields: MessageInitShape<typeof StageTaskSchema> = {}): StageTask =>
   create(StageTaskSchema, {
     setId: part.part.setId,
     sourceNode: part.part.node,

@@ -5,8 +5,8 @@ import { besideFile, refuseEscape } from './configuration.ts';
 import { atRest, inMotion, inMotionPath, realDatadir } from './places.ts';
 import type { LogPaths, Move, PendingFile, RestoreState } from './state.ts';
 
-/** The file system's own, not the server's. */
-const FOREIGN = ['lost+found'];
+/** The file system's own, not the server's: which takes it for a database, so that it is in backups too. */
+const FOREIGN = 'lost+found';
 
 /**
  * The renames that put configuration files back, what was found being kept; and which files they are. Files that are
@@ -98,11 +98,11 @@ async function wholeSteps(datadir: string, away: string, coming: string): Promis
 /** The same, entry by entry, for a data directory that cannot be renamed; `away` and `coming` lie at rest in it. */
 async function entrySteps(datadir: string, away: string, coming: string): Promise<Move[][]> {
   const [from, to] = [inMotionPath(datadir, coming), inMotionPath(datadir, away)];
-  const out = (await entriesOf(datadir)).filter((name) => !FOREIGN.includes(name));
+  const [out, back] = (await Promise.all([entriesOf(datadir), entriesOf(coming)])).map((names) => names.filter((name) => name !== FOREIGN));
   return [
     [{ from: atRest(datadir), to: inMotion(datadir) }],
-    out.map((name) => ({ from: join(datadir, name), to: join(to, name) })),
-    (await entriesOf(coming)).map((name) => ({ from: join(from, name), to: join(datadir, name) })),
+    (out ?? []).map((name) => ({ from: join(datadir, name), to: join(to, name) })),
+    (back ?? []).map((name) => ({ from: join(from, name), to: join(datadir, name) })),
     [{ from: inMotion(datadir), to: atRest(datadir) }],
   ].filter(({ length }) => length > 0);
 }

@@ -66,6 +66,7 @@ async function build(layout: Layout): Promise<void> {
   const restored = Object.fromEntries(Object.entries(server).map(([name, content]) => [name, `new ${content}`]));
   put({ ...old, 'since/t.ibd': 'a database made since', 'lost+found/x': 'not ours' }, DATADIR);
   put({ ...restored, 'dropped/t.ibd': 'a database dropped since' }, named('stage'));
+  if (layout === 'inside') put({ 'lost+found/db.opt': 'no database' }, named('stage'));
   put({ 'bin.000001': 'old log', 'bin.index': 'old list', 'bin.state': 'old state', 'other.000001': 'not ours' }, at('logs'));
   put({ 'bin.000007': 'log of a time before', 'bin.index': 'its list', 'notes.txt': 'not ours' }, at('logs-then'));
   put({ 'my.cnf': optionFile('logs'), 'conf.d/same.cnf': '[same]\n' }, at('etc'));

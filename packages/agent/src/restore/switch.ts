@@ -6,7 +6,6 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { carryOut } from './moves.ts';
 import { realDatadir } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
-import { removeEmpty } from './stage.ts';
 import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
 import { configurationSteps, dataSteps } from './steps.ts';
 import { mariadbOf, optionFileSettings, refuseRunning } from './target.ts';
@@ -100,5 +99,6 @@ async function continueWithData(
 /** What the old server left that would mislead the new one, and what the stage left behind. */
 async function settle({ places }: RestoreState, settings: ServerSettings | undefined): Promise<void> {
   if (settings !== undefined && settings.pidFile !== '') await rm(settings.pidFile, { force: true });
-  if (places.layout === 'inside') await removeEmpty(places.stage);
+  // What is of no use is left in it: a directory that only was a database to mariadb-backup.
+  if (places.layout === 'inside') await rm(places.stage, { recursive: true, force: true });
 }
