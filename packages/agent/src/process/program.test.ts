@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProgramFailure } from './failure.ts';
@@ -111,6 +112,30 @@ test('stderr comes line by line, the unfinished last one included', async () => 
 
 test('a program that leaves a daemon behind is not waited for when its output is discarded', async () => {
   await runProgram(...sh('sleep 5 & exit 0'), { output: 'discard', timeoutMs: 3_000 });
+});
+
+test.each([0, 1, 200])('nothing of the output is lost when it is read %i ms after the start', async (ms) => {
+  const small = startProgram(...sh('printf abc'), { stdout: 'pipe' });
+  const large = startProgram(...sh('head -c 5000000 /dev/zero'), { stdout: 'pipe' });
+  if (small.stdout === undefined || large.stdout === undefined) throw new Error('there is a stdout');
+  await delay(ms);
+  expect((await buffer(small.stdout)).toString()).toBe('abc');
+  expect((await buffer(large.stdout)).length).toBe(5_000_000);
+  await Promise.all([small.done, large.done]);
+});
+
+test('a reader that goes away ends the program by a broken pipe', async () => {
+  const running = startProgram('cat', ['/dev/zero'], { stdout: 'pipe' });
+  running.stdout?.once('data', () => running.stdout?.destroy());
+  await expect(running.done).rejects.toThrow(/cat (was ended by SIGPIPE|exited)/);
+});
+
+test('output that was cut off by a kill ends', async () => {
+  const running = startProgram('cat', ['/dev/zero'], { stdout: 'pipe' });
+  if (running.stdout === undefined) throw new Error('there is a stdout');
+  running.stdout.once('data', () => running.kill());
+  await buffer(running.stdout).catch(() => undefined);
+  await expect(running.done).rejects.toBeInstanceOf(ProgramFailure);
 });
 
 test('a pipeline carries the bytes of one program through another', async () => {

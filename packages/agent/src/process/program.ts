@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
+import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream';
 import { errnoOf } from '@stillpoint/shared/errors';
 import { ExecaError, execa } from 'execa';
 import { ProgramFailure, toolMissing } from './failure.ts';
@@ -7,6 +7,8 @@ import { Lines, Tail } from './tail.ts';
 const STDERR_LIMIT = 64 * 1024;
 const STDOUT_LIMIT = 4 * 1024 * 1024;
 const KILL_DELAY_MS = 5_000;
+/** Bytes kept for a reader that is busy. */
+const READ_AHEAD = 1024 * 1024;
 
 /** What every program may be given. Secrets never go into the arguments: use the environment or a file. */
 export interface ProgramOptions {
@@ -65,7 +67,7 @@ export interface RunningProgram {
   readonly pid: number | undefined;
   /** Present when asked for. */
   readonly stdin: Writable | undefined;
-  /** Present when asked for; must be read, or the program stalls. */
+  /** Present when asked for; must be read, or the program stalls. Nothing is lost before the reader is there. */
   readonly stdout: Readable | undefined;
   /**
    * Resolves when the program has exited with 0. Rejects with ProgramFailure, with TOOL_MISSING, or with the reason of
@@ -113,21 +115,38 @@ export function startProgram(program: string, args: readonly string[], options: 
     },
   );
   done.catch(() => undefined);
-  return { pid: child.pid, stdin: child.stdin ?? undefined, stdout: child.stdout ?? undefined, done, kill: () => void child.kill() };
+  return {
+    pid: child.pid,
+    stdin: child.stdin ?? undefined,
+    stdout: child.stdout === null ? undefined : kept(child.stdout),
+    done,
+    kill: () => void child.kill(),
+  };
+}
+
+/**
+ * A stream that waits for its reader. That of a child process does not: both execa and Node set it flowing when nobody
+ * reads it yet, soon after the start and at the exit, and what comes before the reader is gone without an error.
+ */
+function kept(stdout: Readable): Readable {
+  const output = new PassThrough({ highWaterMark: READ_AHEAD });
+  // Not pipe(): a stream that is cut off must end its reader with an error, and the other way round.
+  pipeline(stdout, output, () => undefined);
+  return output;
 }
 
 /** Runs a program to its end. Throws as `RunningProgram.done` does. */
 export async function runProgram(program: string, args: readonly string[], options: RunOptions = {}): Promise<ProgramResult> {
   const { input, output = 'keep', ...rest } = options;
-  const kept = new Tail(STDOUT_LIMIT);
+  const end = new Tail(STDOUT_LIMIT);
   const stdio = output === 'keep' ? 'pipe' : 'ignore';
   const running = startProgram(program, args, { ...rest, stdin: input === undefined ? 'ignore' : 'pipe', stdout: stdio, stderr: stdio });
-  running.stdout?.on('data', (chunk: Buffer) => kept.push(chunk));
+  running.stdout?.on('data', (chunk: Buffer) => end.push(chunk));
   // A program may end without reading all of its input; how it ends tells whether that was right.
   running.stdin?.on('error', () => undefined);
   running.stdin?.end(input);
   const { stderrTail, durationMs } = await running.done;
-  return { stdout: kept.text(), stderr: stderrTail, exitCode: 0, durationMs };
+  return { stdout: end.text(), stderr: stderrTail, exitCode: 0, durationMs };
 }
 
 /** True when only a stream of ours was cut, because it was handed on or not read to its end: the program is not to blame. */
