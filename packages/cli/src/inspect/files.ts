@@ -19,13 +19,12 @@ export function inspectFile(found: Findings, key: string, path: string): void {
   else found.failed(key, `${path}: ${why}`, 'Correct the path or the permissions.');
 }
 
-/** A directory that we write to. One that is not there yet is made when it is needed, so that is no failure. */
+/** A directory that we write to. One that is not there yet is made when it is needed. */
 export function inspectDirectory(found: Findings, key: string, path: string): void {
   const why = inaccessible(path, constants.R_OK | constants.W_OK | constants.X_OK);
   if (why === undefined && statSync(path).isDirectory()) found.ok(key, path);
   else if (why === undefined) found.failed(key, `${path}: not a directory`, 'Name a directory.');
-  else if (why === NO_FILE)
-    found.warning(key, `${path} does not exist yet`, 'It is made when it is first needed, if its parent can be written.');
+  else if (why === NO_FILE) found.ok(key, `${path} does not exist yet, and is made when it is first needed`);
   else found.failed(key, `${path}: ${why}`, 'Correct its owner or permissions.');
 }
 

@@ -3,21 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { initAuthority, issueCertificate } from '@stillpoint/controller';
 import { EXIT } from '@stillpoint/shared/errors';
-import { type Clock, systemClock } from '@stillpoint/shared/time';
+import type { Clock } from '@stillpoint/shared/time';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { user } from '../fixture/command-line.ts';
+import { standingClock, user } from '../fixture/command-line.ts';
 import { inspectAgentConfig, inspectConfig } from './index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'stillpoint-inspect-'));
 const pki = join(directory, 'pki');
 const at = (...path: string[]): string => join(directory, ...path);
-const in_ = (days: number): Clock => ({ ...systemClock, now: () => new Date(Date.now() + days * 86_400_000) });
+const clock = standingClock();
+const after = (days: number): Clock => ({ ...clock, now: () => new Date(clock.now().getTime() + days * 86_400_000) });
 
 beforeAll(async () => {
-  await initAuthority({ directory: pki, cluster: 'shop', clock: systemClock });
-  await initAuthority({ directory: at('other'), cluster: 'shop', clock: systemClock });
-  const issue = (role: 'agent' | 'controller', name: string, of = pki) =>
-    issueCertificate({ directory: of, role, name, clock: systemClock });
+  await initAuthority({ directory: pki, cluster: 'shop', clock });
+  await initAuthority({ directory: at('other'), cluster: 'shop', clock });
+  const issue = (role: 'agent' | 'controller', name: string, of = pki) => issueCertificate({ directory: of, role, name, clock });
   await Promise.all([
     issue('controller', 'ops'),
     issue('agent', 'db1'),
@@ -40,18 +40,18 @@ function configured(kind: 'cluster' | 'agent', certificate: string, more: readon
   return file;
 }
 
-const notInOrder = (file: string, clock = systemClock) => inspectConfig(file, clock).filter(({ status }) => status !== 'ok');
+const notInOrder = (file: string, now: Clock = clock) => inspectConfig(file, now).filter(({ status }) => status !== 'ok');
 
 describe('config check', () => {
   it('finds a sound cluster.yaml in order', () => {
-    const findings = inspectConfig(configured('cluster', join(pki, 'ops')), systemClock);
+    const findings = inspectConfig(configured('cluster', join(pki, 'ops')), clock);
     expect(findings.filter(({ status }) => status !== 'ok')).toEqual([]);
     expect(findings.map(({ key }) => key)).toEqual(['', 'stateDir', 'tls.key', 'tls.cert', 'tls.cert']);
   });
 
   it('knows an agent.yaml when it sees one', () => {
     const server = [`mariadb: { defaultsFile: ${at('my.cnf')}, passwordFile: ${at('password')} }`, `configuration: [${at('my.cnf')}]`];
-    const findings = inspectConfig(configured('agent', join(pki, 'db1'), server), systemClock);
+    const findings = inspectConfig(configured('agent', join(pki, 'db1'), server), clock);
     expect(findings.filter(({ status }) => status !== 'ok')).toEqual([]);
     expect(findings.map(({ key }) => key)).toEqual(expect.arrayContaining(['repository', 'mariadb.passwordFile', 'configuration']));
     expect(JSON.stringify(findings)).not.toContain('secret-of-the-test');
@@ -71,8 +71,8 @@ describe('config check', () => {
 
   it('warns of a certificate before it expires, and fails after', () => {
     const file = configured('cluster', join(pki, 'ops'));
-    expect(notInOrder(file, in_(800))).toMatchObject([{ status: 'warning', message: expect.stringMatching(/2[45] days$/) }]);
-    expect(notInOrder(file, in_(900))).toMatchObject([{ status: 'failed', message: expect.stringContaining('expired on') }]);
+    expect(notInOrder(file, after(800))).toMatchObject([{ status: 'warning', message: expect.stringMatching(/2[45] days$/) }]);
+    expect(notInOrder(file, after(900))).toMatchObject([{ status: 'failed', message: expect.stringContaining('expired on') }]);
   });
 
   it('warns of a secret that everybody can read', () => {
@@ -86,7 +86,7 @@ describe('config check', () => {
 
   it('has a finding for each mistake in the file, with line and key', () => {
     const file = configured('agent', join(pki, 'db1'), ['stopGrac: 5s', 'listen: nowhere']);
-    const findings = inspectAgentConfig(file, systemClock);
+    const findings = inspectAgentConfig(file, clock);
     expect(findings.map(({ message }) => message)).toEqual([
       `${file}:6: stopGrac: unknown key; did you mean "stopGrace"?`,
       `${file}:7: listen: must be host:port`,
@@ -100,6 +100,13 @@ describe('config check', () => {
     expect(good.stdout).toMatch(/In order\.\n$/);
     const bad = await type('config', 'check', '--agent', '/nowhere/agent.yaml');
     expect(bad.exitCode).toBe(EXIT.CONFIG);
-    expect(bad.stdout).toMatchInlineSnapshot();
+    expect(bad.stdout).toMatchInlineSnapshot(`
+      "/nowhere/agent.yaml
+        failed   /nowhere/agent.yaml: no such file
+                 hint: Name it with --config.
+
+      1 problem found.
+      "
+    `);
   });
 });

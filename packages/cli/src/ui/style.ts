@@ -41,6 +41,7 @@ export function bar(share: number, width: number, style: Pick<Style, 'unicode'>)
 
 /** A bar with its empty part shown, for work under way. */
 export function gauge(share: number, width: number, style: Pick<Style, 'unicode'>): string {
-  const done = bar(share, width, style);
+  // Full only when all is done.
+  const done = bar(share < 1 ? Math.min(share, 1 - 1 / width) : 1, width, style);
   return done + (style.unicode ? '░' : '.').repeat(width - done.length);
 }

@@ -65,6 +65,9 @@ export function board(): Board {
 
 const widest = (texts: Iterable<string>): number => Math.max(0, ...[...texts].map((text) => text.length));
 
+/** Whole seconds, as more than that would be a guess. */
+const formatSeconds = (ms: number): string => (ms < 60_000 ? `${Math.ceil(ms / 1000)} s` : formatDuration(ms));
+
 function rowText(row: Row, nowMs: number, style: Style): string {
   if (row.state === 'succeeded') return style.paint('green', 'done');
   if (row.state === 'failed') return style.paint('red', 'failed');
@@ -76,7 +79,7 @@ function rowText(row: Row, nowMs: number, style: Style): string {
     row.bytesTotal > 0 ? `${formatBytes(row.bytesDone)} of ${formatBytes(row.bytesTotal)}` : formatBytes(row.bytesDone),
     formatShare(row.bytesDone, row.bytesTotal),
     rate === undefined ? '' : formatRate(rate),
-    remaining === undefined ? '' : `ETA ${formatDuration(remaining)}`,
+    remaining === undefined || remaining === 0 ? '' : `ETA ${formatSeconds(remaining)}`,
   ]
     .filter((piece) => piece !== '')
     .join('  ');

@@ -60,6 +60,8 @@ export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, 
       if (timer === undefined) return;
       clearInterval(timer);
       draw([]);
+      // Sets the answer off from the commentary.
+      terminal.write('\n');
       showCursor();
       process.off('exit', showCursor);
     },

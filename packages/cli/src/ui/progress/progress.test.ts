@@ -70,7 +70,7 @@ describe('the board', () => {
     expect(now.lines(2_000, style)).toMatchInlineSnapshot(`
       [
         "capture 2.00 s",
-        "  db1   capture  █████░░░░░░░░░░░  400 MiB of 1.25 GiB  31 %  200 MiB/s  ETA 4.40 s",
+        "  db1   capture  █████░░░░░░░░░░░  400 MiB of 1.25 GiB  31 %  200 MiB/s  ETA 5 s",
         "  db22  capture  2.00 s",
       ]
     `);

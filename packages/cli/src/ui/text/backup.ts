@@ -20,9 +20,8 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
         { title: 'follows' },
         { title: 'data', align: 'right' },
         { title: 'capture' },
-        { title: 'repository' },
         { title: 'free', align: 'right' },
-        { title: 'why', shrink: true },
+        { title: 'repository', shrink: true },
       ],
       plan.nodes.map((node) => [
         node.node,
@@ -30,12 +29,12 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
         node.source,
         formatBytes(node.dataBytes),
         node.capture.strategy,
-        node.repository,
         formatBytes(node.freeBytes),
-        node.capture.reason,
+        node.repository,
       ]),
       style,
     ),
+    [...new Set(plan.nodes.map(({ capture }) => `Capture ${capture.strategy}: ${capture.reason}.`))],
     table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
     [
       `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
@@ -208,16 +207,20 @@ export function verifyText({ report }: ResultOf<'verify'>, style: Style): readon
     [head],
     table(
       [{ title: 'node' }, { title: 'read', align: 'right' }, { title: 'result' }],
-      report.nodes.map(({ node, bytes: read, problems }) => [
-        node,
-        formatBytes(read),
-        problems.length === 0 ? style.paint('green', 'sound') : style.paint('red', count(problems.length, 'problem')),
-      ]),
+      report.nodes
+        .toSorted(byName)
+        .map(({ node, bytes: read, problems }) => [
+          node,
+          formatBytes(read),
+          problems.length === 0 ? style.paint('green', 'sound') : style.paint('red', count(problems.length, 'problem')),
+        ]),
       style,
     ),
     report.nodes.flatMap(({ node, problems }) => problems.map((problem) => `  ${node}: ${problem}`)),
   ]);
 }
+
+const byName = (a: { readonly node: string }, b: { readonly node: string }): number => a.node.localeCompare(b.node);
 
 /** What a deletion gave back. */
 export const deleteText = ({ report }: ResultOf<'delete'>): readonly string[] => [

@@ -23,7 +23,7 @@ export function clusterText({ nodes }: ResultOf<'cluster'>, style: Style): reado
       views.map((view) => nodeRow(view, style)),
       style,
     ),
-    ...views.flatMap((view) => remarks(view, style)),
+    ...remarkLines(views, style),
   ];
 }
 
@@ -54,18 +54,25 @@ function serverState({ mariadb, columnstore }: NonNullable<NodeView['facts']>, s
   return style.paint('green', `follows ${source.host}:${source.port}${lag}`);
 }
 
-function remarks({ node, facts, error }: NodeView, style: Style): readonly string[] {
-  const lines: string[] = [];
-  if (error !== null) lines.push(`${style.paint('red', error.message)}`, `hint: ${error.hint}`);
-  if (facts?.claim) {
-    const { operationId, kind, owner } = facts.claim;
-    lines.push(`claimed by ${kind} ${operationId} of ${owner}`);
+/** What deserves attention; what is true of several nodes is said once. */
+function remarkLines(views: readonly NodeView[], style: Style): readonly string[] {
+  const nodesOf = new Map<string, string[]>();
+  for (const view of views) {
+    for (const remark of remarks(view, style)) nodesOf.set(remark, [...(nodesOf.get(remark) ?? []), view.node]);
   }
-  if (facts?.unfinishedRestore) {
-    lines.push(`restore ${facts.unfinishedRestore} waits: stillpoint restore resume, rollback or finish ${facts.unfinishedRestore}`);
-  }
-  for (const source of facts?.mariadb?.sources ?? []) if (source.lastError !== '') lines.push(`replication: ${source.lastError}`);
-  return lines.length === 0 ? [] : ['', ...lines.map((line) => `  ${node}: ${line}`)];
+  const lines = [...nodesOf].map(([remark, nodes]) => `  ${nodes.join(', ')}: ${remark}`);
+  return lines.length === 0 ? [] : ['', ...lines];
+}
+
+function remarks({ facts, error }: NodeView, style: Style): readonly string[] {
+  const claim = facts?.claim;
+  const waiting = facts?.unfinishedRestore ?? '';
+  return [
+    ...(error === null ? [] : [style.paint('red', error.message), `hint: ${error.hint}`]),
+    ...(claim ? [`claimed by ${claim.kind} ${claim.operationId} of ${claim.owner}`] : []),
+    ...(waiting === '' ? [] : [`restore ${waiting} waits to be finished, rolled back or resumed (stillpoint restore)`]),
+    ...(facts?.mariadb?.sources ?? []).filter(({ lastError }) => lastError !== '').map(({ lastError }) => `replication: ${lastError}`),
+  ];
 }
 
 /** Every check with its mark; hints below those that are not in order. */

@@ -111,29 +111,32 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
   const what = `Restore ${style.paint('bold', report.operationId)} of set ${report.setId}`;
   return sections([
     [`${what} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`],
-    table(
-      [
-        { title: 'node' },
-        { title: 'image' },
-        { title: 'restored', align: 'right' },
-        { title: 'tables equal', align: 'right' },
-        { title: 'position' },
-        { title: 'kept', shrink: true },
-      ],
-      report.nodes.map((node) => [
-        node.node,
-        node.image,
-        node.bytes === 0 ? '' : formatBytes(node.bytes),
-        report.state === 'switched' ? String(node.tablesEqual) : '',
-        node.gtidPosition,
-        node.kept.join(', '),
-      ]),
-      style,
-    ),
-    report.nodes.flatMap(unprovenLines),
+    reportTable(report, style),
+    report.state === 'switched' ? report.nodes.flatMap(unprovenLines) : [],
     ...report.commands.map(({ node, sql }) => [`To be run on ${style.paint('bold', node)}:`, ...sql.map((statement) => `  ${statement}`)]),
     report.state === 'switched' ? nextSteps(report, command, style) : [],
   ]);
+}
+
+/** What is where on each node now. */
+function reportTable({ state, nodes }: RestoreReport, style: Style): readonly string[] {
+  const inPlace = state === 'switched';
+  return table(
+    [
+      { title: 'node' },
+      { title: 'image' },
+      { title: 'restored', align: 'right' },
+      { title: 'tables equal', align: 'right' },
+      { title: 'position' },
+      { title: state === 'rolled-back' ? 'restored data set aside' : 'kept', shrink: true },
+    ],
+    nodes.map(({ node, image, bytes, tablesEqual, gtidPosition, kept }) => [
+      node,
+      ...(inPlace ? [image, formatBytes(bytes), String(tablesEqual), gtidPosition] : ['', '', '', '']),
+      state === 'finished' ? '' : kept.join(', '),
+    ]),
+    style,
+  );
 }
 
 /** Tables that nothing is proven of: the first few, as there can be hundreds. */
