@@ -19,21 +19,15 @@ export interface Grip {
  * Throws COLUMNSTORE_UNSUPPORTED for the phases of ColumnStore.
  */
 export async function enterPhase(phase: HoldPhase): Promise<Grip | undefined> {
-  switch (phase) {
-    case HoldPhase.QUIESCE:
-      // Reached by taking the hold.
-      return undefined;
-    case HoldPhase.DRAIN:
-      throw unsupported('drain');
-    case HoldPhase.SUSPEND:
-      throw unsupported('suspend');
-    case HoldPhase.FLUSH:
-      throw unsupported('flush');
-    case HoldPhase.UNSPECIFIED:
-    default:
-      throw new StillpointError('USAGE', `There is no phase ${phase} of a hold`);
-  }
+  // Reached by taking the hold.
+  if (phase === HoldPhase.QUIESCE) return undefined;
+  const name = COLUMNSTORE_PHASES.get(phase);
+  if (name === undefined) throw new StillpointError('USAGE', `There is no phase ${phase} of a hold`);
+  throw new StillpointError('COLUMNSTORE_UNSUPPORTED', `The phase ${name} is ColumnStore's, which this node cannot bring to a stand`);
 }
 
-const unsupported = (phase: string): StillpointError =>
-  new StillpointError('COLUMNSTORE_UNSUPPORTED', `The phase ${phase} is ColumnStore's, which this node cannot bring to a stand`);
+const COLUMNSTORE_PHASES: ReadonlyMap<HoldPhase, string> = new Map([
+  [HoldPhase.DRAIN, 'drain'],
+  [HoldPhase.SUSPEND, 'suspend'],
+  [HoldPhase.FLUSH, 'flush'],
+]);
