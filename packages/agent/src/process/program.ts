@@ -14,7 +14,7 @@ const READ_AHEAD = 1024 * 1024;
 export interface ProgramOptions {
   /** Ends the program. Its reason is what the caller gets, once the program has gone. */
   readonly signal?: AbortSignal | undefined;
-  /** Added to the environment of the agent; LC_ALL=C is set so that output can be read. */
+  /** Added to the environment of the agent; LC_ALL=C is set so that output can be read, and PATH leads to system programs too. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly uid?: number | undefined;
@@ -94,7 +94,7 @@ export function startProgram(program: string, args: readonly string[], options: 
     killDescendants: true,
     killSignal: options.killSignal ?? 'SIGTERM',
     forceKillAfterDelay: options.killDelayMs ?? KILL_DELAY_MS,
-    env: { LC_ALL: 'C', ...options.env },
+    env: { LC_ALL: 'C', PATH: searchPath(), ...options.env },
     ...defined({ cwd: options.cwd, uid: options.uid, gid: options.gid, timeout: options.timeoutMs, cancelSignal: options.signal }),
   });
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -123,6 +123,9 @@ export function startProgram(program: string, args: readonly string[], options: 
     kill: () => void child.kill(),
   };
 }
+
+/** Where programs are looked for: mariadbd lies where the PATH of ordinary users does not lead. */
+const searchPath = (): string => [process.env.PATH, '/usr/local/sbin', '/usr/sbin', '/sbin'].filter(Boolean).join(':');
 
 /**
  * A stream that waits for its reader. That of a child process does not: both execa and Node set it flowing when nobody
