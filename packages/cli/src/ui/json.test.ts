@@ -94,8 +94,8 @@ describe('JSON output', () => {
   });
 
   it('is unharmed by numbers that a double does not hold', () => {
-    const line = encodeLine({ type: 'x', small: 12n, large: 2n ** 60n + 1n, below: -(2n ** 60n) });
-    expect(line).toBe('{"type":"x","small":12,"large":"1152921504606846977","below":"-1152921504606846976"}\n');
+    const line = encodeLine({ type: 'x', small: 12n, large: 2n ** 60n + 1n, below: -(2n ** 60n), ms: 81.97673199 });
+    expect(line).toBe('{"type":"x","small":12,"large":"1152921504606846977","below":"-1152921504606846976","ms":81.977}\n');
   });
 
   it('shows a node in words and plain numbers', async () => {

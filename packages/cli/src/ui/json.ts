@@ -7,16 +7,15 @@ import type { Renderer } from './renderer.ts';
 /** Shortest time between two progress lines of one node and step, ms. */
 const PROGRESS_EVERY_MS = 1000;
 
-/** Numbers beyond what a double holds exactly become strings, as in the JSON form of protobuf. */
-const safeNumbers = (_key: string, value: unknown): unknown =>
-  typeof value === 'bigint'
-    ? value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER)
-      ? Number(value)
-      : `${value}`
-    : value;
+/** Integers beyond what a double holds become decimal strings, as in the JSON form of protobuf; fractions of a millisecond end at the third digit. */
+function plainNumbers(_key: string, value: unknown): unknown {
+  if (typeof value === 'number') return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
+  if (typeof value !== 'bigint') return value;
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(value) : String(value);
+}
 
 /** One JSON text per line. */
-export const encodeLine = (line: JsonLine): string => `${JSON.stringify(line, safeNumbers)}\n`;
+export const encodeLine = (line: JsonLine): string => `${JSON.stringify(line, plainNumbers)}\n`;
 
 /** The line of an error. */
 export function errorLine(error: StillpointError, exitCode: number): JsonLine {

@@ -27,6 +27,7 @@ export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, 
   let drawn = 0;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
+  let failed = false;
 
   const draw = (above: readonly string[]): void => {
     const width = terminal.columns ?? style.width ?? 80;
@@ -50,8 +51,11 @@ export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, 
       if (closed) return;
       start();
       now.update(event, clock.monotonicMs());
+      if (event.type === 'phase') failed = false;
+      if (event.type === 'step' && event.state === 'failed') failed = true;
       const stays = event.type !== 'progress' && event.type !== 'phase' && !(event.type === 'step' && event.state !== 'failed');
-      if (stays && shows(level, levelOf(event))) draw(event.type === 'phase-ended' ? [phaseLine(event, style)] : eventLines(event, style));
+      if (stays && shows(level, levelOf(event)))
+        draw(event.type === 'phase-ended' ? [phaseLine(event, failed, style)] : eventLines(event, style));
     },
     print: draw,
     close: () => {
@@ -68,5 +72,7 @@ export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, 
   };
 }
 
-const phaseLine = ({ phase, ms }: { phase: string; ms: number }, style: Style): string =>
-  `${style.paint('green', style.unicode ? '✓' : '+')} ${phase.padEnd(10)} ${style.paint('dim', formatDuration(ms))}`;
+function phaseLine({ phase, ms }: { phase: string; ms: number }, failed: boolean, style: Style): string {
+  const mark = failed ? style.paint('red', style.unicode ? '✗' : 'x') : style.paint('green', style.unicode ? '✓' : '+');
+  return `${mark} ${phase.padEnd(10)} ${style.paint('dim', formatDuration(ms))}`;
+}

@@ -183,6 +183,17 @@ describe('live progress', () => {
     expect(terminal.text.indexOf(SHOW)).toBeGreaterThan(terminal.text.indexOf(HIDE));
   });
 
+  it('does not tick off a phase in which a node failed', () => {
+    const { terminal, live } = atTerminal(80);
+    for (const attempt of ['failed', 'succeeded'] as const) {
+      live.event({ type: 'phase', phase: 'quiesce' });
+      live.event(step('db1', attempt));
+      live.event({ type: 'phase-ended', phase: 'quiesce', ms: 1_000 });
+    }
+    live.close();
+    expect(terminal.text.match(/[✓✗] quiesce/g)).toEqual(['✗ quiesce', '✓ quiesce']);
+  });
+
   it('gives the cursor back when the process exits in the middle', () => {
     const before = process.listeners('exit');
     const { terminal, live } = atTerminal(80);

@@ -120,6 +120,7 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
 
 /** What is where on each node now. */
 function reportTable({ state, nodes }: RestoreReport, style: Style): readonly string[] {
+  if (state === 'finished') return [];
   const inPlace = state === 'switched';
   return table(
     [
@@ -133,7 +134,7 @@ function reportTable({ state, nodes }: RestoreReport, style: Style): readonly st
     nodes.map(({ node, image, bytes, tablesEqual, gtidPosition, kept }) => [
       node,
       ...(inPlace ? [image, formatBytes(bytes), String(tablesEqual), gtidPosition] : ['', '', '', '']),
-      state === 'finished' ? '' : kept.join(', '),
+      kept.join(', '),
     ]),
     style,
   );
