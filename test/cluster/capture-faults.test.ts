@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startCluster, type TestCluster, type TestNode } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { expectNextBackupWorks, expectRefusal, goodSets } from '../harness/expect.ts';
@@ -19,6 +19,7 @@ beforeAll(async () => {
   cluster = await startCluster({ mebibytes: 8, smallDisk: '600m' });
   writer = cluster.writer();
 });
+afterEach(() => cluster?.openGates());
 afterAll(async () => {
   await writer?.stop();
   await cluster?.remove();
@@ -38,7 +39,7 @@ describe('a capture that fails', () => {
   it('because the disk runs full: said so, removed, writers go on', async () => {
     const node = cluster.node('db3');
     const ballast = join(node.repository, 'ballast');
-    const gate = node.gate('zstd');
+    const gate = node.captureGate();
     const command = cluster.start('backup', 'create');
     await gate.reached();
     fillDisk(ballast);
@@ -52,11 +53,11 @@ describe('a capture that fails', () => {
 
   it('because mariadb-backup is killed in the middle of its stream: its last lines are told', async () => {
     const node = cluster.node('db2');
-    const gate = node.gate('zstd');
+    const gate = node.captureGate();
     const command = cluster.start('backup', 'create');
     await gate.reached();
     const agent = node.agent.pid ?? 0;
-    const [tool] = await eventually(() => nonEmpty(descendants(agent, /^mariadb-backup .*--backup/)));
+    const [tool] = await eventually(() => nonEmpty(descendants(agent, /mariadb-backup .*--backup/)));
     killQuietly(tool?.pid ?? 0, 'SIGKILL');
     gate.open();
     expect(expectRefusal(await command.ended, 'CAPTURE_FAILED')).toMatchObject({ node: 'db2' });
@@ -66,7 +67,7 @@ describe('a capture that fails', () => {
 
   it('because the server is killed under it', async () => {
     const node = cluster.node('db3');
-    const gate = node.gate('zstd');
+    const gate = node.captureGate();
     const command = cluster.start('backup', 'create');
     await gate.reached();
     await node.server.kill('SIGKILL');
@@ -80,7 +81,7 @@ describe('a capture that fails', () => {
 
   it('because the session with the lock is killed: the set is void although mariadb-backup succeeds', async () => {
     const node = cluster.node('db1');
-    const gate = node.gate('zstd');
+    const gate = node.captureGate();
     const command = cluster.start('backup', 'create');
     await gate.reached();
     const holders = await node.server.sql(
@@ -120,7 +121,7 @@ describe.each(['quiesce', 'capture', 'publish', 'commit'])('an agent that is kil
 it('an agent that is frozen during capture is dropped by its server within the lease', async () => {
   const node = cluster.node('db1');
   const before = await goodSets(cluster);
-  const gate = node.gate('zstd');
+  const gate = node.captureGate();
   const window = writer.window();
   const command = cluster.start('backup', 'create');
   await gate.reached();

@@ -1,5 +1,5 @@
 import { EXIT } from '@stillpoint/shared/errors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Command } from '../harness/cli.ts';
 import { startCluster, type TestCluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -16,6 +16,7 @@ beforeAll(async () => {
   cluster = await startCluster({ mebibytes: 8 });
   writer = cluster.writer();
 });
+afterEach(() => cluster?.openGates());
 afterAll(async () => {
   await writer?.stop();
   await cluster?.remove();
@@ -23,7 +24,7 @@ afterAll(async () => {
 
 /** Starts a backup and gives it when a phase has begun; `capture` is held open in the middle of its stream. */
 async function backupIn(phase: string): Promise<{ command: Command; goOn: () => void }> {
-  const gate = phase === 'capture' ? cluster.node('db2').gate('zstd') : undefined;
+  const gate = phase === 'capture' ? cluster.node('db2').captureGate() : undefined;
   const command = cluster.start('backup', 'create');
   await command.until((line) => line.type === 'phase' && line.phase === phase);
   await gate?.reached();

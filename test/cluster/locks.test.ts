@@ -17,6 +17,7 @@ beforeAll(async () => {
   writer = cluster.writer();
 });
 afterEach(async () => {
+  cluster.openGates();
   await blocker?.end();
   blocker = undefined;
 });
@@ -65,7 +66,7 @@ describe.each([
 
 describe('a budget for the block', () => {
   it('ends a backup that would shut writers out for longer', async () => {
-    const gate = cluster.node('db2').gate('zstd');
+    const gate = cluster.node('db2').captureGate();
     const window = writer.window();
     const command = cluster.start('backup', 'create', '--max-block', '2s');
     await gate.reached();

@@ -39,12 +39,12 @@ describe('a configuration that is wrong', () => {
 
   it('names file, line and key of an unknown key, and the one that was meant', async () => {
     const error = expectRefusal(await withConfig((lines) => [...lines, '  lockTimeot: 2s']), 'CONFIG_INVALID');
-    expect(error.message).toMatch(/changed\.yaml:9: backup\.lockTimeot: unknown key; did you mean "lockTimeout"/);
+    expect(error.message).toMatch(/changed\.yaml:10: backup\.lockTimeot: unknown key; did you mean "lockTimeout"/);
   });
 
   it('names file, line and key of a value of the wrong type', async () => {
     const error = expectRefusal(await withConfig((lines) => [...lines, '  lockAttempts: many']), 'CONFIG_INVALID');
-    expect(error.message).toMatch(/changed\.yaml:9: backup\.lockAttempts: /);
+    expect(error.message).toMatch(/changed\.yaml:10: backup\.lockAttempts: /);
   });
 
   it('names a file that is not there', async () => {

@@ -1,6 +1,6 @@
 import type { RestorePlan, RestoreReport, RestoreSummary } from '@stillpoint/controller';
 import { EXIT } from '@stillpoint/shared/errors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Command } from '../harness/cli.ts';
 import { startCluster, type TestCluster } from '../harness/cluster.ts';
 import { mark, markers, replicationProblem } from '../harness/data.ts';
@@ -16,6 +16,7 @@ beforeAll(async () => {
   await mark(cluster.primary.server, 'live');
   await cluster.caughtUp();
 });
+afterEach(() => cluster?.openGates());
 afterAll(() => cluster?.remove());
 
 /** Starts a restore over the live data. */
@@ -83,7 +84,7 @@ describe.each(['stage', 'switch', 'start'])('a controller that is killed during 
   });
 });
 
-describe.each(['stage', 'switch', 'start'])('an agent that is killed during %s of a restore', (phase) => {
+describe.each(['stage', 'switch', 'start-replicas'])('an agent that is killed during %s of a restore', (phase) => {
   it('leaves a journal that resume completes', async () => {
     const node = cluster.node('db2');
     const { command, goOn } = await restoreIn(phase);

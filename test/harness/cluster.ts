@@ -6,7 +6,7 @@ import { type AgentProcess, agentProcess } from './agent-process.ts';
 import { type Command, type Ended, runStillpoint, startStillpoint, stillpointOk } from './cli.ts';
 import { loadShop } from './data.ts';
 import { eventually } from './eventually.ts';
-import { closeGate, type Gate, makePrograms } from './gates.ts';
+import { closeGate, type Gate, makePrograms, openGates } from './gates.ts';
 import { freePort, startServer, sweep, type TestServer, testDirectory } from './mariadb-server.ts';
 import { type Passwords, writeAgentConfig, writeClusterConfig } from './node-files.ts';
 import { guardProcesses, killQuietly, ownProcesses } from './processes.ts';
@@ -38,7 +38,9 @@ export interface TestNode {
   readonly address: string;
   readonly agentPort: number;
   /** Makes a program of the agent wait: calls whose arguments contain `argument`. */
-  gate(program: 'mariadb-backup' | 'mbstream' | 'zstd', argument?: string): Gate;
+  gate(program: 'mariadb-backup' | 'mbstream' | 'zstd', argument: string): Gate;
+  /** Makes the zstd of an image wait: mariadb-backup has begun to stream then, and stands. */
+  captureGate(): Gate;
 }
 
 /** A whole cluster on this machine: db1 is the primary, the others are its GTID replicas. */
@@ -59,6 +61,8 @@ export interface TestCluster {
   start(...args: string[]): Command;
   /** A client that writes to the primary. */
   writer(options?: Pick<WriterOptions, 'pauseMs' | 'first'>): Writer;
+  /** Opens every gate: one that a failed test left closed would fail the next one too. */
+  openGates(): void;
   /** Waits until every replica has what the primary has now. */
   caughtUp(): Promise<void>;
   /** Ends every process and removes every file. */
@@ -167,7 +171,8 @@ async function prepareNode(directory: string, pki: string, name: string, server:
     ...{ name, directory: place, programs, configFile, server, address, agentPort },
     repository: join(place, 'repository'),
     agent: agentProcess({ configFile, logFile: join(place, 'agent.log'), address, port: agentPort, programs }),
-    gate: (program, argument = '') => closeGate(programs, program, argument),
+    gate: (program, argument) => closeGate(programs, program, argument),
+    captureGate: () => closeGate(programs, 'zstd', '-T0'),
   };
 }
 
@@ -191,6 +196,9 @@ function assemble(pieces: Pieces): TestCluster {
     start: (...args) => startStillpoint(withConfig(args)),
     writer: (options) =>
       startWriter({ host: primary.address, port: primary.server.port, user: 'app', password: passwords.app, ...options }),
+    openGates: () => {
+      for (const { programs } of nodes) openGates(programs);
+    },
     caughtUp: () => caughtUp(primary, replicas),
     remove: async () => {
       await Promise.all(nodes.map(({ agent }) => agent.kill('SIGKILL')));

@@ -12,8 +12,13 @@ export function startForeignAgent(node: TestNode, pki: string, agentVersion: str
   const refuse = (): never => {
     throw new StillpointError('USAGE', 'a controller of another version must not get this far');
   };
-  const implementation = new Proxy({} as Implementation<typeof AgentService>, {
-    get: (_target, method) => (method === 'describeNode' ? async () => facts : refuse),
+  const answers: Partial<Implementation<typeof AgentService>> = {
+    describeNode: async () => facts,
+    claimNode: async ({ operationId }) => ({ claim: { operationId } }),
+    releaseNode: async () => ({}),
+  };
+  const implementation = new Proxy(answers as Implementation<typeof AgentService>, {
+    get: (known, method) => Reflect.get(known, method) ?? refuse,
   });
   return createServer({
     tls: { ca: `${pki}/ca.crt`, cert: `${pki}/${node.name}.crt`, key: `${pki}/${node.name}.key` },

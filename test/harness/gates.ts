@@ -44,6 +44,11 @@ export function closeGate(directory: string, program: string, argument: string):
   };
 }
 
+/** Opens all gates of a directory. */
+export function openGates(directory: string): void {
+  for (const program of PROGRAMS) rmSync(join(directory, `${program}.gate`), { force: true });
+}
+
 const waitAt = (gate: string): string => `
 if [ -e "${gate}" ]; then
   case " $* " in *"$(cat "${gate}" 2>/dev/null)"*)
