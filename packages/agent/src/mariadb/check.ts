@@ -144,9 +144,7 @@ async function checkDatadir({ datadir }: ServerSettings, purpose: PrivilegePurpo
     return failed('CONFIG_FILE_UNREADABLE', `The agent has no access to the data directory ${datadir}: ${refused}`, hint);
   }
   if (!(await isMountPoint(datadir))) return ok(`${datadir}`);
-  const message = `The data directory ${datadir} is a mount point, so a restore could not put another in its place`;
-  const hint = 'Let the data directory be a directory below the mount point.';
-  return purpose === 'restore' ? failed('LAYOUT_UNSUPPORTED', message, hint) : warning(message, hint);
+  return ok(`${datadir}, a mount point: a restore exchanges what is in it entry by entry`);
 }
 
 async function checkLayout(settings: ServerSettings): Promise<Finding> {
