@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
 import { type MariadbFactsSchema, type NodeFactsSchema, Role, NodeFactsSchema as Schema } from '@stillpoint/shared/proto';
 import { VERSION } from '@stillpoint/shared/version';
@@ -6,8 +6,10 @@ import { type BackupSettings, clusterConfigSchema } from '../../packages/control
 import type { NodeReading, PartReading, RestoreFacts } from '../../packages/controller/src/plan/restore.ts';
 import type { NodeView } from '../../packages/controller/src/plan/topology.ts';
 
-type Mariadb = MessageInitShape<typeof MariadbFactsSchema>;
-type Facts = MessageInitShape<typeof NodeFactsSchema>;
+/** Fields of a message, without its type: what a builder changes. */
+type Fields<S extends DescMessage> = Omit<Extract<MessageInitShape<S>, { $typeName?: never }>, '$typeName'>;
+type Mariadb = Fields<typeof MariadbFactsSchema>;
+type Facts = Fields<typeof NodeFactsSchema>;
 
 export const SERVER_VERSION = '10.11.19-MariaDB-0+deb12u1';
 const GIB = 1024 ** 3;

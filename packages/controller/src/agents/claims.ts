@@ -57,7 +57,7 @@ export async function withClaims<R>(
   } finally {
     done.abort();
     await renewing;
-    await giveBack(claimed, claimant, context.observe);
+    await giveBack(claimed, claimant.operationId, context.observe);
   }
 }
 
@@ -81,8 +81,8 @@ async function keepClaims(agents: readonly NodeAgent[], claimant: Claimant, cloc
   }
 }
 
-/** Never throws: an agent that cannot be told loses the claim when it runs out. */
-async function giveBack(agents: readonly NodeAgent[], { operationId }: Claimant, observe: Observer): Promise<void> {
+/** Gives nodes back for an operation; those that it has not claimed are fine. Never throws: an agent that cannot be told lets the claim run out. */
+export async function giveBack(agents: readonly NodeAgent[], operationId: string, observe: Observer): Promise<void> {
   await onEveryNode(agents, undefined, async (agent) => {
     try {
       await agent.rpc.releaseNode({ operationId }, { timeoutMs: RELEASE_TIMEOUT_MS });

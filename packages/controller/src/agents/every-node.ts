@@ -5,7 +5,7 @@ import { abortReason, isEcho, type Scope } from './scope.ts';
  * Does something on every node in parallel and waits until all have settled: nothing is left running. Results are in the
  * order of the items. With a scope, the first failure stops the others by its signal, which `work` must obey.
  *
- * Throws the first failure, bound to its node; its message mentions the other ones.
+ * Throws the first failure, bound to its node, or what stopped the scope; its message mentions the other failures.
  */
 export async function onEveryNode<T extends { readonly node: string }, R>(
   items: readonly T[],
@@ -26,19 +26,23 @@ export async function onEveryNode<T extends { readonly node: string }, R>(
     }),
   );
   if (settled.every((result) => result.status === 'fulfilled')) return settled.map((result) => result.value);
-  throw failures.length > 0 || scope === undefined ? combined(failures) : abortReason(scope.signal);
+  // What stopped the scope is the cause, be it the first failure in here or something outside; later failures follow from it.
+  const cause = scope?.signal.aborted ? abortReason(scope.signal) : failures[0];
+  if (cause === undefined) throw new Error('a failure without an error');
+  throw withOthers(
+    cause,
+    failures.filter((error) => error !== cause),
+  );
 }
 
-/** One error of several: the first, which says what the others are. */
-function combined(failures: readonly StillpointError[]): StillpointError {
-  const [first, ...others] = failures;
-  if (first === undefined) throw new Error('a failure without an error');
-  if (others.length === 0) return first;
+/** One error of several: the cause, which says what the others are. */
+function withOthers(cause: StillpointError, others: readonly StillpointError[]): StillpointError {
+  if (others.length === 0 || cause.code === 'CANCELLED') return cause;
   const also = others.map((error) => `${error.node}: ${error.code}: ${error.message}`).join('; ');
-  return new StillpointError(first.code, `${first.message} (also ${also})`, {
-    hint: first.hint,
-    node: first.node,
-    blockers: failures.flatMap((error) => error.blockers),
-    cause: first,
+  return new StillpointError(cause.code, `${cause.message} (also ${also})`, {
+    hint: cause.hint,
+    node: cause.node,
+    blockers: [cause, ...others].flatMap((error) => error.blockers),
+    cause,
   });
 }

@@ -40,6 +40,9 @@ export interface Journal {
   /** The operation has come to rest in a state, and nobody owns it. */
   end(operationId: string, state: JournalState, reason?: string): void;
   setCommitOpen(operationId: string, open: boolean): void;
+  setClaimsOpen(operationId: string, open: boolean): void;
+  /** Operations that are over without having given back their nodes for certain, and which nobody goes on with. */
+  abandoned(): OperationRecord[];
   /** Throws OPERATION_NOT_FOUND. */
   get(operationId: string): OperationRecord;
   /** Newest first. */
@@ -120,6 +123,13 @@ export function openJournal(db: Database, cluster: string, clock: Clock): Journa
         now: now(),
       }),
     setCommitOpen: (id, open) => db.run('UPDATE operations SET commit_open = $open WHERE id = $id', { id, open: open ? 1 : 0 }),
+    setClaimsOpen: (id, open) => db.run('UPDATE operations SET claims_open = $open WHERE id = $id', { id, open: open ? 1 : 0 }),
+    abandoned: () =>
+      db
+        .all<Row>(`SELECT * FROM operations WHERE cluster = $cluster AND state <> 'running' AND kind <> 'restore' AND claims_open = 1`, {
+          cluster,
+        })
+        .map(recordOf),
     list: (kind) =>
       db
         .all<Row>('SELECT * FROM operations WHERE cluster = $cluster AND kind = $kind ORDER BY started_at DESC, id DESC', { cluster, kind })

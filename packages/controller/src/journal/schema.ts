@@ -20,7 +20,9 @@ export const SCHEMA_VERSIONS: readonly string[] = [
     owner TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
     -- 1 from the first set.json that may have been written until all were, or all were removed.
-    commit_open INTEGER NOT NULL DEFAULT 0
+    commit_open INTEGER NOT NULL DEFAULT 0,
+    -- 1 while nodes may be claimed for it.
+    claims_open INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX operations_by_state ON operations (cluster, state, kind);
 

@@ -3,7 +3,7 @@ import { decodePartManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { HoldPhase, type MariadbPosition, type TaskResult } from '@stillpoint/shared/proto';
 import { untilAnswered } from '../agents/contact.ts';
 import { type NodeHold, takeHold } from '../agents/hold.ts';
-import type { Scope } from '../agents/scope.ts';
+import { type Scope, unlessAborted } from '../agents/scope.ts';
 import { runTask, type TaskOrder } from '../agents/task.ts';
 import type { BackupStep } from '../plan/steps.ts';
 import type { BackupRun } from './backup-run.ts';
@@ -19,9 +19,9 @@ const COMMIT_PATIENCE_MS = 10_000;
 export const backupExecutors = {
   check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
   quiesce,
-  drain: (run, { node }) => advance(run, node, HoldPhase.DRAIN),
-  suspend: (run, { node }) => advance(run, node, HoldPhase.SUSPEND),
-  flush: (run, { node }) => advance(run, node, HoldPhase.FLUSH),
+  drain: (run, { node }, scope) => advance(run, node, HoldPhase.DRAIN, scope),
+  suspend: (run, { node }, scope) => advance(run, node, HoldPhase.SUSPEND, scope),
+  flush: (run, { node }, scope) => advance(run, node, HoldPhase.FLUSH, scope),
   capture,
   attest,
   resume,
@@ -44,7 +44,8 @@ async function quiesce({ agents, holds, operation, settings }: BackupRun, { node
   hold.lost.addEventListener('abort', () => scope.fail(hold.lost.reason as StillpointError), { once: true });
 }
 
-const advance = (run: BackupRun, node: string, phase: HoldPhase): Promise<void> => holdOf(run, node).advance(phase, run.settings.maxBlock);
+const advance = (run: BackupRun, node: string, phase: HoldPhase, { signal }: Scope): Promise<void> =>
+  unlessAborted(holdOf(run, node).advance(phase, run.settings.maxBlock), signal);
 
 async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const { compressionLevel, parallel } = run.settings;
@@ -58,9 +59,9 @@ async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Prom
   }
 }
 
-async function attest(run: BackupRun, { node }: BackupStep): Promise<void> {
+async function attest(run: BackupRun, { node }: BackupStep, { signal }: Scope): Promise<void> {
   const hold = holdOf(run, node);
-  const { connectionId, position } = await hold.attest();
+  const { connectionId, position } = await unlessAborted(hold.attest(), signal);
   if (connectionId !== hold.acquired.connectionId) {
     throw new StillpointError('ATTEST_FAILED', `${node}: connection ${hold.acquired.connectionId} held the lock, ${connectionId} answers`, {
       node,
@@ -80,8 +81,9 @@ async function attest(run: BackupRun, { node }: BackupStep): Promise<void> {
 async function resume({ holds, blockedMs, operation }: BackupRun, { node }: BackupStep): Promise<void> {
   const hold = holds.get(node);
   if (hold === undefined) return;
+  const wasLost = hold.lost.aborted;
   const blocked = await hold.release();
-  if (blocked === undefined && !hold.lost.aborted) {
+  if (blocked === undefined && !wasLost) {
     operation.observe({ type: 'log', node, message: 'did not confirm the release; its agent lets go by itself when the lease runs out' });
   }
   blockedMs.set(node, blocked ?? operation.clock.monotonicMs() - hold.askedAtMs);

@@ -1,5 +1,4 @@
 import { newSetId } from '@stillpoint/shared/operation';
-import { withClaims } from '../agents/claims.ts';
 import { factsOfAll } from '../agents/facts.ts';
 import { openScope } from '../agents/scope.ts';
 import type { BackupReport, BackupRequest, RunOptions } from '../api.ts';
@@ -9,7 +8,7 @@ import { type BackupPlan, planBackup } from '../plan/backup.ts';
 import { type BackupRun, runBackupPhase } from './backup-run.ts';
 import { commitSet, settleOpenCommits } from './commit.ts';
 import { composeSet } from './compose-set.ts';
-import { type Operation, PLAIN_ENDINGS, runOperation } from './operation.ts';
+import { type Operation, PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
 import { stillPoint } from './still-point.ts';
 
 /** What a backup of all nodes would do. Touches nothing. Throws NO_SQL_NODE, and what describing the nodes throws. */
@@ -27,7 +26,7 @@ export function createBackup(context: ControllerContext, request: BackupRequest,
   const begunAt = clock.monotonicMs();
   const record = store.journal.begin({ kind: 'backup', setId: newSetId(clock.now()), nodes: agents.all.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, async (operation) => {
-    const set = await withClaims(agents.all, operation.claimant, operation, async (signal) => {
+    const set = await withNodes(context, operation, agents.all, async (signal) => {
       await settleOpenCommits(context, operation, signal);
       const run = newRun(context, operation, await backupPlan(context, request, signal), settingsOf(context, request));
       await runBackupPhase(run, 'check', openScope(signal));

@@ -1,10 +1,9 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { withClaims } from '../agents/claims.ts';
 import type { DeleteReport, RunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState } from '../journal/journal.ts';
 import { deletePart } from './commit.ts';
-import { PLAIN_ENDINGS, runOperation } from './operation.ts';
+import { PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 
 /** A restore in one of these may yet read its set. */
@@ -27,7 +26,7 @@ export async function deleteSet(context: ControllerContext, setId: string, optio
   const holders = known.summary.state === 'good' ? agents.all.filter(({ node }) => known.summary.nodes.includes(node)) : agents.all;
   const record = store.journal.begin({ kind: 'delete', setId, nodes: holders.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, (operation) =>
-    withClaims(holders, operation.claimant, operation, async () => {
+    withNodes(context, operation, holders, async () => {
       store.catalog.spoil(setId, `its deletion was begun by ${operation.id}`);
       let freedBytes = 0;
       const steps = holders.map((agent) => ({ kind: 'delete', node: agent.node, agent }));

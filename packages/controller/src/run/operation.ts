@@ -1,6 +1,7 @@
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
-import type { Claimant } from '../agents/claims.ts';
+import { type Claimant, giveBack, withClaims } from '../agents/claims.ts';
+import type { NodeAgent } from '../agents/pool.ts';
 import { isEcho } from '../agents/scope.ts';
 import type { RunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
@@ -79,6 +80,26 @@ export async function runOperation<R>(
     store.journal.end(id, endings.failure(error), `${error.code}: ${error.message}`);
     throw error;
   }
+}
+
+/**
+ * Claims nodes for an operation while `work` runs, see `withClaims`. Claims that an earlier operation of ours left behind,
+ * because its controller died or a node was out of reach, are given back first instead of being waited out.
+ */
+export async function withNodes<R>(
+  { agents, store }: ControllerContext,
+  operation: Operation,
+  nodes: readonly NodeAgent[],
+  work: (signal: AbortSignal) => Promise<R>,
+): Promise<R> {
+  for (const { id } of store.journal.abandoned()) {
+    await giveBack(agents.all, id, operation.observe);
+    store.journal.setClaimsOpen(id, false);
+  }
+  store.journal.setClaimsOpen(operation.id, true);
+  const result = await withClaims(nodes, operation.claimant, operation, work);
+  store.journal.setClaimsOpen(operation.id, false);
+  return result;
 }
 
 function explained(thrown: unknown, { id, phase, signal }: Operation): StillpointError {

@@ -1,5 +1,4 @@
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import { withClaims } from '../agents/claims.ts';
 import { abortReason, openScope } from '../agents/scope.ts';
 import type { RestoreReport, RestoreRunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
@@ -7,7 +6,7 @@ import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { changesSince } from '../plan/changes.ts';
 import type { RestorePlan } from '../plan/restore.ts';
 import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
-import { type Endings, type Operation, runOperation } from './operation.ts';
+import { type Endings, type Operation, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
@@ -70,7 +69,7 @@ function carryOut(
     const restore: RestoreRun = { operation, agents, settings: config.restore, plan };
     run = restore;
     refuseAfterRollback(restore);
-    await withClaims(involvedAgents(agents, plan), operation.claimant, operation, async (signal) => {
+    await withNodes(context, operation, involvedAgents(agents, plan), async (signal) => {
       await precondition(signal);
       await beforeBarrier(restore, options.stopServers, signal);
       await behindBarrier(restore, signal);

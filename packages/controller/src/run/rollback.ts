@@ -1,9 +1,8 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { withClaims } from '../agents/claims.ts';
 import type { RestoreReport, RunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import { journaledTask } from './journaled-task.ts';
-import { type Endings, runOperation } from './operation.ts';
+import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { restoreReport } from './restore-report.ts';
 import { type RestoreRun, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
@@ -82,7 +81,7 @@ function settle(
   const record = store.journal.reopen(operationId);
   return runOperation(context, record, options, endings, async (operation) => {
     const run: RestoreRun = { operation, agents, settings: config.restore, plan };
-    await withClaims(restoredAgents(agents, plan), operation.claimant, operation, (signal) => work(run, signal));
+    await withNodes(context, operation, restoredAgents(agents, plan), (signal) => work(run, signal));
     return restoreReport(run, endings.success === 'finished' ? 'finished' : 'rolled-back', clock.monotonicMs() - begunAt);
   });
 }

@@ -1,11 +1,10 @@
 import { toStillpointError } from '@stillpoint/shared/errors';
 import type { SetMember } from '@stillpoint/shared/manifest';
-import { withClaims } from '../agents/claims.ts';
 import { readPart } from '../agents/part.ts';
 import { runTask } from '../agents/task.ts';
 import type { RunOptions, VerifyReport } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
-import { type Operation, PLAIN_ENDINGS, runOperation } from './operation.ts';
+import { type Operation, PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 
 type NodeVerdict = VerifyReport['nodes'][number];
@@ -17,7 +16,7 @@ export function verifySet(context: ControllerContext, wanted: string, options: R
   const involved = members.map(({ node }) => agents.get(node));
   const record = store.journal.begin({ kind: 'verify', setId, nodes: members.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, (operation) =>
-    withClaims(involved, operation.claimant, operation, async (signal) => {
+    withNodes(context, operation, involved, async (signal) => {
       const verdicts: NodeVerdict[] = [];
       const steps = members.map((member) => ({ kind: 'verify', node: member.node, member }));
       await runPhase(operation, { phase: 'verify', steps }, undefined, async ({ member }) => {

@@ -1,0 +1,22 @@
+import { systemClock } from '@stillpoint/shared/time';
+import { type ClusterConfig, openController, type RunOptions } from '../../packages/controller/src/index.ts';
+
+/** A controller of its own process: `run-operation.ts CONFIG OPERATION [ID]`, CONFIG and what it prints as JSON. */
+const [config = '', operation, id = ''] = process.argv.slice(2);
+const controller = openController({ config: JSON.parse(config) as ClusterConfig, clock: systemClock });
+const run: RunOptions = { signal: new AbortController().signal, observe: () => {} };
+
+switch (operation) {
+  case 'backup':
+    await controller.createBackup({}, run);
+    break;
+  case 'restore':
+    await controller.runRestore(id, { ...run, stopServers: true });
+    break;
+  case 'rollback':
+    await controller.rollbackRestore(id, run);
+    break;
+  default:
+    throw new Error(`${operation} is no operation`);
+}
+await controller.close();
