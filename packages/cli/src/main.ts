@@ -19,7 +19,7 @@ let commandLine: CommandLine | undefined;
 process.on('uncaughtException', (error) => process.exit(commandLine?.fail(error) ?? EXIT.INTERNAL));
 
 const signals = handleSignals(
-  (name) => commandLine?.notice(`${name}: ending in order, so that nothing stays held. Once more ends at once.`),
+  (name) => commandLine?.interrupted(name),
   () => process.exit(EXIT.INTERRUPTED),
 );
 commandLine = runCommandLine(process.argv.slice(2), {

@@ -26,8 +26,8 @@ export interface Surroundings {
 export interface CommandLine {
   /** Exit code. Never rejects: whatever goes wrong has been shown. */
   readonly ended: Promise<number>;
-  /** Tells the user something about the command itself. */
-  notice(message: string): void;
+  /** Tells the user of a cluster that a signal was understood; an agent has a log for that. */
+  interrupted(signal: string): void;
   /** Shows an error that reached nobody, and gives the terminal back. Returns the exit code. */
   fail(error: unknown): number;
 }
@@ -37,17 +37,25 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
   const help: string[] = [];
   let renderer: Renderer | undefined;
   let exit: ExitName = 'OK';
+  let drivesCluster = false;
 
   const screen = (): Renderer => {
     renderer ??= rendererOf({ ...program.opts<GlobalOptions>(), ...(asksForJson(args) ? { output: 'json' } : {}) }, surroundings);
     return renderer;
   };
   const show = (result: Result): void => screen().result(result);
+  const watched: Surroundings = {
+    ...surroundings,
+    openController: (...how) => {
+      drivesCluster = true;
+      return surroundings.openController(...how);
+    },
+  };
   const perform: Perform =
     (handler) =>
     async (...passed) => {
       const [options, command] = passed.slice(-2) as [never, Command];
-      const result = await handler(openSession(program, command, screen(), show, surroundings), options, ...(passed.slice(0, -2) as never));
+      const result = await handler(openSession(program, command, screen(), show, watched), options, ...(passed.slice(0, -2) as never));
       if (result === undefined) return;
       show(result);
       exit = exitOf(result);
@@ -74,7 +82,10 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
       return fail(thrown);
     })
     .finally(() => screen().close());
-  return { ended, fail, notice: (message) => screen().notice(message) };
+  const interrupted = (signal: string): void => {
+    if (drivesCluster) screen().notice(`${signal}: ending in order, so that nothing stays held. Once more ends at once.`);
+  };
+  return { ended, fail, interrupted };
 }
 
 /** Thrown in the place of commander's exit after a help page. */

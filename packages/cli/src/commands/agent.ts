@@ -14,7 +14,7 @@ function runCommand(perform: Perform): Command {
       { line: 'stillpoint agent run', about: 'with /etc/stillpoint/agent.yaml, or what STILLPOINT_AGENT_CONFIG names' },
       { line: 'stillpoint agent run --config ./agent.yaml --log-level debug', about: 'to watch it at work' },
     ],
-    exits: ['CONFIG', 'SECURITY'],
+    exits: ['CONFIG', 'SECURITY', 'BUSY'],
   }).action(
     perform(async (session: Session) => {
       const { loadAgentConfig, startAgent } = await import('@stillpoint/agent');

@@ -15,7 +15,7 @@ export function inspectConfig(file: string, clock: Clock): readonly Finding[] {
 
 function isAgentConfig(file: string): boolean {
   try {
-    return /^node\s*:/m.test(readFileSync(file, 'utf8'));
+    return /^\s*["']?node["']?\s*:/m.test(readFileSync(file, 'utf8'));
   } catch {
     // Whoever loads it next says what is wrong with it.
     return false;

@@ -33,7 +33,7 @@ export function liveProgress(terminal: Terminal, level: LogLevel, style: Style, 
     const width = terminal.columns ?? style.width ?? 80;
     const lines = closed ? [] : now.lines(clock.monotonicMs(), style).slice(0, Math.max(1, (terminal.rows ?? 24) - 1));
     const text = [...above, ...lines.map((line) => cut(line, width - 1, style))].map((line) => `${line}\n`).join('');
-    terminal.write(`\r${up(drawn)}${CLEAR_BELOW}${text}`);
+    terminal.write(drawn === 0 ? text : `\r${up(drawn)}${CLEAR_BELOW}${text}`);
     drawn = lines.length;
   };
   const showCursor = (): void => {
