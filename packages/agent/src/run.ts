@@ -81,11 +81,16 @@ async function partsOf(config: AgentConfig, clock: Clock, log: Logger): Promise<
   return { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
 }
 
+/** What cannot be cleared up now (a repository that is not mounted, a full disk) is left to the next start: only a running agent can tell of it. */
 async function recover(parts: OperationParts): Promise<void> {
   const { agent, journal } = parts;
   for (const operationId of await journal.operations()) {
-    await recoverTasks({ agent, journal, definitions: TASK_DEFINITIONS }, operationId);
-    await recoverOperation(parts, operationId);
+    try {
+      await recoverTasks({ agent, journal, definitions: TASK_DEFINITIONS }, operationId);
+      await recoverOperation(parts, operationId);
+    } catch (err) {
+      agent.log.error({ err, operation: operationId }, 'what the operation left behind could not be cleared up');
+    }
   }
   // Not before: a record that is old may yet tell of something to be undone.
   await journal.prune({ days: JOURNAL_DAYS, keep: JOURNAL_OPERATIONS, now: agent.clock.now() });

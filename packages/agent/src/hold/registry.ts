@@ -19,12 +19,12 @@ export interface Holds extends HoldRegistry {
   require(operationId: string): NodeHold;
   /**
    * Begins to take a hold for an operation; its `granted` tells how that ends. One that the operation had before is
-   * released first: who asks anew has lost sight of it.
+   * released first: who asks anew has lost sight of it. Throws the error of `loseAll` after that.
    */
   take(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums'>): NodeHold;
   /** Ends the hold of an operation and drops what it left behind; nothing to do when there is none. Never throws. */
   forget(operationId: string): Promise<void>;
-  /** Ends all holds at once. Never throws. */
+  /** Ends all holds at once, and refuses new ones, with this error. Never throws. */
   loseAll(error: StillpointError): Promise<void>;
 }
 
@@ -40,6 +40,7 @@ export interface HoldSurroundings {
 /** No holds yet. */
 export function createHolds(around: HoldSurroundings): Holds {
   const holds = new Map<string, NodeHold>();
+  let closed: StillpointError | undefined;
   return {
     get: (operationId) => holds.get(operationId),
     require: (operationId) => {
@@ -48,6 +49,7 @@ export function createHolds(around: HoldSurroundings): Holds {
       throw new StillpointError('HOLD_LOST', `Operation ${operationId} has no hold on this node`);
     },
     take: (operationId, { terms, checksums }) => {
+      if (closed !== undefined) throw closed;
       const { clock, server } = around;
       const before = drop(holds.get(operationId));
       const hold = new NodeHold({ operationId, terms, checksums, server, clock });
@@ -61,6 +63,7 @@ export function createHolds(around: HoldSurroundings): Holds {
       await drop(hold);
     },
     loseAll: async (error) => {
+      closed = error;
       await Promise.all([...holds.values()].map((hold) => hold.lose(error)));
     },
   };

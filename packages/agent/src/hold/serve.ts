@@ -1,5 +1,6 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { HoldRequest } from '@stillpoint/shared/proto';
+import { checkedName } from '../repository/index.ts';
 import { createNews } from '../task/news.ts';
 import { acquiredAnswer, advancedAnswer, attestedAnswer, type HoldAnswer, isLast, lastAnswer, renewedAnswer } from './answers.ts';
 import type { NodeHold } from './node-hold.ts';
@@ -68,10 +69,10 @@ interface Talk {
 
 function createTalk(desk: HoldDesk, say: (answer: HoldAnswer) => void): Talk {
   let current: NodeHold | undefined;
-  const follow = (hold: NodeHold): void => {
+  const follow = (find: () => NodeHold): void => {
     if (current !== undefined) throw new StillpointError('USAGE', 'The stream is about another hold already');
-    current = hold;
-    void tell(hold, desk.node, say);
+    current = find();
+    void tell(current, desk.node, say);
   };
   const present = (): NodeHold => {
     if (current !== undefined) return current;
@@ -79,8 +80,8 @@ function createTalk(desk: HoldDesk, say: (answer: HoldAnswer) => void): Talk {
   };
   return {
     hear: (request) => {
-      if (request.case === 'acquire') follow(begin(desk, request.value));
-      else if (request.case === 'attach') follow(resume(desk, request.value.operationId));
+      if (request.case === 'acquire') follow(() => begin(desk, request.value));
+      else if (request.case === 'attach') follow(() => resume(desk, request.value.operationId));
       else answerTo(request, present(), say);
     },
     broken: () => {
@@ -103,28 +104,33 @@ async function tell(hold: NodeHold, node: string, say: (answer: HoldAnswer) => v
 type RequestOf<C extends string> = Extract<HoldRequest['request'], { case: C }>['value'];
 
 function begin({ holds, requireClaim }: HoldDesk, request: RequestOf<'acquire'>): NodeHold {
-  requireClaim(request.operationId);
+  requireClaim(checkedName(request.operationId, 'operation id'));
   return holds.take(request.operationId, acquireTerms(request));
 }
 
 function resume({ holds }: HoldDesk, operationId: string): NodeHold {
-  const hold = holds.require(operationId);
+  const hold = holds.require(checkedName(operationId, 'operation id'));
   hold.renew();
   return hold;
 }
 
-/** Requests about a hold that is there. What fails ends the hold, and so is told by its last answer. */
+/**
+ * Requests about a hold that is there. What asks more of it than to live or to end waits until it is in force. What fails
+ * ends the hold, and so is told by its last answer.
+ */
 function answerTo(
   request: Exclude<HoldRequest['request'], { case: 'acquire' | 'attach' }>,
   hold: NodeHold,
   say: (answer: HoldAnswer) => void,
 ): void {
-  const beganMs = hold.heldMs;
-  const after = (work: Promise<void>, answer: () => HoldAnswer): void => {
-    work.then(
-      () => say(answer()),
-      () => undefined,
-    );
+  const inForce = (work: () => Promise<void>, answer: (tookMs: number) => HoldAnswer): void => {
+    const done = async (): Promise<void> => {
+      await hold.granted;
+      const beganMs = hold.heldMs;
+      await work();
+      say(answer(hold.heldMs - beganMs));
+    };
+    done().catch(() => undefined);
   };
   switch (request.case) {
     case 'renew':
@@ -132,10 +138,16 @@ function answerTo(
       if (hold.inForce) say(renewedAnswer(hold));
       return;
     case 'attest':
-      after(hold.attest(), () => attestedAnswer(hold));
+      inForce(
+        () => hold.attest(),
+        () => attestedAnswer(hold),
+      );
       return;
     case 'advance':
-      after(hold.advance(request.value.phase), () => advancedAnswer(request.value.phase, hold.heldMs - beganMs));
+      inForce(
+        () => hold.advance(request.value.phase),
+        (tookMs) => advancedAnswer(request.value.phase, tookMs),
+      );
       return;
     case 'release':
       void hold.release();

@@ -49,7 +49,9 @@ async function endOperation(parts: OperationParts, operationId: string, why: End
   const { reason, told } = ENDINGS[why];
   const log = agent.log.child({ operation: operationId });
   try {
-    await holds.get(operationId)?.release();
+    const hold = holds.get(operationId);
+    // Nobody asked for it, so whoever still listens must not take it for a release.
+    await (why === 'released' ? hold?.release() : hold?.lose(reason));
     await tasks.endAll(operationId, reason);
     await holds.forget(operationId);
     tickets.revoke(operationId);

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 
@@ -8,29 +8,54 @@ import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
  */
 export async function claimStateDirectory(stateDir: string): Promise<() => Promise<void>> {
   const file = join(stateDir, 'agent.pid');
+  const own = `${file}.${process.pid}`;
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    if (!(await writeNew(file))) {
-      const pid = await livingAgent(file);
-      if (pid !== undefined)
-        throw new StillpointError('NODE_BUSY', `Another agent (pid ${pid}) uses the state directory ${stateDir}`, {
-          hint: 'Give each agent a stateDir of its own.',
-        });
-      await rm(file, { force: true });
-      if (!(await writeNew(file))) throw new StillpointError('NODE_BUSY', `Another agent is just taking the state directory ${stateDir}`);
+    // Put in place by a link, whole: half a file would look like that of a dead agent.
+    await writeFile(own, `${process.pid} ${await startOf(process.pid)}\n`, { mode: 0o600 });
+    if (!(await placed(own, file))) {
+      await removeDead(file, `${own}.found`, stateDir);
+      if (!(await placed(own, file))) throw takenNow(stateDir);
     }
   } catch (error) {
     if (error instanceof StillpointError) throw error;
     throw new StillpointError('CONFIG_FILE_UNREADABLE', `stateDir: ${stateDir}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await rm(own, { force: true }).catch(() => undefined);
   }
   return () => rm(file, { force: true });
 }
 
-async function writeNew(file: string): Promise<boolean> {
+/** Removes the file of an agent that is dead. Throws NODE_BUSY when it is alive. */
+async function removeDead(file: string, aside: string, stateDir: string): Promise<void> {
+  const found = await contentOf(file);
+  const pid = await livingAgent(found);
+  if (pid !== undefined) {
+    const hint = 'Give each agent a stateDir of its own.';
+    throw new StillpointError('NODE_BUSY', `Another agent (pid ${pid}) uses the state directory ${stateDir}`, { hint });
+  }
   try {
-    const handle = await open(file, 'wx', 0o600);
-    await handle.writeFile(`${process.pid} ${await startOf(process.pid)}\n`);
-    await handle.close();
+    await rename(file, aside);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  // Since we looked, another agent may have taken the place of the dead one: then it was that one's file, and goes back.
+  const moved = await contentOf(aside);
+  if (moved !== found) await placed(aside, file);
+  await rm(aside);
+  if (moved !== found) throw takenNow(stateDir);
+}
+
+const takenNow = (stateDir: string): StillpointError =>
+  new StillpointError('NODE_BUSY', `Another agent is just taking the state directory ${stateDir}`);
+
+const contentOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
+
+/** Gives a file another name as well, if nothing has it yet. */
+async function placed(file: string, name: string): Promise<boolean> {
+  try {
+    await link(file, name);
     return true;
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
@@ -38,9 +63,9 @@ async function writeNew(file: string): Promise<boolean> {
   }
 }
 
-/** Pid of the agent that wrote the file, if it is alive: pids are used again, so when it was started counts as well. */
-async function livingAgent(file: string): Promise<number | undefined> {
-  const [pid, start] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
+/** Pid of the agent that wrote this, if it is alive: pids are used again, so when it was started counts as well. */
+async function livingAgent(content: string): Promise<number | undefined> {
+  const [pid, start] = content.trim().split(' ');
   const number = Number(pid);
   if (!Number.isInteger(number) || number <= 0) return undefined;
   return start !== undefined && (await startOf(number)) === start ? number : undefined;
