@@ -69,6 +69,11 @@ describe('help', () => {
     }
   });
 
+  it('knows --version as well', async () => {
+    const { json } = user();
+    expect((await json('--version')).lines).toEqual((await json('version')).lines);
+  });
+
   it('speaks JSON too', async () => {
     const { exitCode, lines } = await user().json('help');
     expect(exitCode).toBe(EXIT.OK);

@@ -1,3 +1,4 @@
+import { VERSION } from '@stillpoint/shared/version';
 import { Command, Option } from 'commander';
 import { agentCommand } from './commands/agent.ts';
 import { backupCommand } from './commands/backup.ts';
@@ -27,6 +28,8 @@ export function createProgram(perform: Perform): Command {
     .addOption(new Option('--output <format>', 'text for people, JSON lines for programs').choices(['text', 'json']).default('text'))
     .addOption(new Option('--log-level <level>', 'how much is said meanwhile').choices(LOG_LEVELS).default('info'))
     .option('--no-color', 'no colours; NO_COLOR does the same')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'help for a command')
     .configureHelp({ showGlobalOptions: true })
     .helpCommand('help [command]', 'help for a command');
   for (const command of [

@@ -2,6 +2,7 @@ import type { ControllerLog } from '@stillpoint/controller';
 import { EXIT, type ExitName, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Command, CommanderError } from 'commander';
+import { versionResult } from './commands/version.ts';
 import { controllerLog } from './controller-log.ts';
 import { pathOf } from './help.ts';
 import { createProgram, everyCommand, type GlobalOptions } from './program.ts';
@@ -74,8 +75,8 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
     .parseAsync(args, { from: 'user' })
     .then(() => EXIT[exit])
     .catch((thrown: unknown) => {
-      if (thrown instanceof HelpWanted) {
-        show({ type: 'help', text: help.join('') });
+      if (thrown instanceof WordWanted) {
+        show(thrown.word === 'version' ? versionResult() : { type: 'help', text: help.join('') });
         return EXIT.OK;
       }
       if (help.length > 0 && !asksForJson(args)) surroundings.stderr.write(`${help.join('')}\n`);
@@ -88,8 +89,14 @@ export function runCommandLine(args: readonly string[], surroundings: Surroundin
   return { ended, fail, interrupted };
 }
 
-/** Thrown in the place of commander's exit after a help page. */
-class HelpWanted extends Error {}
+/** Thrown in the place of commander's exit after a help page or the version. */
+class WordWanted extends Error {
+  readonly word: 'help' | 'version';
+  constructor(code: string) {
+    super();
+    this.word = code === 'commander.version' ? 'version' : 'help';
+  }
+}
 
 /** Keeps commander from writing and exiting by itself: what it has to say goes through the renderer. */
 function captureOutput(program: Command, help: string[], stdout: Output): void {
@@ -105,7 +112,7 @@ function captureOutput(program: Command, help: string[], stdout: Output): void {
   for (const command of everyCommand(program)) {
     if (command !== program) command.copyInheritedSettings(program);
     command.exitOverride((problem) => {
-      throw problem.exitCode === 0 ? new HelpWanted() : usageError(problem, command);
+      throw problem.exitCode === 0 ? new WordWanted(problem.code) : usageError(problem, command);
     });
   }
 }

@@ -1,5 +1,5 @@
 import type { ExitName } from '@stillpoint/shared/errors';
-import { Argument, Command } from 'commander';
+import { Command } from 'commander';
 
 /** An example of a command: what is typed, and what it is good for. */
 export interface Example {
@@ -35,7 +35,3 @@ export const noun = (name: string, summary: string, verbs: readonly Command[]): 
 
 /** Examples and exit codes of a command; undefined for a group. */
 export const notesOf = (command: Command): Notes | undefined => notes.get(command);
-
-/** An argument with a fixed choice of words. */
-export const choice = (name: string, description: string, choices: readonly string[]): Argument =>
-  new Argument(name, description).choices(choices);

@@ -23,7 +23,7 @@ function isAgentConfig(file: string): boolean {
 }
 
 /** Looks at a cluster.yaml and at what it names on this host; talks to nobody. */
-export function inspectClusterConfig(file: string, clock: Clock): readonly Finding[] {
+function inspectClusterConfig(file: string, clock: Clock): readonly Finding[] {
   const found = findingsOf(file);
   const config = found.look('', () => loadClusterConfig(file));
   if (config === undefined) return found.all;

@@ -18,7 +18,7 @@ function plainNumbers(_key: string, value: unknown): unknown {
 export const encodeLine = (line: JsonLine): string => `${JSON.stringify(line, plainNumbers)}\n`;
 
 /** The line of an error. */
-export function errorLine(error: StillpointError, exitCode: number): JsonLine {
+function errorLine(error: StillpointError, exitCode: number): JsonLine {
   const { code, message, hint, node, blockers } = error;
   return {
     type: 'error',

@@ -10,7 +10,7 @@ import {
 } from '@stillpoint/shared/proto';
 
 /** Role as people and scripts know it: the words of a set's members. */
-export function roleName(role: Role): string {
+function roleName(role: Role): string {
   return ({ [Role.SQL]: 'sql', [Role.PM]: 'pm', [Role.PRIMARY]: 'primary' } as Record<number, string>)[role] ?? `role-${role}`;
 }
 

@@ -67,20 +67,17 @@ export type Result =
 export type ResultType = Result['type'];
 export type ResultOf<T extends ResultType> = Extract<Result, { type: T }>;
 
-/** How the command line ends after a result that was shown: an answer can be complete and still be bad news. */
+/** Answers that can be complete and still be bad news; all others are good. */
+const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName } = {
+  cluster: ({ nodes }) => nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'OK',
+  checks: ({ checks: { ok, nodes } }) => (ok ? 'OK' : (nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'CHECK_FAILED')),
+  verify: ({ report }) => (report.ok ? 'OK' : 'VERIFY_FAILED'),
+  'restore-plan': ({ plan }) => (plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED'),
+  findings: ({ findings }) => (findings.some(({ status }) => status === 'failed') ? 'CONFIG' : 'OK'),
+};
+
+/** How the command line ends after a result that was shown. */
 export function exitOf(result: Result): ExitName {
-  switch (result.type) {
-    case 'cluster':
-      return result.nodes.find((node) => node.error !== undefined)?.error?.row.exit ?? 'OK';
-    case 'checks':
-      return result.checks.ok ? 'OK' : (result.checks.nodes.find((node) => node.error !== undefined)?.error?.row.exit ?? 'CHECK_FAILED');
-    case 'verify':
-      return result.report.ok ? 'OK' : 'VERIFY_FAILED';
-    case 'restore-plan':
-      return result.plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED';
-    case 'findings':
-      return result.findings.some((finding) => finding.status === 'failed') ? 'CONFIG' : 'OK';
-    default:
-      return 'OK';
-  }
+  const ending = ENDINGS[result.type] as ((result: Result) => ExitName) | undefined;
+  return ending?.(result) ?? 'OK';
 }

@@ -113,7 +113,7 @@ function memberTable(members: readonly SetMember[], style: Style): readonly stri
 }
 
 /** The phases with their times, drawn to scale. */
-export function phaseBars(phases: SetManifest['phases'], style: Style): readonly string[] {
+function phaseBars(phases: SetManifest['phases'], style: Style): readonly string[] {
   const longest = Math.max(1, ...phases.map(({ ms }) => ms));
   return table(
     [{ title: 'phase' }, { title: 'time', align: 'right' }, { title: '' }],
