@@ -6,7 +6,7 @@ import type { LogLevel, Renderer } from './ui/renderer.ts';
  * so the log of that is for `--log-level debug` only; other warnings always count.
  */
 export function controllerLog(renderer: Renderer, level: LogLevel): ControllerLog {
-  const tell = (fields: object, message: string): void => renderer.notice(`${message} ${JSON.stringify(fields)}`);
+  const tell = (fields: object, message: string): void => renderer.notice(`${message} (${inWords(fields)})`);
   return {
     info: (fields, message) => {
       if (level === 'debug') tell(fields, message);
@@ -16,3 +16,8 @@ export function controllerLog(renderer: Renderer, level: LogLevel): ControllerLo
     },
   };
 }
+
+const inWords = (fields: object): string =>
+  Object.entries(fields)
+    .map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`)
+    .join('; ');

@@ -64,11 +64,12 @@ function remarkLines(views: readonly NodeView[], style: Style): readonly string[
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-function remarks({ facts, error }: NodeView, style: Style): readonly string[] {
+function remarks({ node, address, facts, error }: NodeView, style: Style): readonly string[] {
   const claim = facts?.claim;
   const waiting = facts?.unfinishedRestore ?? '';
   return [
-    ...(error === null ? [] : [style.paint('red', error.message), `hint: ${error.hint}`]),
+    // Node and address stand in the table already.
+    ...(error === null ? [] : [`${style.paint('red', error.message.replace(`${node} (${address}): `, ''))}\n    hint: ${error.hint}`]),
     ...(claim ? [`claimed by ${claim.kind} ${claim.operationId} of ${claim.owner}`] : []),
     ...(waiting === '' ? [] : [`restore ${waiting} waits to be finished, rolled back or resumed (stillpoint restore)`]),
     ...(facts?.mariadb?.sources ?? []).filter(({ lastError }) => lastError !== '').map(({ lastError }) => `replication: ${lastError}`),

@@ -30,7 +30,7 @@ describe('text', () => {
         db2   10.0.0.2:7443  sql    10.11.19-MariaDB  1.25 GiB         80.0 GiB  0-1-840   follows 10.0.0.1:3306, 0 ms behind
 
         db1: 10.0.0.1:7443 refuses the connection
-        db1: hint: Is the agent running there? Check the address in the cluster configuration and the firewall.
+          hint: Is the agent running there? Check the address in the cluster configuration and the firewall.
         db2: claimed by backup backup-20261121-091500-3fa94c01 of root@ops, pid 4711
         db2: restore restore-20261120-100100-77c01f2e waits to be finished, rolled back or resumed (stillpoint restore)
       "
