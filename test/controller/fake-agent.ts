@@ -4,7 +4,6 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeSetManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { AgentService, CheckStatus, type ClaimNodeRequest, Role } from '@stillpoint/shared/proto';
 import { createServer, type Implementation, type RunningServer } from '@stillpoint/shared/rpc';
-import { VERSION } from '@stillpoint/shared/version';
 import { type HoldPlace, serveHold } from './fake-hold.ts';
 import { type FakeNode, positionOf } from './fake-node.ts';
 import { fakeTasks } from './fake-tasks.ts';
@@ -38,7 +37,6 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
       if (set === undefined) node.repository.delete(setId);
     }
     claim = undefined;
-    node.claimedBy = '';
     node.history.push('given back');
   };
   const expire = async (of: Claim): Promise<void> => {
@@ -71,7 +69,6 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
       const mine: Claim = { request, timer: undefined };
       mine.timer = setTimeout(() => void expire(mine), ttl === undefined ? 0 : durationMs(ttl));
       claim = mine;
-      node.claimedBy = operationId;
       return { claim: { operationId, kind, owner, expiresIn: durationFromMs(1) } };
     },
     releaseNode: async ({ operationId }, { signal }) => {
@@ -132,7 +129,6 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
     kill: async () => {
       clearTimeout(claim?.timer);
       claim = undefined;
-      node.claimedBy = '';
       tasks.kill();
       place.hold?.lose('HOLD_LOST', 'the agent was killed');
       await server.close();
@@ -146,7 +142,7 @@ function factsOf(node: FakeNode) {
     node.source === undefined || !server.replicates ? [] : [{ ...node.source, user: 'repl', usingGtid: 'Slave_Pos', running: true }];
   return {
     node: node.name,
-    agentVersion: VERSION,
+    agentVersion: node.agentVersion,
     hostname: 'one-host',
     roles: [Role.SQL],
     mariadb: {

@@ -1,3 +1,4 @@
+import { VERSION } from '@stillpoint/shared/version';
 import type { Faults } from './faults.ts';
 
 /** What a node has on its disks and in its server. It outlives its agent. */
@@ -23,8 +24,7 @@ export interface FakeNode {
   /** By set id. */
   readonly repository: Map<string, { captured: boolean; part?: Uint8Array; set?: Uint8Array }>;
   restore: { operationId: string; phase: 'staged' | 'switched'; staged: string; kept: string } | undefined;
-  /** The operation that has claimed the node; empty for none. */
-  claimedBy: string;
+  agentVersion: string;
   /** True while writers are shut out. */
   locked: boolean;
   /** What has happened, in order. */
@@ -53,7 +53,7 @@ export function fakeNode(name: string, faults: Faults, source: FakeNode | undefi
     },
     repository: new Map(),
     restore: undefined,
-    claimedBy: '',
+    agentVersion: VERSION,
     locked: false,
     history: [],
     journal: new Map(),

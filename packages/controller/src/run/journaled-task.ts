@@ -63,7 +63,7 @@ export async function cancelInDoubt({ id: operationId, steps }: Operation, agent
     } catch (thrown) {
       if (toStillpointError(thrown).code !== 'TASK_UNKNOWN') throw thrown;
     }
-    steps.failed(step, node, 'cancelled for a rollback');
+    steps.failed(step, node, 'cancelled by a later controller');
   }
 }
 

@@ -6,6 +6,7 @@ import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { changesSince } from '../plan/changes.ts';
 import type { RestorePlan } from '../plan/restore.ts';
 import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
+import { cancelInDoubt } from './journaled-task.ts';
 import { type Endings, type Operation, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { replan } from './restore-plan.ts';
@@ -136,15 +137,19 @@ async function refuseRunningServers(run: RestoreRun, signal: AbortSignal): Promi
   if (running.length > 0) throw new StillpointError('SERVER_RUNNING', `the server runs on ${running.join(', ')}`);
 }
 
-/** What the journal has as staged, but the node does not know any more, is staged again. Another restore's traces are refused. */
+/**
+ * What the journal has as staged, or as in doubt, but the node does not know any more, is staged again. Another restore's
+ * traces are refused.
+ */
 async function forgetLostStages(run: RestoreRun, signal: AbortSignal): Promise<void> {
-  const { id, steps } = run.operation;
+  const { agents, operation } = run;
   for (const [node, { unfinishedRestore }] of await factsByNode(run, signal)) {
-    if (unfinishedRestore !== '' && unfinishedRestore !== id) {
+    if (unfinishedRestore !== '' && unfinishedRestore !== operation.id) {
       throw new StillpointError('RESTORE_UNFINISHED', `${node}: ${unfinishedRestore} was neither finished nor rolled back`, { node });
     }
-    if (unfinishedRestore === '' && isDone(run, 'stage', node) && !wasBegun(run, 'switch', node))
-      steps.failed('stage', node, 'no longer there');
+    if (unfinishedRestore !== '' || !wasBegun(run, 'stage', node) || wasBegun(run, 'switch', node)) continue;
+    await cancelInDoubt(operation, agents.get(node));
+    operation.steps.failed('stage', node, 'no longer there');
   }
 }
 

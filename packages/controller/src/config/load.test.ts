@@ -1,0 +1,55 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { loadClusterConfig } from './load.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'stillpoint-config-'));
+  for (const name of ['ca.crt', 'admin.crt', 'admin.key']) writeFileSync(join(directory, name), '');
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const load = (text: string) => {
+  const path = join(directory, 'cluster.yaml');
+  writeFileSync(path, text.replaceAll('DIR', directory));
+  return loadClusterConfig(path);
+};
+
+const MINIMAL = `cluster: shop
+tls: { ca: DIR/ca.crt, cert: DIR/admin.crt, key: DIR/admin.key }
+nodes:
+  - { name: db1, address: "10.0.0.1:7443" }
+`;
+
+it('reads a cluster with the defaults of everything else', () => {
+  expect(load(MINIMAL)).toMatchObject({
+    cluster: 'shop',
+    stateDir: '/var/lib/stillpoint/controller',
+    backup: { lockTimeout: 5_000, lockAttempts: 5, lease: 10_000, maxBlock: 60_000, checksums: { enabled: true } },
+    restore: { startTimeout: 120_000 },
+  });
+});
+
+it.each([
+  ['an unknown key', `${MINIMAL}backup:\n  maxBlok: 1m\n`, /cluster\.yaml:6: backup\.maxBlok: unknown key; did you mean "maxBlock"\?/],
+  ['a wrong duration', `${MINIMAL}backup:\n  lease: soon\n`, /cluster\.yaml:6: backup\.lease: "soon" is not a duration/],
+  ['a missing key', 'cluster: shop\n', /tls: missing/],
+  ['two nodes of one name', `${MINIMAL}  - { name: db1, address: "10.0.0.2:7443" }\n`, /nodes: two nodes have the same name/],
+])('names file, line and key of %s', (_, text, message) => {
+  expect(() => load(text)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) }));
+});
+
+it('names file, line and key of a certificate that cannot be read', () => {
+  expect(() => load(MINIMAL.replace('admin.crt', 'gone.crt'))).toThrow(
+    expect.objectContaining({
+      code: 'CONFIG_FILE_UNREADABLE',
+      message: expect.stringMatching(/cluster\.yaml:2: tls\.cert: .*gone\.crt: no such file/),
+    }),
+  );
+});
+
+it('tells of a file that is not there', () => {
+  expect(() => loadClusterConfig(join(directory, 'none.yaml'))).toThrow(expect.objectContaining({ code: 'CONFIG_NOT_FOUND' }));
+});
