@@ -1,8 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ClaimSchema } from '@stillpoint/shared/proto';
-import { type Clock, formatDuration } from '@stillpoint/shared/time';
+import { type Clock, durationOf, formatDuration } from '@stillpoint/shared/time';
 
 /** Who wants the node. */
 export interface ClaimRequest {
@@ -127,11 +127,11 @@ export function createClaims(rules: ClaimRules): Claims {
   };
 }
 
-const leftOf = ({ deadlineMs }: Owner, clock: Clock): number => Math.max(0, Math.round(deadlineMs - clock.monotonicMs()));
+const leftOf = ({ deadlineMs }: Owner, clock: Clock): number => Math.max(0, deadlineMs - clock.monotonicMs());
 
 function messageOf(of: Owner, clock: Clock): ClaimMessage {
   const { operationId, kind, owner, since } = of;
-  return { operationId, kind, owner, since: timestampFromDate(since), expiresIn: durationFromMs(leftOf(of, clock)) };
+  return { operationId, kind, owner, since: timestampFromDate(since), expiresIn: durationOf(leftOf(of, clock)) };
 }
 
 function busy(of: Owner, clock: Clock, works: boolean): StillpointError {
