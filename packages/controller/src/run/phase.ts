@@ -15,7 +15,8 @@ export async function runPhase<S extends { readonly kind: string; readonly node:
 ): Promise<number> {
   const { clock, observe, steps } = operation;
   const name = phase.phase;
-  operation.phase = name;
+  // What is done after a cancel is its clean-up: the phase that it hit stays the one to name.
+  if (!operation.signal.aborted) operation.phase = name;
   steps.started(name, '', (steps.get(name, '')?.attempt ?? 0) + 1);
   observe({ type: 'phase', phase: name });
   const begunAt = clock.monotonicMs();
