@@ -11,7 +11,7 @@ type Fields<S extends DescMessage> = Omit<Extract<MessageInitShape<S>, { $typeNa
 type Mariadb = Fields<typeof MariadbFactsSchema>;
 type Facts = Fields<typeof NodeFactsSchema>;
 
-export const SERVER_VERSION = '10.11.19-MariaDB-0+deb12u1';
+const SERVER_VERSION = '10.11.19-MariaDB-0+deb12u1';
 const GIB = 1024 ** 3;
 
 /** A node with a running MariaDB server; db1 has server id 1. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { ClusterConfig } from '../../packages/controller/src/index.ts';
 
 /** A controller that runs one operation in a process of its own, and can be killed. */
@@ -10,8 +10,8 @@ export interface ControllerProcess {
   kill(): Promise<void>;
 }
 
-export function controllerProcess(config: ClusterConfig, operation: 'backup' | 'restore' | 'rollback', id = ''): ControllerProcess {
-  const program = join(import.meta.dirname, 'run-operation.ts');
+export function controllerProcess(config: ClusterConfig, operation: 'backup' | 'restore', id = ''): ControllerProcess {
+  const program = fileURLToPath(import.meta.resolve('./run-operation.ts'));
   const child = spawn(process.execPath, ['-C', 'source', program, JSON.stringify(config), operation, id], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });

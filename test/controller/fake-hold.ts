@@ -20,7 +20,7 @@ export interface FakeHold {
 }
 
 /** Shuts writers out until released, or until the lease or the budget has run out. */
-export function fakeHold(node: FakeNode, { operationId, lease, maxBlock }: HoldAcquire, connectionId: bigint): FakeHold {
+function fakeHold(node: FakeNode, { operationId, lease, maxBlock }: HoldAcquire, connectionId: bigint): FakeHold {
   const leaseMs = lease === undefined ? 0 : durationMs(lease);
   const lost = new AbortController();
   let inForce = true;
@@ -125,7 +125,7 @@ async function answer(node: FakeNode, place: HoldPlace, request: HoldRequest['re
       await node.faults.reach('hold.release', signal);
       hold.release();
       return { response: { case: 'released', value: { blocked: durationFromMs(1_234) } } };
-    default:
+    case undefined:
       throw new StillpointError('USAGE', 'a request that says nothing');
   }
 }

@@ -58,7 +58,7 @@ export function fakeWork(node: FakeNode, place: HoldPlace, fetchPart: FetchPart)
         required(node, operationId);
         node.restore = undefined;
         return { result: { case: 'finish', value: { freedBytes: 5n } } };
-      default:
+      case undefined:
         throw new StillpointError('USAGE', 'a task that says nothing');
     }
   };

@@ -28,7 +28,7 @@ export interface NodeSilence {
 /**
  * Asks one agent for everything about its node. Throws NODE_MISMATCH, VERSION_SKEW, or what the call throws.
  */
-export async function askFacts(agent: NodeAgent, clock: Clock, signal: AbortSignal): Promise<NodeAnswer> {
+async function askFacts(agent: NodeAgent, clock: Clock, signal: AbortSignal): Promise<NodeAnswer> {
   const { node, address } = agent;
   const askedAt = clock.now().getTime();
   const { facts } = await agent.rpc.describeNode({}, { signal, timeoutMs: DESCRIBE_TIMEOUT_MS });

@@ -40,6 +40,3 @@ export type RestoreStep =
   | { readonly kind: 'start'; readonly node: string }
   /** The server replicates from its source. */
   | { readonly kind: 'replicate'; readonly node: string };
-
-/** Steps of one kind. */
-export type StepOf<S extends { readonly kind: string }, K extends S['kind']> = Extract<S, { readonly kind: K }>;
