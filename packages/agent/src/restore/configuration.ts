@@ -74,7 +74,11 @@ async function readFiles(source: PartSource, wanted: readonly ConfigurationFile[
     }, next);
   });
   const [read, unpacked, decoded] = await Promise.allSettled([
-    readInto(source.read(shard, signal), zstd.stdin, () => {}),
+    // Without an end of its input, zstd would wait for ever.
+    readInto(source.read(shard, signal), zstd.stdin, () => {}).catch((thrown: unknown) => {
+      zstd.kill();
+      throw thrown;
+    }),
     pipeline(zstd.stdout, archive),
     zstd.done,
   ]);
