@@ -51,10 +51,9 @@ function commands(home: string, { defaultsFile, socket, directory }: TestServer)
   const start = join(home, 'start.sh');
   const stop = join(home, 'stop.sh');
   writeFileSync(start, `#!/bin/sh\nsetsid mariadbd --defaults-file=${defaultsFile} >>${directory}/out.log 2>&1 &\n`);
-  writeFileSync(
-    stop,
-    `#!/bin/sh\npid=$(cat ${directory}/s.pid)\nmariadb-admin --no-defaults -S ${socket} -u root shutdown\nwhile kill -0 $pid 2>/dev/null; do sleep 0.1; done\n`,
-  );
+  // A zombie answers to kill -0, but has no arguments any more; its parent may be busy waiting for this very script.
+  const wait = 'while grep -q . "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done';
+  writeFileSync(stop, `#!/bin/sh\npid=$(cat ${directory}/s.pid)\nmariadb-admin --no-defaults -S ${socket} -u root shutdown\n${wait}\n`);
   for (const script of [start, stop]) chmodSync(script, 0o755);
   return { start: [start], stop: [stop] };
 }

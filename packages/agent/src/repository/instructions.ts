@@ -6,7 +6,22 @@ export interface StoredPart {
   /** Where it lies. */
   readonly directory: string;
   readonly part: PartManifest;
+  /** Undefined when it is not known here: then as distributions have it. */
+  readonly server: ServerCommands | undefined;
 }
+
+/** How a node's server is found, started and stopped: argument vectors. */
+export interface ServerCommands {
+  readonly defaultsFile: string;
+  readonly start: readonly string[];
+  readonly stop: readonly string[];
+}
+
+const USUAL: ServerCommands = {
+  defaultsFile: '/etc/mysql/my.cnf',
+  start: ['systemctl', 'start', 'mariadb'],
+  stop: ['systemctl', 'stop', 'mariadb'],
+};
 
 /**
  * HOW-TO-RESTORE.txt: a shell script with explanations, one section a part, that restores it with the tools of the
@@ -23,13 +38,13 @@ export function restoreInstructions(set: SetManifest, parts: readonly StoredPart
   return [head, ...parts.map(section)].join('\n');
 }
 
-function section({ directory, part }: StoredPart): string {
+function section({ directory, part, server = USUAL }: StoredPart): string {
   const image = part.shards.find(({ content }) => content === 'mariadb-full');
   const configuration = part.shards.find(({ content }) => content === 'configuration');
   const steps = [
-    variables(directory, part),
+    variables(directory, part, server),
     checkBytes(part.shards),
-    ...(image === undefined ? [] : mariadbSteps(image, part)),
+    ...(image === undefined ? [] : mariadbSteps(image, part, server)),
     ...(configuration === undefined ? [] : [configurationStep(configuration)]),
   ];
   return [`# ---- node ${part.node} ----`, ...steps.map((step, index) => `# ${index + 1}. ${step}`), ''].join('\n\n');
@@ -38,6 +53,7 @@ function section({ directory, part }: StoredPart): string {
 const variables = (
   directory: string,
   { mariadb, setId, node }: PartManifest,
+  { defaultsFile }: ServerCommands,
 ): string => `Where things are. Correct these if they have moved.
 PART=${quote(directory)}
 WORK=${quote(`/var/tmp/restore-${setId}-${node}`)}
@@ -45,8 +61,8 @@ ${
   mariadb === undefined
     ? ''
     : `DATADIR=${quote(mariadb.datadir)}
-DEFAULTS=/etc/mysql/my.cnf
-OWNER=mysql:mysql
+DEFAULTS=${quote(defaultsFile)}
+OWNER=$(stat -c %U:%G "$DATADIR" || echo mysql:mysql)
 GTID=${quote(currentGtidPosition(mariadb.position.gtidBinlogPos, mariadb.position.gtidSlavePos))}
 `
 }`;
@@ -54,7 +70,7 @@ GTID=${quote(currentGtidPosition(mariadb.position.gtidBinlogPos, mariadb.positio
 const checkBytes = (shards: readonly Shard[]): string => `Compare every byte with what was written.
 ${shards.map(({ name, sha256 }) => `echo ${quote(`${sha256}  `)}"$PART"/${quote(name)} | sha256sum -c -`).join('\n')}`;
 
-function mariadbSteps(image: Shard, { mariadb }: PartManifest): string[] {
+function mariadbSteps(image: Shard, { mariadb }: PartManifest, { start, stop }: ServerCommands): string[] {
   const version = mariadb?.version ?? '';
   return [
     `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
@@ -71,7 +87,8 @@ chown -R "$OWNER" "$WORK"
 RUN=$(mktemp -d)
 chown "$OWNER" "$RUN"
 mariadbd --defaults-file="$DEFAULTS" --user="\${OWNER%%:*}" --datadir="$WORK" --socket="$RUN"/s.sock --pid-file="$RUN"/s.pid \\
-  --log-error="$RUN"/error.log --skip-networking --skip-grant-tables --skip-log-bin --skip-slave-start --event-scheduler=OFF &
+  --log-error="$RUN"/error.log --skip-networking --skip-grant-tables --skip-log-bin --skip-slave-start --event-scheduler=OFF \\
+  --innodb-data-home-dir= --innodb-log-group-home-dir=./ --innodb-undo-directory=./ --aria-log-dir-path="$WORK" &
 until mariadb-admin --no-defaults --socket="$RUN"/s.sock --silent ping; do sleep 1; kill -0 $!; done
 test -z "$GTID" || mariadb --no-defaults --socket="$RUN"/s.sock --execute="SET GLOBAL gtid_slave_pos = '$GTID'"
 mariadb-admin --no-defaults --socket="$RUN"/s.sock shutdown
@@ -79,12 +96,12 @@ wait
 rm -r "$RUN"`,
     `Put it in the place of the present data, which is kept. If log_bin or relay_log lie outside of the data
 # directory, move those files away as well.
-systemctl stop mariadb
+${command(stop)}
 mkdir -p -m 700 "$DATADIR" "$DATADIR".before-restore
 find "$DATADIR" -mindepth 1 -maxdepth 1 -exec mv -t "$DATADIR".before-restore {} +
 cp -a "$WORK"/. "$DATADIR"/
 chown -R "$OWNER" "$DATADIR"
-systemctl start mariadb`,
+${command(start)}`,
     `A replica then goes on from there with these statements:
 #   CHANGE MASTER TO MASTER_HOST='...', MASTER_USER='...', MASTER_PASSWORD='...', MASTER_USE_GTID=slave_pos;
 #   START SLAVE;
@@ -95,6 +112,8 @@ systemctl start mariadb`,
 const configurationStep = ({ name }: Shard): string => `The configuration files as they were, to compare and copy.
 mkdir -p "$WORK".configuration
 zstd -dc "$PART"/${quote(name)} | tar -x -C "$WORK".configuration`;
+
+const command = (argv: readonly string[]): string => argv.map(quote).join(' ');
 
 /** One word of the shell. */
 const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

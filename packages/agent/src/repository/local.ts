@@ -2,10 +2,18 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, decodeSetManifest, LAYOUT, partDirectory, setDirectory, sha256Of } from '@stillpoint/shared/manifest';
+import {
+  decodePartManifest,
+  decodeSetManifest,
+  LAYOUT,
+  partDirectory,
+  type SetManifest,
+  setDirectory,
+  sha256Of,
+} from '@stillpoint/shared/manifest';
 import { NAME_PATTERN } from '@stillpoint/shared/operation';
 import { directoryBytes, exists, freeBytes, removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
-import { restoreInstructions } from './instructions.ts';
+import { restoreInstructions, type ServerCommands, type StoredPart } from './instructions.ts';
 import { checkedName } from './names.ts';
 import type { Repository, StoredSet } from './types.ts';
 
@@ -14,6 +22,8 @@ export interface LocalRepositoryOptions {
   readonly path: string;
   readonly cluster: string;
   readonly node: string;
+  /** For the instructions: how this node's server is found, started and stopped. */
+  readonly server?: ServerCommands | undefined;
 }
 
 const PIECE_BYTES = 1024 * 1024;
@@ -23,7 +33,7 @@ const LIST_AHEAD = 32;
 const FILE_MODE = 0o640;
 
 /** A repository in a directory of this host (a network file system counts). Several nodes may share one. */
-export function localRepository({ path, cluster, node: own }: LocalRepositoryOptions): Repository {
+export function localRepository({ path, cluster, node: own, server }: LocalRepositoryOptions): Repository {
   const setPath = (setId: string): string => setDirectory(path, cluster, checkedName(setId, 'set id'));
   const partPath = (setId: string, node: string): string =>
     partDirectory(path, cluster, checkedName(setId, 'set id'), checkedName(node, 'node name'));
@@ -43,17 +53,6 @@ export function localRepository({ path, cluster, node: own }: LocalRepositoryOpt
     const data = await readIfThere(join(partPath(setId, node), LAYOUT.partManifest));
     if (data === undefined) throw new StillpointError('PART_NOT_FOUND', `${path} holds no part of set ${setId} of node ${node}`);
     return data;
-  };
-
-  const writeInstructions = async (setId: string, manifest: Uint8Array): Promise<void> => {
-    const set = decodeSetManifest(manifest, `set.json of ${setId}`);
-    const parts = [];
-    for (const { node, partSha256 } of set.members) {
-      const data = await readIfThere(join(partPath(setId, node), LAYOUT.partManifest));
-      if (data === undefined || sha256Of(data) !== partSha256) continue;
-      parts.push({ directory: partPath(setId, node), part: decodePartManifest(data, `part.json of ${node}`) });
-    }
-    await writeFileDurably(join(setPath(setId), LAYOUT.howToRestore), restoreInstructions(set, parts), FILE_MODE);
   };
 
   return {
@@ -95,7 +94,8 @@ export function localRepository({ path, cluster, node: own }: LocalRepositoryOpt
       if (sha256Of(await readPart(setId)) !== member.partSha256) {
         throw new StillpointError('PART_CORRUPT', `${partPath(setId, own)}/${LAYOUT.partManifest} is not the one that set.json names`);
       }
-      await writeInstructions(setId, manifest);
+      const instructions = restoreInstructions(set, await partsOf(set, (node) => partPath(setId, node), own, server));
+      await writeFileDurably(join(setPath(setId), LAYOUT.howToRestore), instructions, FILE_MODE);
       await writeFileDurably(target, manifest, FILE_MODE);
       await syncDirectory(join(path, cluster));
     },
@@ -117,6 +117,23 @@ export function localRepository({ path, cluster, node: own }: LocalRepositoryOpt
 
     freeBytes: () => freeBytes(path),
   };
+}
+
+/** Parts of a set that lie here and are the ones that it names. */
+async function partsOf(
+  { members }: SetManifest,
+  partPath: (node: string) => string,
+  own: string,
+  server: ServerCommands | undefined,
+): Promise<StoredPart[]> {
+  const parts: StoredPart[] = [];
+  for (const { node, partSha256 } of members) {
+    const data = await readIfThere(join(partPath(node), LAYOUT.partManifest));
+    if (data === undefined || sha256Of(data) !== partSha256) continue;
+    const part = decodePartManifest(data, `${LAYOUT.partManifest} of ${node}`);
+    parts.push({ directory: partPath(node), part, server: node === own ? server : undefined });
+  }
+  return parts;
 }
 
 /** Removes a part, and the set's directory with the last one. */
