@@ -19,6 +19,8 @@ const PROGRAMS = ['mariadb-backup', 'mbstream', 'zstd'];
  */
 export function makePrograms(directory: string): void {
   mkdirSync(directory, { recursive: true });
+  // Some programs run as the owner of the data, and say at the gate that they are there.
+  chmodSync(directory, 0o777);
   for (const program of PROGRAMS) {
     const real = execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
     replaceProgram(directory, program, `${waitAt(join(directory, `${program}.gate`))}\nexec ${real} "$@"\n`);
