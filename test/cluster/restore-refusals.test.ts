@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RestorePlan } from '@stillpoint/controller';
 import { EXIT } from '@stillpoint/shared/errors';
@@ -36,6 +36,24 @@ it('does not replace a running server unless told to stop it', async () => {
   const error = expectRefusal(await cluster.run('restore', 'run', id), 'SERVER_RUNNING');
   expect(error.hint).toContain('--stop-servers');
   expect(await markers(cluster.primary.server)).toEqual(['after']);
+});
+
+it('does not switch under a server that was started while it staged, and staging leaves that server in peace', async () => {
+  const { id } = await plan();
+  await Promise.all(cluster.nodes.map(({ server }) => server.stop()));
+  const gate = cluster.node('db2').gate('mariadb-backup', '--prepare');
+  const command = cluster.start('restore', 'run', id);
+  await gate.reached();
+  await Promise.all(cluster.nodes.map(({ server }) => server.start()));
+  // What a query of the live server keeps in its tmpdir; a server that starts with the same tmpdir would remove it.
+  const temporary = join(cluster.node('db2').server.directory, 'tmp/#sql-temptable-1-2-3.MAI');
+  writeFileSync(temporary, '');
+  gate.open();
+  expectRefusal(await command.ended, 'SERVER_RUNNING');
+  expect(existsSync(temporary)).toBe(true);
+  expect(await markers(cluster.primary.server)).toEqual(['after']);
+  const [last] = (await cluster.ok('restore', 'list')).all<{ operationId: string }>('restore-operation');
+  await cluster.ok('restore', 'rollback', last?.operationId ?? '', '--yes');
 });
 
 it('does not begin where the data would not fit', async () => {

@@ -116,6 +116,8 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     optionFile({
       ...(serverAccount === undefined ? {} : { user: serverAccount }),
       datadir,
+      // A starting server removes all temporary tables of its tmpdir, those of another server that runs included.
+      tmpdir: join(directory, 'tmp'),
       socket: join(directory, 's.sock'),
       'pid-file': join(directory, 's.pid'),
       'log-error': join(directory, 'error.log'),
@@ -127,6 +129,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
       ...options.options,
     }),
   );
+  mkdirSync(join(directory, 'tmp'));
   cpSync(template(), datadir, { recursive: true });
   if (serverAccount !== undefined) execFileSync('chown', ['-R', `${serverAccount}:${serverAccount}`, directory]);
   const server = handle({ directory, datadir, defaultsFile, address, port });
@@ -225,9 +228,9 @@ function template(): string {
   const directory = join(root, 'template');
   const datadir = join(directory, 'data');
   if (initialised) return datadir;
-  mkdirSync(directory);
+  mkdirSync(join(directory, 'tmp'), { recursive: true });
   const user = serverAccount === undefined ? {} : { user: serverAccount };
-  writeFileSync(join(directory, 'my.cnf'), optionFile({ ...user, datadir, ...SMALL }));
+  writeFileSync(join(directory, 'my.cnf'), optionFile({ ...user, datadir, tmpdir: join(directory, 'tmp'), ...SMALL }));
   if (serverAccount !== undefined) execFileSync('chown', ['-R', `${serverAccount}:${serverAccount}`, directory]);
   execFileSync(
     'mariadb-install-db',

@@ -70,6 +70,8 @@ async function argumentsOf({ directory, defaultsFile, owner }: PrivateServer, ho
     `--socket=${join(home, 's.sock')}`,
     `--pid-file=${join(home, 's.pid')}`,
     `--log-error=${join(home, 'error.log')}`,
+    // A starting server removes all temporary tables of its tmpdir: those of the live server, if it were the same.
+    `--tmpdir=${home}`,
     // The live server's option file may name its directories by path.
     '--innodb-data-home-dir=',
     '--innodb-log-group-home-dir=./',
