@@ -63,11 +63,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(stateDir, { recursive: true, force: true }));
 
+type TaskEvents = Extract<TaskEvent['event'], { case: string }>[];
+
 const verification = (setId = 'set-1'): TaskSpec => create(TaskSpecSchema, { task: { case: 'verify', value: { setId } } });
 const start = (spec = verification(), taskId = 'verify') => runner.start('op', taskId, spec);
-const watch = async (signal = new AbortController().signal): Promise<TaskEvent['event'][]> => {
-  const events: TaskEvent['event'][] = [];
-  for await (const { event } of runner.watch('op', 'verify', signal)) events.push(event);
+const watch = async (signal = new AbortController().signal): Promise<TaskEvents> => {
+  const events: TaskEvents = [];
+  for await (const { event } of runner.watch('op', 'verify', signal)) if (event?.case !== undefined) events.push(event);
   return events;
 };
 const last = (): Run => {
@@ -163,7 +165,7 @@ describe('watching', () => {
     const gone = new AbortController();
     const first: unknown[] = [];
     const watching = (async () => {
-      for await (const { event } of runner.watch('op', 'verify', gone.signal)) first.push(event.value);
+      for await (const { event } of runner.watch('op', 'verify', gone.signal)) first.push(event?.value);
     })();
     await clock.pass(1);
     gone.abort(new Error('the watcher has gone'));
