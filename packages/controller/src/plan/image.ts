@@ -4,9 +4,36 @@ import type { ReplicaImage } from '../api.ts';
 import type { RestoreFacts } from './restore.ts';
 import { rootOf } from './topology.ts';
 
+/**
+ * A member of the set; or, for a node that is not in it, the replica that it can become: one that is seeded from the
+ * set's primary and follows it. Undefined when the set has not exactly one primary to follow.
+ */
+export function memberOf(node: string, set: SetManifest): SetMember | undefined {
+  const primaries = set.members.filter(({ roles }) => roles.includes('primary'));
+  const [primary, ...more] = primaries;
+  const newReplica = primary === undefined || more.length > 0 ? undefined : { ...NEW_REPLICA, node, source: primary.node };
+  return set.members.find((member) => member.node === node) ?? newReplica;
+}
+
+const NEW_REPLICA: Omit<SetMember, 'node' | 'source'> = {
+  roles: ['sql'],
+  partSha256: '',
+  storedBytes: 0,
+  dataBytes: 0,
+  mariadbVersion: '',
+  gtidBinlogPos: '',
+  gtidSlavePos: '',
+  provenTables: 0,
+  blockedMs: 0,
+};
+
+/** True for what `memberOf` made of a node that is not in the set. */
+export const isNewReplica = ({ partSha256 }: SetMember): boolean => partSha256 === '';
+
 /** The member at the top of a member's replication; undefined for a ring. */
 export function rootMember(member: SetMember, set: SetManifest): SetMember | undefined {
-  const root = rootOf(member.node, (node) => set.members.find((other) => other.node === node)?.source ?? '');
+  const start = isNewReplica(member) ? member.source : member.node;
+  const root = rootOf(start, (node) => set.members.find((other) => other.node === node)?.source ?? '');
   return set.members.find(({ node }) => node === root);
 }
 
@@ -28,8 +55,9 @@ export function ownPartFits(member: SetMember, restored: readonly string[], set:
 /** Node whose part a member is restored from. */
 export function imageOf(member: SetMember, restored: readonly string[], replicas: ReplicaImage, facts: RestoreFacts): string {
   const root = rootMember(member, facts.set);
-  if (root === undefined || root.node === member.node || replicas === 'own') return member.node;
-  if (replicas === 'primary') return root.node;
+  if (root === undefined || root.node === member.node) return member.node;
+  if (replicas === 'primary' || isNewReplica(member)) return root.node;
+  if (replicas === 'own') return member.node;
   const own = facts.parts.get(member.node);
   const ownIsThere = own !== undefined && 'part' in own;
   return ownIsThere && ownPartFits(member, restored, facts.set) ? member.node : root.node;

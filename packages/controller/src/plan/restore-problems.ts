@@ -1,5 +1,5 @@
 import type { RestoreRequest } from '../api.ts';
-import { ownPartFits, rootMember } from './image.ts';
+import { isNewReplica, memberOf, ownPartFits, rootMember } from './image.ts';
 import type { NodeReading, PlannedNode, PlanProblem, RestoreFacts } from './restore.ts';
 import type { NodeView } from './topology.ts';
 import { relateVersions, seriesOf } from './versions.ts';
@@ -13,14 +13,14 @@ export function problemsOf(
   facts: RestoreFacts,
 ): PlanProblem[] {
   const problem = (message: string, hint: string): PlanProblem => ({ node, message, hint });
-  const member = facts.set.members.find((other) => other.node === node);
-  if (member === undefined) {
+  const member = memberOf(node, facts.set);
+  const view = facts.nodes.find((other) => other.node === node);
+  if (member === undefined || (view === undefined && isNewReplica(member))) {
     return [problem(`is not in set ${facts.set.setId}`, `Choose among ${facts.set.members.map((m) => m.node).join(', ')}.`)];
   }
-  const view = facts.nodes.find((other) => other.node === node);
   if (view === undefined) {
     return [
-      problem('is in the set but not in the cluster configuration', 'Add the node, or restore the others by naming them with --nodes.'),
+      problem('is in the set but not in the cluster configuration', 'Add the node, or restore the others by naming them with --node.'),
     ];
   }
   if ('error' in view) return [problem(view.error.message, view.error.hint)];
@@ -60,7 +60,7 @@ export function problemsOf(
 type MakeProblem = (message: string, hint: string) => PlanProblem;
 
 function serverProblems(plan: PlannedNode, { facts: { mariadb } }: NodeView, problem: MakeProblem): PlanProblem[] {
-  if (plan.setVersion === '') return [problem('its part holds no image of a MariaDB server', 'Leave the node out with --nodes.')];
+  if (plan.setVersion === '') return [problem('its part holds no image of a MariaDB server', 'Leave the node out with --node.')];
   if (mariadb === undefined) return [problem('its agent has no MariaDB server configured', 'Configure `mariadb` in the agent.')];
   const relation = relateVersions(plan.installedVersion, plan.setVersion);
   const problems: PlanProblem[] = [];
@@ -116,6 +116,10 @@ export function duplicateServerIds(nodes: readonly PlannedNode[], facts: Restore
 const serverIdOf = (view: NodeReading | undefined): number =>
   view !== undefined && 'facts' in view ? (view.facts.mariadb?.serverId ?? 0) : 0;
 
+/** True for a replica whose source goes on as it is. */
+const follower = ({ replicateFrom }: PlannedNode, wanted: readonly string[]): boolean =>
+  replicateFrom !== undefined && !wanted.includes(replicateFrom.node);
+
 /** What an administrator would want to know before confirming. */
 export function warningsOf(
   nodes: readonly PlannedNode[],
@@ -125,7 +129,7 @@ export function warningsOf(
 ): string[] {
   const { members } = facts.set;
   const perNode = nodes.flatMap((plan) => {
-    const member = members.find(({ node }) => node === plan.node);
+    const member = memberOf(plan.node, facts.set);
     const own = facts.parts.get(plan.node);
     const behind = member !== undefined && plan.image === plan.node && !ownPartFits(member, wanted, facts.set);
     return [
@@ -136,6 +140,8 @@ export function warningsOf(
         request.replication === 'print' &&
         `${plan.node}: its own part is behind the primary's; it cannot catch up from the restored primary`,
       own !== undefined && 'error' in own && plan.image !== plan.node && `${plan.node}: its own part cannot be used: ${own.error.message}`,
+      follower(plan, wanted) &&
+        `${plan.node}: will follow ${plan.replicateFrom?.node} from ${plan.gtidPosition}, so the binary logs there must still reach back to it`,
       request.restoreConfiguration && !plan.restoreConfiguration && `${plan.node}: no configuration files to put back`,
     ].filter((text) => text !== false);
   });

@@ -104,6 +104,27 @@ describe('the image of a replica', () => {
   });
 });
 
+describe('a node that is not in the set', () => {
+  const withNew = () => {
+    const facts = restoreFacts();
+    return { ...facts, nodes: [...facts.nodes, nodeView('db4', { running: false })] };
+  };
+
+  it('becomes a new replica, seeded from the primary', () => {
+    const made = plan(withNew(), { nodes: ['db4'], replicas: 'own', restoreConfiguration: true });
+    expect(made.problems).toEqual([]);
+    expect(nodeOf(made, 'db4')).toMatchObject({
+      ...{ image: 'db1', imageSha256: member('db1').partSha256, gtidPosition: '0-1-840', storedBytes: member('db1').storedBytes },
+      ...{ restoreConfiguration: false, replicateFrom: { node: 'db1' } },
+    });
+    expect(made.warnings.join()).toContain('db4: will follow db1 from 0-1-840');
+  });
+
+  it('is left alone unless it is named', () => {
+    expect(plan(withNew()).nodes.map(({ node }) => node)).toEqual(['db1', 'db2', 'db3']);
+  });
+});
+
 describe('the address to replicate from', () => {
   it('is the one that the agent of the source advertises', () => {
     const db1 = nodeView('db1', { running: false, advertisedHost: 'db1-new', port: 3311 });
@@ -155,8 +176,15 @@ describe('problems', () => {
     expect(problems(made)).toEqual(['db1: part.json of db1 is not the one that the set recorded']);
   });
 
-  it('a node that is not in the set', () => {
+  it('a node that is neither in the set nor configured', () => {
     expect(problems(plan(restoreFacts(), { nodes: ['db1', 'db9'] }))).toEqual([expect.stringContaining('db9: is not in set')]);
+  });
+
+  it('a node outside of a set that has no single primary to follow', () => {
+    const facts = restoreFacts([member('db1'), member('db2', { roles: ['sql', 'primary'], source: '' })]);
+    expect(problems(plan({ ...facts, nodes: [...facts.nodes, nodeView('db4')] }, { nodes: ['db4'] }))).toEqual([
+      expect.stringContaining('db4: is not in set'),
+    ]);
   });
 
   it('a node of the set that is not configured', () => {

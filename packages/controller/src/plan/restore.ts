@@ -1,7 +1,7 @@
 import type { StillpointError } from '@stillpoint/shared/errors';
 import { type MemberRole, type PartManifest, type SetManifest, type SetMember, stagingBytes } from '@stillpoint/shared/manifest';
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
-import { gtidPositionOf, imageOf } from './image.ts';
+import { gtidPositionOf, imageOf, memberOf } from './image.ts';
 import { type ReplicationTarget, replicationTargetOf } from './replication.ts';
 import { duplicateServerIds, problemsOf, warningsOf } from './restore-problems.ts';
 import type { NodeView } from './topology.ts';
@@ -75,7 +75,7 @@ export interface RestoreFacts {
 export function planRestore(id: string, now: Date, request: RestoreRequest, facts: RestoreFacts): RestorePlan {
   const { set } = facts;
   const wanted = request.nodes ?? set.members.filter(({ roles }) => roles.includes('sql')).map(({ node }) => node);
-  const members = wanted.flatMap((node) => set.members.find((member) => member.node === node) ?? []);
+  const members = wanted.flatMap((node) => memberOf(node, set) ?? []);
   const nodes = members.flatMap((member) => {
     const view = facts.nodes.find(({ node }) => node === member.node);
     return view !== undefined && 'facts' in view ? [plannedNode(member, view, wanted, request, facts)] : [];
