@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadShop, mark, markers, shopChecksums } from '../harness/data.ts';
+import { eventually } from '../harness/eventually.ts';
 import { type Rig, serverOwner, startRig, type TakenPart, takePart } from './rig.ts';
 import { tasksOf } from './tasks.ts';
 
@@ -39,7 +40,8 @@ describe.runIf(process.getuid?.() === 0).each(Object.entries(MOUNTS))('a data di
   });
   afterAll(async () => {
     await rig.server.kill('SIGKILL');
-    execFileSync('umount', [rig.server.datadir]);
+    // The threads of a killed server may keep it busy for a moment longer than its process lives.
+    await eventually(() => spawnSync('umount', [rig.server.datadir]).status === 0);
     await rig.server.remove();
   });
 

@@ -101,7 +101,7 @@ export async function takePart(rig: Rig, files: readonly string[] = []): Promise
   return { sha256, part, directory };
 }
 
-export function configurationFile(path: string): ConfigurationFile {
+function configurationFile(path: string): ConfigurationFile {
   const data = readFileSync(path);
   const { mode, mtime } = statSync(path);
   const [owner = '', group = ''] = execFileSync('stat', ['-c', '%U %G', path], { encoding: 'utf8' }).trim().split(' ');

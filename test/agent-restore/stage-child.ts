@@ -8,7 +8,7 @@ const die = (): void => void process.kill(process.pid, 'SIGKILL');
 const progress = (now: string, done: number): void => {
   if (now !== step) return;
   if (step === 'prepare') setInterval(() => isPreparing() && die(), 1);
-  else if (done > 0) die();
+  else if (done > 0 || step === 'checksum') die();
 };
 const isPreparing = (): boolean =>
   readdirSync('/proc').some(

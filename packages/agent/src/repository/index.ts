@@ -3,4 +3,4 @@ export { type Read, readInto } from './digest.ts';
 export { checkedName } from './names.ts';
 export { openRepository } from './open.ts';
 export type { Repository, StoredSet } from './types.ts';
-export { type Verdict, verifyPart, verifyTask } from './verify.ts';
+export { verifyPart, verifyTask } from './verify.ts';

@@ -87,7 +87,7 @@ chown -R "$OWNER" "$WORK"
 RUN=$(mktemp -d)
 chown "$OWNER" "$RUN"
 mariadbd --defaults-file="$DEFAULTS" --user="\${OWNER%%:*}" --datadir="$WORK" --socket="$RUN"/s.sock --pid-file="$RUN"/s.pid \\
-  --log-error="$RUN"/error.log --skip-networking --skip-grant-tables --skip-log-bin --skip-slave-start --event-scheduler=OFF \\
+  --log-error="$RUN"/error.log --tmpdir="$RUN" --skip-networking --skip-grant-tables --skip-log-bin --skip-slave-start --event-scheduler=OFF \\
   --innodb-data-home-dir= --innodb-log-group-home-dir=./ --innodb-undo-directory=./ --aria-log-dir-path="$WORK" &
 until mariadb-admin --no-defaults --socket="$RUN"/s.sock --silent ping; do sleep 1; kill -0 $!; done
 test -z "$GTID" || mariadb --no-defaults --socket="$RUN"/s.sock --execute="SET GLOBAL gtid_slave_pos = '$GTID'"

@@ -13,7 +13,7 @@ import type { PartSource } from './source.ts';
 import type { PendingFile } from './state.ts';
 
 /** True when a file is, or lies in, one of the paths that the agent's configuration lists. */
-export const isConfigured = (path: string, configured: readonly string[]): boolean =>
+const isConfigured = (path: string, configured: readonly string[]): boolean =>
   configured.some((root) => path === root || path.startsWith(root.endsWith('/') ? root : `${root}/`));
 
 /**

@@ -1,5 +1,5 @@
 import { access, constants, readlink, realpath, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Account, accountOf, isMountPoint, mountPointsBelow, ownAccount, ownerOf } from '../host/index.ts';
 import type { Places } from './state.ts';
@@ -12,9 +12,10 @@ export async function realDatadir(datadir: string): Promise<string> {
   try {
     return await realpath(datadir);
   } catch {
-    // Wiped: it, or what a link points to, is not there.
+    // Wiped: it, or what a link points to, is not there. What is above may still be behind links.
     const target = await readlink(datadir).catch(() => undefined);
-    return target === undefined ? resolve(datadir) : resolve(dirname(datadir), target);
+    if (target !== undefined) return realDatadir(resolve(dirname(datadir), target));
+    return dirname(datadir) === datadir ? datadir : join(await realDatadir(dirname(datadir)), basename(datadir));
   }
 }
 

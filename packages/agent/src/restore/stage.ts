@@ -185,7 +185,7 @@ async function makeStage({ places, owner, mode }: RestoreState): Promise<void> {
 const PROGRAMS = ['mariadbd', 'mysqld', 'mariadb-backup', 'mariabackup', 'mbstream'];
 
 /** Removes whatever was staged and its journal, and ends what an agent that was killed left working on it. */
-export async function discardStage(stateDir: string, state: RestoreState): Promise<void> {
+async function discardStage(stateDir: string, state: RestoreState): Promise<void> {
   await removeStage(stateDir, state);
   await removeState(stateDir, state.operationId);
 }
