@@ -18,18 +18,21 @@ export interface Patience {
   wait(error: StillpointError, signal?: AbortSignal): Promise<void>;
 }
 
-/** Patience for `ms` without contact. */
-export function patience(clock: Clock, ms: number): Patience {
-  let lastContact = clock.monotonicMs();
+/** Patience for `ms` from the first failure without contact since. `onLost` is told of each first failure. */
+export function patience(clock: Clock, ms: number, onLost: (error: StillpointError) => void = () => {}): Patience {
+  let lostAt: number | undefined;
   let pauseMs = FIRST_PAUSE_MS;
   return {
     renew: () => {
-      lastContact = clock.monotonicMs();
+      lostAt = undefined;
       pauseMs = FIRST_PAUSE_MS;
     },
     wait: async (error, signal) => {
       if (signal?.aborted) throw abortReason(signal);
-      if (!isLostContact(error) || clock.monotonicMs() + pauseMs - lastContact > ms) throw error;
+      if (!isLostContact(error)) throw error;
+      if (lostAt === undefined) onLost(error);
+      lostAt ??= clock.monotonicMs();
+      if (clock.monotonicMs() + pauseMs - lostAt > ms) throw error;
       await clock.sleep(pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
     },

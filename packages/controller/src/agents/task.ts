@@ -10,12 +10,14 @@ import {
 } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Observer } from '../events.ts';
-import { patience } from './contact.ts';
+import { type Patience, patience } from './contact.ts';
 import type { NodeAgent } from './pool.ts';
 import { abortReason } from './scope.ts';
 
-/** How long to look for an agent whose task is still running there, ms: a restart of the agent's host is longer. */
-const PATIENCE_MS = 60_000;
+/** How long to look for an agent whose task may still be running there, ms: enough for its service to be restarted. */
+const PATIENCE_MS = 30_000;
+/** A call that lasted longer than any attempt to connect, ms. */
+const SURELY_CONNECTED_MS = 10_000;
 /** How long to wait for a cancelled task to end, ms. Afterwards the agent is left to end it with the claim. */
 const CANCEL_TIMEOUT_MS = 15_000;
 
@@ -38,7 +40,7 @@ export interface TaskWatch {
 }
 
 /**
- * Has an agent do long work and waits for its end. A connection that drops is made again for a while (60 s without
+ * Has an agent do long work and waits for its end. A connection that drops is made again for a while (30 s without
  * contact), and the work goes on meanwhile. On abort the task is cancelled and has ended, as far as the agent can be reached.
  *
  * Throws what the task failed with, TASK_INTERRUPTED, or the signal's reason.
@@ -55,8 +57,10 @@ export async function runTask(agent: NodeAgent, order: TaskOrder, watch: TaskWat
 
 async function followToEnd(agent: NodeAgent, order: TaskOrder, watch: TaskWatch): Promise<TaskEnded> {
   const { operationId, taskId } = order;
-  const { signal } = watch;
-  const tries = patience(watch.clock, watch.patienceMs ?? PATIENCE_MS);
+  const { clock, observe, signal } = watch;
+  const tries = patience(clock, watch.patienceMs ?? PATIENCE_MS, ({ message }) =>
+    observe({ type: 'log', node: agent.node, message: `${message}; looking for it again` }),
+  );
   // To be started; once the agent has confirmed that, it is only watched: starting a failed task would run it again.
   let spec = order.mayRun === true ? undefined : await order.spec();
   let confirmed = false;
@@ -66,18 +70,34 @@ async function followToEnd(agent: NodeAgent, order: TaskOrder, watch: TaskWatch)
       if (spec !== undefined) await agent.rpc.startTask({ operationId, taskId, spec }, { signal });
       confirmed ||= spec !== undefined;
       spec = undefined;
-      for await (const { event } of agent.rpc.watchTask({ operationId, taskId }, { signal })) {
-        tries.renew();
-        if (event.case === 'ended') return event.value;
-        report(agent.node, event, watch.observe);
-      }
-      throw new StillpointError('CONNECTION_LOST', `${agent.node}: the agent ended its report of ${taskId} early`, { node: agent.node });
+      return await follow(agent, taskId, agent.rpc.watchTask({ operationId, taskId }, { signal }), watch, tries);
     } catch (thrown) {
       const error = toStillpointError(thrown);
       if (error.code === 'TASK_UNKNOWN' && !confirmed) spec = await order.spec();
       else await tries.wait(error, signal);
     }
   }
+}
+
+async function follow(
+  { node }: NodeAgent,
+  taskId: string,
+  events: AsyncIterable<WatchTaskResponse>,
+  { clock, observe }: TaskWatch,
+  tries: Patience,
+): Promise<TaskEnded> {
+  const begunAt = clock.monotonicMs();
+  try {
+    for await (const { event } of events) {
+      tries.renew();
+      if (event.case === 'ended') return event.value;
+      report(node, event, observe);
+    }
+  } finally {
+    // A task may say nothing for hours; that long, only a connection that stood can have lasted.
+    if (clock.monotonicMs() - begunAt > SURELY_CONNECTED_MS) tries.renew();
+  }
+  throw new StillpointError('CONNECTION_LOST', `${node}: the agent ended its report of ${taskId} early`, { node });
 }
 
 function report(node: string, event: WatchTaskResponse['event'], observe: Observer): void {
