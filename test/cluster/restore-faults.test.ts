@@ -89,9 +89,9 @@ describe.each(['stage', 'switch', 'start-replicas'])('an agent that is killed du
     const node = cluster.node('db2');
     const { command, goOn } = await restoreIn(phase);
     await node.agent.kill('SIGKILL');
-    const ended = await command.ended;
     goOn();
     await node.agent.start();
+    const ended = await command.ended;
     const { operationId } = await lastRestore();
     // The kill may have come too late to matter; then there is nothing to resume.
     if (ended.exitCode !== 0) await whenFree(cluster, 'restore', 'resume', operationId, '--stop-servers');
