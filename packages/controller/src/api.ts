@@ -126,6 +126,8 @@ export interface RestoreRequest {
   readonly replicas: ReplicaImage;
   /** Start replication afterwards, or tell the commands. */
   readonly replication: 'start' | 'print';
+  /** Accept that replicas of restored servers are left as they are; without it that is a problem of the plan. */
+  readonly leaveReplicas?: boolean;
   /** Put the configuration files of the set back, keeping those found. */
   readonly restoreConfiguration: boolean;
 }

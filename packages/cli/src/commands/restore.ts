@@ -8,6 +8,7 @@ interface PlanOptions {
   readonly replicas: ReplicaImage;
   readonly replication: 'start' | 'print';
   readonly keepConfiguration?: true;
+  readonly leaveReplicas?: true;
   readonly node?: readonly string[];
 }
 
@@ -45,11 +46,12 @@ function planCommand(perform: Perform): Command {
     )
     .option('--keep-configuration', 'leave the configuration files as they are now')
     .option('--node <name>', 'restore this node only; may be repeated', list)
+    .option('--leave-replicas', 'accept that replicas of restored servers are left as they are')
     .action(
       perform(async (session: Session, options: PlanOptions, setId: string) =>
         session.withController(async ({ controller }) => {
-          const { replicas, replication, keepConfiguration, node } = options;
-          const request = { setId, replicas, replication, restoreConfiguration: keepConfiguration !== true };
+          const { replicas, replication, keepConfiguration, leaveReplicas = false, node } = options;
+          const request = { setId, replicas, replication, leaveReplicas, restoreConfiguration: keepConfiguration !== true };
           const plan = await controller.planRestore(node === undefined ? request : { ...request, nodes: node }, session.run.signal);
           return { type: 'restore-plan', plan, next: nextCommand(session, plan) };
         }),

@@ -1,5 +1,5 @@
 import type { SetManifest, SetMember } from '@stillpoint/shared/manifest';
-import { sameGtidPosition } from '@stillpoint/shared/replication';
+import { currentGtidPosition, sameGtidPosition } from '@stillpoint/shared/replication';
 import type { ReplicaImage } from '../api.ts';
 import type { RestoreFacts } from './restore.ts';
 import { rootOf } from './topology.ts';
@@ -37,36 +37,60 @@ export function rootMember(member: SetMember, set: SetManifest): SetMember | und
   return set.members.find(({ node }) => node === root);
 }
 
+/** What the choice of images depends on. */
+export interface ImageChoice {
+  /** Nodes that are restored. */
+  readonly restored: readonly string[];
+  readonly replicas: ReplicaImage;
+  readonly facts: RestoreFacts;
+}
+
 /**
- * True when a replica's own part fits the restored cluster: it stood exactly where its primary did, or its primary is not
- * restored and so still has the transactions between. A restored primary has an empty binary log: what a replica lacked at
- * the cut could never reach it.
+ * True when a replica's own part fits the restored cluster: it stands exactly where the restored server that it follows
+ * will go on, or none that it follows, directly or through others, is restored. A restored source has an empty binary log:
+ * what a replica lacked at the cut could never reach it.
  */
-export function ownPartFits(member: SetMember, restored: readonly string[], set: SetManifest): boolean {
-  const root = rootMember(member, set);
-  return (
-    root === undefined ||
-    root.node === member.node ||
-    !restored.includes(root.node) ||
-    sameGtidPosition(member.gtidSlavePos, root.gtidBinlogPos)
-  );
+export function ownPartFits(member: SetMember, choice: ImageChoice): boolean {
+  const source = restoredSource(member, choice);
+  if (source === undefined) return true;
+  return sameGtidPosition(standsAt(member, choice.facts), gtidPositionOf(source, imageOf(source, choice), choice.facts));
 }
 
 /** Node whose part a member is restored from. */
-export function imageOf(member: SetMember, restored: readonly string[], replicas: ReplicaImage, facts: RestoreFacts): string {
+export function imageOf(member: SetMember, choice: ImageChoice): string {
+  const { facts, replicas } = choice;
   const root = rootMember(member, facts.set);
   if (root === undefined || root.node === member.node) return member.node;
   if (replicas === 'primary' || isNewReplica(member)) return root.node;
-  if (replicas === 'own') return member.node;
-  const own = facts.parts.get(member.node);
-  const ownIsThere = own !== undefined && 'part' in own;
-  return ownIsThere && ownPartFits(member, restored, facts.set) ? member.node : root.node;
+  if (replicas === 'own' || (hasPart(member, facts) && ownPartFits(member, choice))) return member.node;
+  const source = restoredSource(member, choice);
+  return source === undefined ? root.node : imageOf(source, choice);
 }
 
 /** GTID position from which a member goes on when it is restored from `image`. */
-export function gtidPositionOf(member: SetMember, image: SetMember, facts: RestoreFacts): string {
-  if (image.node !== member.node) return image.gtidBinlogPos;
-  const own = facts.parts.get(member.node);
-  const replicates = member.source !== '' || (own !== undefined && 'part' in own && (own.part.mariadb?.sources.length ?? 0) > 0);
-  return replicates ? member.gtidSlavePos : member.gtidBinlogPos;
+export function gtidPositionOf(member: SetMember, image: string, facts: RestoreFacts): string {
+  return standsAt(facts.set.members.find(({ node }) => node === image) ?? member, facts);
+}
+
+/**
+ * Where a member stood at the cut. For a server that replicates that is what it has replicated: its own binary log may hold
+ * nothing of it. Any other stands at the later of what it logged and what it once replicated.
+ */
+function standsAt(member: SetMember, facts: RestoreFacts): string {
+  const part = facts.parts.get(member.node);
+  const replicates = member.source !== '' || (part !== undefined && 'part' in part && (part.part.mariadb?.sources.length ?? 0) > 0);
+  return replicates ? member.gtidSlavePos : currentGtidPosition(member.gtidBinlogPos, member.gtidSlavePos);
+}
+
+/** The nearest of the servers above a member in its replication that is restored as well; undefined for none, or in a ring. */
+function restoredSource(member: SetMember, choice: ImageChoice): SetMember | undefined {
+  const { restored, facts } = choice;
+  if (rootMember(member, facts.set) === undefined) return undefined;
+  const source = facts.set.members.find(({ node }) => node === member.source);
+  return source === undefined || restored.includes(source.node) ? source : restoredSource(source, choice);
+}
+
+function hasPart({ node }: SetMember, { parts }: RestoreFacts): boolean {
+  const part = parts.get(node);
+  return part !== undefined && 'part' in part;
 }

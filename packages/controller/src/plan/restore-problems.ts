@@ -46,10 +46,12 @@ export function problemsOf(
     ...(request.replication === 'start' && rootMember(member, facts.set) === undefined
       ? [problem('is part of a ring of replication, which cannot be started from one cut', 'Plan with --replication print.')]
       : []),
-    ...(request.replication === 'start' && plan.image === node && !ownPartFits(member, wanted, facts.set)
+    ...(request.replication === 'start' &&
+    plan.image === node &&
+    !ownPartFits(member, { restored: wanted, replicas: request.replicas, facts })
       ? [
           problem(
-            `its own part is behind the primary's (${member.gtidSlavePos || 'no position'}), and the restored primary has no binary log to catch up from`,
+            `its own part is behind that of its source (${member.gtidSlavePos || 'no position'}), and a restored source has no binary log to catch up from`,
             'Restore replicas from the primary (--replicas primary or auto).',
           ),
         ]
@@ -131,14 +133,15 @@ export function warningsOf(
   const perNode = nodes.flatMap((plan) => {
     const member = memberOf(plan.node, facts.set);
     const own = facts.parts.get(plan.node);
-    const behind = member !== undefined && plan.image === plan.node && !ownPartFits(member, wanted, facts.set);
+    const behind =
+      member !== undefined && plan.image === plan.node && !ownPartFits(member, { restored: wanted, replicas: request.replicas, facts });
     return [
       plan.serverRunning && `${plan.node}: the server is running; the restore will stop it if that is allowed (--stop-servers)`,
       relateVersions(plan.installedVersion, plan.setVersion) === 'other-patch' &&
         `${plan.node}: has MariaDB ${plan.installedVersion}, the image is of ${plan.setVersion}`,
       behind &&
         request.replication === 'print' &&
-        `${plan.node}: its own part is behind the primary's; it cannot catch up from the restored primary`,
+        `${plan.node}: its own part is behind that of its source; it cannot catch up from a restored one`,
       own !== undefined && 'error' in own && plan.image !== plan.node && `${plan.node}: its own part cannot be used: ${own.error.message}`,
       follower(plan, wanted) &&
         `${plan.node}: will follow ${plan.replicateFrom?.node} from ${plan.gtidPosition}, so the binary logs there must still reach back to it`,

@@ -76,10 +76,10 @@ describe('the image of a replica', () => {
     const facts = restoreFacts([member('db1'), member('db2'), LAGGING]);
     const started = plan(facts, { replicas: 'own' });
     expect(images(started)).toMatchObject({ db3: 'db3' });
-    expect(problems(started)).toEqual([expect.stringContaining("db3: its own part is behind the primary's (0-1-800)")]);
+    expect(problems(started)).toEqual([expect.stringContaining('db3: its own part is behind that of its source (0-1-800)')]);
     const printed = plan(facts, { replicas: 'own', replication: 'print' });
     expect(printed.problems).toEqual([]);
-    expect(printed.warnings.join()).toContain("db3: its own part is behind the primary's");
+    expect(printed.warnings.join()).toContain('db3: its own part is behind that of its source');
     expect(nodeOf(printed, 'db3').gtidPosition).toBe('0-1-800');
   });
 
@@ -90,10 +90,27 @@ describe('the image of a replica', () => {
     expect(nodeOf(made, 'db3').gtidPosition).toBe('0-1-800');
   });
 
-  it('comes from the top of a chain of replicas', () => {
+  it('comes from the server that it follows in a chain of replicas', () => {
     const made = plan(restoreFacts([member('db1'), member('db2'), member('db3', { source: 'db2', gtidSlavePos: '0-1-1' })]));
-    expect(images(made)).toMatchObject({ db3: 'db1' });
-    expect(nodeOf(made, 'db3').replicateFrom?.node).toBe('db2');
+    expect(images(made)).toMatchObject({ db3: 'db2' });
+    expect(nodeOf(made, 'db3')).toMatchObject({ gtidPosition: '0-1-840', replicateFrom: { node: 'db2' } });
+  });
+
+  it('comes from the nearest restored server above it, which may have gone on while the replica lagged', () => {
+    const chain = [member('db1'), member('db2'), member('db3', { source: 'db2', gtidSlavePos: '0-1-800', gtidBinlogPos: '0-1-800' })];
+    const made = plan(restoreFacts(chain), { nodes: ['db2', 'db3'] });
+    expect(images(made)).toEqual({ db2: 'db2', db3: 'db2' });
+    expect(nodeOf(made, 'db3')).toMatchObject({ gtidPosition: '0-1-840', imageSha256: member('db2').partSha256 });
+    expect(problems(plan(restoreFacts(chain), { nodes: ['db2', 'db3'], replicas: 'own' }))).toEqual([
+      expect.stringContaining('db3: its own part is behind that of its source (0-1-800)'),
+    ]);
+  });
+
+  it('goes on, like the primary, from what that once replicated when its binary log is empty', () => {
+    const fresh = restoreFacts([member('db1', { gtidBinlogPos: '', gtidSlavePos: '0-1-840' }), member('db2'), LAGGING]);
+    const made = plan(fresh);
+    expect(images(made)).toEqual({ db1: 'db1', db2: 'db2', db3: 'db1' });
+    expect(made.nodes.map(({ gtidPosition }) => gtidPosition)).toEqual(['0-1-840', '0-1-840', '0-1-840']);
   });
 
   it('is its own in a ring, which cannot be started', () => {
@@ -177,7 +194,9 @@ describe('problems', () => {
   });
 
   it('a node that is neither in the set nor configured', () => {
-    expect(problems(plan(restoreFacts(), { nodes: ['db1', 'db9'] }))).toEqual([expect.stringContaining('db9: is not in set')]);
+    expect(problems(plan(restoreFacts(), { nodes: ['db1', 'db2', 'db3', 'db9'] }))).toEqual([
+      expect.stringContaining('db9: is not in set'),
+    ]);
   });
 
   it('a node outside of a set that has no single primary to follow', () => {
@@ -212,13 +231,26 @@ describe('problems', () => {
   });
 });
 
-describe('warnings', () => {
-  it('tells of replicas that are left as they are while their primary goes back in time', () => {
-    expect(plan(restoreFacts(), { nodes: ['db1', 'db2'] }).warnings).toEqual([
-      expect.stringContaining('db3 is not restored but replicated from db1'),
+describe('replicas that are left as they are while their source goes back in time', () => {
+  const left = (position: string) =>
+    restoreFacts(undefined, { nodes: [nodeView('db3', { ...follows('10.0.0.1'), position: { logBin: true, gtidSlavePos: position } })] });
+
+  it('are a problem: they would differ from it without an error', () => {
+    expect(problems(plan(restoreFacts(), { nodes: ['db1', 'db2'] }))).toEqual([
+      expect.stringContaining('db3: is not restored but replicates from db1, which goes back to 0-1-840'),
     ]);
+    expect(problems(plan(left('0-1-900'), { nodes: ['db1', 'db2'] }))).toHaveLength(1);
   });
 
+  it('are none when they stand where their source goes on, or when that is accepted', () => {
+    expect(problems(plan(left('0-1-840'), { nodes: ['db1', 'db2'] }))).toEqual([]);
+    const accepted = plan(left('0-1-900'), { nodes: ['db1', 'db2'], leaveReplicas: true });
+    expect(accepted).toMatchObject({ problems: [], leaveReplicas: true });
+    expect(accepted.warnings).toEqual([expect.stringContaining('db3 is not restored but replicated from db1')]);
+  });
+});
+
+describe('warnings', () => {
   it('tells when there is no configuration to put back', () => {
     const made = plan(restoreFacts(undefined, { parts: { db2: partOf(member('db2'), { configuration: [] }) } }), {
       restoreConfiguration: true,

@@ -2,6 +2,7 @@ import type { StillpointError } from '@stillpoint/shared/errors';
 import { type MemberRole, type PartManifest, type SetManifest, type SetMember, stagingBytes } from '@stillpoint/shared/manifest';
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
 import { gtidPositionOf, imageOf, memberOf } from './image.ts';
+import { replicasLeftBehind } from './left-behind.ts';
 import { type ReplicationTarget, replicationTargetOf } from './replication.ts';
 import { duplicateServerIds, problemsOf, warningsOf } from './restore-problems.ts';
 import type { NodeView } from './topology.ts';
@@ -50,6 +51,8 @@ export interface RestorePlan {
   readonly createdAt: string;
   readonly replicas: ReplicaImage;
   readonly replication: 'start' | 'print';
+  /** Replicas of restored servers may be left as they are. */
+  readonly leaveReplicas: boolean;
   readonly nodes: readonly PlannedNode[];
   /** Why it cannot be run as things are; empty for a plan that can. */
   readonly problems: readonly PlanProblem[];
@@ -88,8 +91,13 @@ export function planRestore(id: string, now: Date, request: RestoreRequest, fact
     createdAt: now.toISOString(),
     replicas: request.replicas,
     replication: request.replication,
+    leaveReplicas: request.leaveReplicas ?? false,
     nodes,
-    problems: [...wanted.flatMap((node) => problemsOf(node, nodes, wanted, request, facts)), ...duplicateServerIds(nodes, facts)],
+    problems: [
+      ...wanted.flatMap((node) => problemsOf(node, nodes, wanted, request, facts)),
+      ...duplicateServerIds(nodes, facts),
+      ...(request.leaveReplicas ? [] : replicasLeftBehind(nodes, wanted, facts)),
+    ],
     warnings: warningsOf(nodes, wanted, request, facts),
   };
 }
@@ -102,7 +110,7 @@ function plannedNode(
   facts: RestoreFacts,
 ): PlannedNode {
   const { mariadb } = found;
-  const image = imageOf(member, wanted, request.replicas, facts);
+  const image = imageOf(member, { restored: wanted, replicas: request.replicas, facts });
   const imageMember = facts.set.members.find(({ node }) => node === image) ?? member;
   const ownPart = facts.parts.get(member.node);
   const restoreConfiguration =
@@ -122,7 +130,7 @@ function plannedNode(
     installedVersion: mariadb?.version ?? '',
     setVersion: imageMember.mariadbVersion,
     restoreConfiguration,
-    gtidPosition: gtidPositionOf(member, imageMember, facts),
+    gtidPosition: gtidPositionOf(member, image, facts),
     replicateFrom: replicationTargetOf(member, facts),
   };
 }

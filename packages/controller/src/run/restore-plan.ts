@@ -15,9 +15,10 @@ export async function makeRestorePlan(context: ControllerContext, request: Resto
 
 /** The same plan, made now. */
 export function replan(context: ControllerContext, plan: RestorePlan, signal: AbortSignal): Promise<RestorePlan> {
-  const { nodes, replicas, replication, setId } = plan;
+  const { leaveReplicas, nodes, replicas, replication, setId } = plan;
   const restoreConfiguration = nodes.some((node) => node.restoreConfiguration);
-  return restorePlan(context, { setId, nodes: nodes.map(({ node }) => node), replicas, replication, restoreConfiguration }, signal);
+  const names = nodes.map(({ node }) => node);
+  return restorePlan(context, { setId, nodes: names, replicas, replication, leaveReplicas, restoreConfiguration }, signal);
 }
 
 async function restorePlan(context: ControllerContext, request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan> {

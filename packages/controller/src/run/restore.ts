@@ -162,7 +162,8 @@ function refuseProblems(plan: RestorePlan): void {
 }
 
 function refuseAfterRollback({ operation }: RestoreRun): void {
-  if (!operation.steps.all().some(({ step }) => step === 'rollback')) return;
+  // Its first phase stops the servers: from then on a resume would call a restore complete whose servers are down.
+  if (!operation.steps.all().some(({ step }) => step.startsWith('rollback'))) return;
   throw new StillpointError('RESTORE_REFUSED', `the rollback of ${operation.id} was begun`, {
     hint: `Complete it with \`stillpoint restore rollback ${operation.id}\`.`,
   });

@@ -15,10 +15,18 @@ export async function discardStaged(run: RestoreRun): Promise<void> {
   });
 }
 
-/** Stops the server that ran, or may have run, on restored data. A task of the restore that is in doubt is stopped first. */
+/**
+ * Stops the server that ran, or may have run, on restored data. A task of the restore that is in doubt is stopped first. A node
+ * that an earlier rollback may have brought back is left alone: its server may run on the old data.
+ */
 export async function stopSwitched(run: RestoreRun, node: string, signal: AbortSignal): Promise<void> {
+  const { steps } = run.operation;
   const agent = run.agents.get(node);
   await cancelInDoubt(run.operation, agent);
+  const undone = steps.get('rollback', node)?.state;
+  if (undone === 'succeeded' || undone === 'started') return;
+  // Whoever stopped it earlier cannot know what was started since.
+  if (steps.get('rollback-stop', node)?.state === 'succeeded') steps.failed('rollback-stop', node, 'it may have been started since');
   await journaledTask(run.operation, agent, 'rollback-stop', signal, async () => ({ task: { case: 'stopServer', value: {} } }));
 }
 
