@@ -347,6 +347,21 @@ describe('going back', () => {
     await cluster.controller.rollbackRestore(operationId, watchedRun());
     expectOld();
   });
+
+  it('that ended while it stopped servers is not resumed over, and stops them again', async () => {
+    const { operationId } = await run((await plan()).id);
+    cluster.node('db2').faults.once('task.stopServer', fails('SERVICE_FAILED'));
+    await failure(cluster.controller.rollbackRestore(operationId, watchedRun()));
+    expect(cluster.node('db1').server.running).toBe(false);
+    expect(await failure(resume(operationId))).toMatchObject({ code: 'RESTORE_REFUSED', message: expect.stringContaining('rollback') });
+    expect(stateOf()).toBe('failed');
+    // Somebody who saw it down.
+    cluster.node('db1').server.running = true;
+    cluster.node('db1').history.length = 0;
+    await cluster.controller.rollbackRestore(operationId, watchedRun());
+    expect(cluster.node('db1').history).toContain('stopServer succeeded');
+    expectOld();
+  });
 });
 
 describe('finishing', () => {
