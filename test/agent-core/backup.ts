@@ -12,6 +12,10 @@ export const captureOf = (setId: string): Spec => ({ task: { case: 'capture', va
 export const publishOf = (setId: string): Spec => ({ task: { case: 'publish', value: { setId } } });
 export const verifyOf = (setId: string): Spec => ({ task: { case: 'verify', value: { setId } } });
 
+export const stageOf = (setId: string, partSha256: string): Spec => ({
+  task: { case: 'stage', value: { setId, sourceNode: NODE, partSha256 } },
+});
+
 /** Claims the node for a new operation; it lives without a renewal for `ttlMs`. */
 export async function claimed(client: AgentClient, kind: OperationKind = 'backup', ttlMs = 60_000): Promise<string> {
   const operationId = operation(kind);
@@ -44,6 +48,8 @@ export async function done(client: AgentClient, operationId: string, spec: Spec)
 export interface TakenBackup {
   readonly operationId: string;
   readonly setId: string;
+  /** Digest of its part.json. */
+  readonly partSha256: string;
   readonly captured: TaskEnded;
   readonly published: TaskEnded;
 }
@@ -59,16 +65,16 @@ export async function backUp(client: AgentClient): Promise<TakenBackup> {
     talk.say(RELEASE);
     await talk.hear('released');
     const published = await done(client, operationId, publishOf(setId));
-    await client.commitSet({ operationId, setId, manifest: await setManifest(client, operationId, setId) });
-    return { operationId, setId, captured, published };
+    const { manifest } = await client.readPart({ setId });
+    await client.commitSet({ operationId, setId, manifest: setManifest(operationId, setId, manifest) });
+    return { operationId, setId, partSha256: sha256Of(manifest), captured, published };
   } finally {
     await client.releaseNode({ operationId });
   }
 }
 
-/** The bytes of a set.json that names the part which lies on the node. */
-export async function setManifest(client: AgentClient, operationId: string, setId: string): Promise<Uint8Array> {
-  const { manifest } = await client.readPart({ setId });
+/** The bytes of a set.json that names one part, given by the bytes of its manifest. */
+function setManifest(operationId: string, setId: string, manifest: Uint8Array): Uint8Array {
   const part = decodePartManifest(manifest, 'part.json');
   const at = new Date().toISOString();
   return encodeManifest({

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Gate } from '../harness/gates.ts';
 import { failureOf } from '../harness/served.ts';
-import { backUp, captureOf, claimed, done, endOf, publishOf, type TakenBackup, verifyOf, watched } from './backup.ts';
+import { backUp, captureOf, claimed, done, endOf, publishOf, stageOf, type TakenBackup, verifyOf, watched } from './backup.ts';
 import { acquire, talkAbout } from './hold-talk.ts';
 import { type AgentClient, operation, set, setsIn, startNode, type TestNode } from './node.ts';
 
@@ -124,11 +124,9 @@ test('what is unknown is said to be', async () => {
 test('work of a restore goes on without its controller, and keeps the node; then the claim ends and the restore is there to be decided', async () => {
   const gate = node.gate('mariadb-backup', '--prepare');
   gates.push(gate);
-  const { setId, published } = backup;
-  if (published.result?.result.case !== 'publish') throw new Error('no result');
-  const { partSha256 } = published.result.result.value;
+  const { setId } = backup;
   const operationId = await claim('restore', 1_000);
-  const spec = { task: { case: 'stage' as const, value: { setId, sourceNode: 'db1', partSha256 } } };
+  const spec = stageOf(setId, backup.partSha256);
   await client.startTask({ operationId, taskId: 'stage', spec });
   await gate.reached();
   const asked = { operationId: operation('verify'), kind: 'verify', owner: 'somebody' };

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { stillpointArguments } from './cli.ts';
@@ -28,6 +28,7 @@ export interface AgentProcess {
 
 export function agentProcess({ configFile, logFile, address, port, programs }: AgentOptions): AgentProcess {
   let pid: number | undefined;
+  let child: ChildProcess | undefined;
   const alive = (): number | undefined => (pid !== undefined && isAlive(pid) ? pid : undefined);
   const log = (): string => readFileSync(logFile, 'utf8');
   return {
@@ -38,7 +39,7 @@ export function agentProcess({ configFile, logFile, address, port, programs }: A
     start: async () => {
       if (alive() !== undefined) return;
       const output = openSync(logFile, 'a');
-      const child = spawn(process.execPath, stillpointArguments(['agent', 'run', '--config', configFile]), {
+      child = spawn(process.execPath, stillpointArguments(['agent', 'run', '--config', configFile]), {
         stdio: ['ignore', output, output],
         detached: true,
         env: { ...process.env, PATH: `${programs}:${process.env.PATH}` },
@@ -55,7 +56,9 @@ export function agentProcess({ configFile, logFile, address, port, programs }: A
       const target = alive();
       if (target === undefined) return;
       killQuietly(target, signal);
-      if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(target));
+      // A zombie's port stays open as long as one of its threads writes: until it was reaped, who asks there is answered by nobody.
+      const reaped = (): boolean => child?.exitCode !== null || child.signalCode !== null;
+      if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(reaped);
     },
   };
 }
