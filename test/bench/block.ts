@@ -45,9 +45,9 @@ interface Round {
 async function backUpUnder(cluster: TestCluster, clients: number, progress: (text: string) => void): Promise<Round> {
   progress(`backup with ${clients === 0 ? 'one probe' : `${clients} busy clients`}`);
   const probe = cluster.writer();
-  const load = Array.from({ length: clients }, (_, index) => cluster.writer({ pauseMs: 0, first: (index + 1) * 1_000_000_000 }));
+  const load = Array.from({ length: clients }, () => cluster.writer({ pauseMs: 0 }));
   try {
-    await eventually(() => probe.last > 50);
+    await eventually(() => probe.written > 50);
     const window = probe.window();
     const { result, largest } = await largestWhile(
       () => Math.max(...residents(cluster)),

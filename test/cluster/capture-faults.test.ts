@@ -94,7 +94,7 @@ describe('a capture that fails', () => {
   });
 });
 
-describe.each(['quiesce', 'capture', 'publish', 'commit'])('an agent that is killed during %s', (phase) => {
+describe.each(['check', 'quiesce', 'capture', 'attest', 'publish', 'commit'])('an agent that is killed during %s', (phase) => {
   it('costs the set, not the cluster', async () => {
     const node = cluster.node('db1');
     const before = await goodSets(cluster);

@@ -78,6 +78,22 @@ describe.each(['check', 'quiesce', 'capture', 'publish'])('SIGINT during %s', (p
   });
 });
 
+it('a controller that is frozen during capture loses its hold, and cannot make a set of it afterwards', async () => {
+  const before = await goodSets(cluster);
+  const window = writer.window();
+  const { command, goOn } = await backupIn('capture');
+  command.kill('SIGSTOP');
+  const written = writer.last;
+  await eventually(() => writer.last > written + 5);
+  goOn();
+  command.kill('SIGCONT');
+  expectRefusal(await command.ended, 'LEASE_EXPIRED');
+  expect(window().errors).toEqual([]);
+  expect(window().longestMs).toBeLessThan(BOUND_MS);
+  expect(await goodSets(cluster)).toEqual(before);
+  await expectNextBackupWorks(cluster);
+});
+
 it('a second operation is refused while one runs, and does not disturb it', async () => {
   const { command, goOn } = await backupIn('capture');
   const second = await cluster.run('backup', 'create');

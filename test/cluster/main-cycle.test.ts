@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { BackupReport, RestorePlan, RestoreReport, SetSummary } from '@stillpoint/controller';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCluster, type TestCluster } from '../harness/cluster.ts';
@@ -46,6 +46,7 @@ describe('backup, wipe, restore, replication', () => {
     expect(window().longestMs).toBeLessThan(reported + 1_000);
     expect(report.set.members.map((member) => member.node).toSorted()).toEqual(['db1', 'db2', 'db3']);
     await mark(cluster.primary.server, 'after');
+    writeFileSync(tuning(cluster), '# changed after the backup\n');
   });
 
   it('lists, shows and verifies the set', async () => {
@@ -71,6 +72,12 @@ describe('backup, wipe, restore, replication', () => {
     const restored = (await cluster.ok('restore', 'run', plan.id)).line<RestoreReport>('restore');
     expect(restored.state).toBe('switched');
     for (const node of restored.nodes) expect(node.tablesEqual).toBeGreaterThan(0);
+  });
+
+  it('puts the configuration of the set back and keeps what it found', () => {
+    expect(readFileSync(tuning(cluster), 'utf8')).toContain('max_connections=77');
+    const found = readdirSync(dirname(tuning(cluster))).filter((name) => name.includes('.found-'));
+    expect(found.map((name) => readFileSync(join(dirname(tuning(cluster)), name), 'utf8'))).toEqual(['# changed after the backup\n']);
   });
 
   it('holds every row of before the cut and none of after it', async () => {
@@ -129,6 +136,9 @@ describe('backup, wipe, restore, replication', () => {
     expect(leaks).toEqual([]);
   });
 });
+
+/** A configuration file of db1. */
+const tuning = (cluster: TestCluster): string => join(cluster.primary.directory, 'etc/tuning.cnf');
 
 async function finishRestore(cluster: TestCluster): Promise<void> {
   const [last] = (await cluster.ok('restore', 'list')).all<{ operationId: string }>('restore-operation');

@@ -60,7 +60,7 @@ export interface TestCluster {
   ok(...args: string[]): Promise<Ended>;
   start(...args: string[]): Command;
   /** A client that writes to the primary. */
-  writer(options?: Pick<WriterOptions, 'pauseMs' | 'first'>): Writer;
+  writer(options?: Pick<WriterOptions, 'pauseMs'>): Writer;
   /** Opens every gate: one that a failed test left closed would fail the next one too. */
   openGates(): void;
   /** Waits until every replica has what the primary has now. */
@@ -187,6 +187,7 @@ function assemble(pieces: Pieces): TestCluster {
   };
   const primary = node('db1');
   const replicas = nodes.slice(1);
+  let writers = 0;
   const withConfig = (args: readonly string[]): string[] => [...args, '--config', configFile];
   return {
     ...pieces,
@@ -194,8 +195,10 @@ function assemble(pieces: Pieces): TestCluster {
     run: (...args) => runStillpoint(withConfig(args)),
     ok: (...args) => stillpointOk(withConfig(args)),
     start: (...args) => startStillpoint(withConfig(args)),
-    writer: (options) =>
-      startWriter({ host: primary.address, port: primary.server.port, user: 'app', password: passwords.app, ...options }),
+    writer: (options) => {
+      const first = 1 + 1_000_000_000 * writers++;
+      return startWriter({ host: primary.address, port: primary.server.port, user: 'app', password: passwords.app, first, ...options });
+    },
     openGates: () => {
       for (const { programs } of nodes) openGates(programs);
     },

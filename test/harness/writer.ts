@@ -24,6 +24,8 @@ export interface Window {
 export interface Writer {
   /** Number of the last row that the server acknowledged. */
   readonly last: number;
+  /** Rows acknowledged so far. */
+  readonly written: number;
   /** Opens a window; calling it gives what happened since. */
   window(): () => Window;
   /** Numbers of acknowledged rows: acknowledged before `time`; sent within a stretch of it. Milliseconds since 1970. */
@@ -90,6 +92,9 @@ export function startWriter(options: WriterOptions): Writer {
   return {
     get last() {
       return written.at(-1)?.n ?? 0;
+    },
+    get written() {
+      return written.length;
     },
     window: () => {
       const openedAt = now();
