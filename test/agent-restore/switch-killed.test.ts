@@ -65,7 +65,7 @@ test('killed between the two renames, the switch goes on: the cut is back, with 
   const { directory } = rig.server;
   expect(switched.result).toMatchObject({
     value: {
-      kept: [join(directory, '.stillpoint-kept-restore-2'), join(directory, 'logs', '.stillpoint-kept-restore-2')],
+      kept: [join(directory, '.stillpoint-kept-restore-2'), join(directory, 'logs', '.stillpoint-kept-logs-restore-2')],
       configuration: [tuning],
     },
   });

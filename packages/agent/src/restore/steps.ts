@@ -107,11 +107,17 @@ async function entrySteps(datadir: string, away: string, coming: string): Promis
   ].filter(({ length }) => length > 0);
 }
 
-const entriesOf = (path: string): Promise<string[]> => readdir(path).catch(() => []);
+/** Nothing for a directory that does not exist. */
+async function entriesOf(path: string): Promise<string[]> {
+  return (await exists(path)) ? readdir(path) : [];
+}
 
-/** Directories beside logs that lie outside of the data directory: on the same file system as they. */
-const keptLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-kept-${operationId}`);
-const undoneLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-undone-${operationId}`);
+/**
+ * Directories beside logs that lie outside of the data directory: on the same file system as they. Logs may lie beside the data
+ * directory itself, where its own are.
+ */
+const keptLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-kept-logs-${operationId}`);
+const undoneLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-undone-logs-${operationId}`);
 
 /**
  * Binary and relay logs, with their lists, that lie outside of the data directory. A server that finds old ones would
