@@ -24,6 +24,8 @@ export interface FakeNode {
   /** By set id. */
   readonly repository: Map<string, { captured: boolean; part?: Uint8Array; set?: Uint8Array }>;
   restore: { operationId: string; phase: 'staged' | 'switched'; staged: string; kept: string } | undefined;
+  /** The operation whose restored data a rollback has set aside; empty for none. */
+  setAside: string;
   agentVersion: string;
   /** True while writers are shut out. */
   locked: boolean;
@@ -53,6 +55,7 @@ export function fakeNode(name: string, faults: Faults, source: FakeNode | undefi
     },
     repository: new Map(),
     restore: undefined,
+    setAside: '',
     agentVersion: VERSION,
     locked: false,
     history: [],

@@ -55,9 +55,7 @@ export function fakeWork(node: FakeNode, place: HoldPlace, fetchPart: FetchPart)
       case 'rollback':
         return rollback(node, operationId, task.value.restartServer);
       case 'finish':
-        required(node, operationId);
-        node.restore = undefined;
-        return { result: { case: 'finish', value: { freedBytes: 5n } } };
+        return finish(node, operationId);
       case undefined:
         throw new StillpointError('USAGE', 'a task that says nothing');
     }
@@ -69,10 +67,21 @@ function rollback(node: FakeNode, operationId: string, restartServer: boolean) {
   if (phase === 'switched') {
     if (node.server.running && !restartServer) throw new StillpointError('SERVER_RUNNING', 'the server runs');
     node.server.data = kept;
+    node.setAside = operationId;
   }
   node.restore = undefined;
   node.server.running = restartServer || node.server.running;
-  return { result: { case: 'rollback' as const, value: { switchedBack: phase === 'switched', setAside: '' } } };
+  return {
+    result: { case: 'rollback' as const, value: { switchedBack: phase === 'switched', setAside: node.setAside === '' ? '' : '/undone' } },
+  };
+}
+
+function finish(node: FakeNode, operationId: string) {
+  const { restore, setAside } = node;
+  const discards = setAside === operationId || restore?.operationId === operationId;
+  if (discards && restore?.phase === 'staged') throw new StillpointError('RESTORE_REFUSED', 'it is staged');
+  if (discards) Object.assign(node, { restore: undefined, setAside: '' });
+  return { result: { case: 'finish' as const, value: { freedBytes: discards ? 5n : 0n } } };
 }
 
 function required({ restore }: FakeNode, operationId: string, code: 'RESTORE_REFUSED' | 'NOTHING_TO_ROLL_BACK' = 'RESTORE_REFUSED') {

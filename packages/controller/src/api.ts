@@ -104,6 +104,8 @@ export interface RestoreReport {
     readonly tablesEqual: number;
     readonly tablesUnproven: readonly string[];
     readonly kept: readonly string[];
+    /** Bytes that finishing gave back. */
+    readonly freedBytes: number;
     readonly gtidPosition: string;
   }[];
   /** SQL that the user still has to run, per node; empty when replication was started or there are no replicas. */

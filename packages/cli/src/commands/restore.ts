@@ -119,7 +119,7 @@ function rollbackCommand(perform: Perform): Command {
 }
 
 function finishCommand(perform: Perform): Command {
-  return verb('finish', 'Discard the data that was there before the restore; there is no way back then', {
+  return verb('finish', 'Discard what a restore keeps aside; there is no way back then', {
     examples: [{ line: 'stillpoint restore finish restore-20261121-100100-77c01f2e --yes', about: 'gives the space back' }],
     exits: [...CLUSTER_EXITS, 'BUSY', 'NOT_FOUND', 'RESTORE_REFUSED', 'RESTORE_FAILED'],
   })
@@ -127,7 +127,7 @@ function finishCommand(perform: Perform): Command {
     .option('--yes', 'really do it')
     .action(
       perform(async (session: Session, options: { yes?: true }, operation: string) => {
-        confirmed(options, `This would discard what was there before restore ${operation}, on every node, for good.`);
+        confirmed(options, `This would discard what restore ${operation} keeps aside, on every node, for good: there is no way back then.`);
         return reported(session, (controller, run) => controller.finishRestore(operation, run));
       }),
     );

@@ -120,8 +120,8 @@ const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {
 const restoreLine = ({ operationId, setId, state, elapsedMs, nodes, commands }: RestoreReport): JsonLine => ({
   type: 'restore',
   ...{ operationId, setId, state, elapsedMs },
-  nodes: nodes.map(({ node, image, bytes, tablesEqual, tablesUnproven, kept, gtidPosition }) => ({
-    ...{ node, image, bytes, tablesEqual, tablesUnproven, kept, gtidPosition },
+  nodes: nodes.map(({ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition }) => ({
+    ...{ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition },
   })),
   commands: commands.map(({ node, sql }) => ({ node, sql })),
 });

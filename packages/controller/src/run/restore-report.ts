@@ -24,6 +24,7 @@ export function restoreReport(run: RestoreRun, state: RestoreState, elapsedMs: n
 function nodeReport(run: RestoreRun, state: RestoreState, { gtidPosition, image, node }: PlannedNode): RestoreReport['nodes'][number] {
   const staged = resultOf(run, 'stage', node);
   const switched = resultOf(run, 'switch', node);
+  const finished = resultOf(run, 'finish', node);
   return {
     node,
     image,
@@ -31,7 +32,8 @@ function nodeReport(run: RestoreRun, state: RestoreState, { gtidPosition, image,
     bytes: staged?.case === 'stage' ? Number(staged.value.bytes) : 0,
     tablesEqual: staged?.case === 'stage' ? staged.value.tablesEqual : 0,
     tablesUnproven: staged?.case === 'stage' ? staged.value.tablesUnproven : [],
-    kept: keptBy(state, switched, resultOf(run, 'rollback', node)),
+    kept: finished === undefined ? keptBy(state, switched, resultOf(run, 'rollback', node)) : [],
+    freedBytes: finished?.case === 'finish' ? Number(finished.value.freedBytes) : 0,
   };
 }
 

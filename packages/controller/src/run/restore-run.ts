@@ -5,6 +5,7 @@ import type { AgentPool, NodeAgent } from '../agents/pool.ts';
 import type { RestoreSettings } from '../config/schema.ts';
 import type { ControllerContext } from '../context.ts';
 import type { OperationRecord } from '../journal/journal.ts';
+import { type StepRecord, stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
 import type { RestoreStep } from '../plan/steps.ts';
 import type { Operation } from './operation.ts';
@@ -23,6 +24,10 @@ export function restoreRecord({ store }: ControllerContext, operationId: string)
   if (record.kind !== 'restore') throw new StillpointError('OPERATION_NOT_FOUND', `${operationId} is no restore`);
   return record;
 }
+
+/** The steps of an operation that need not be running. */
+export const recordedSteps = ({ clock, store }: ControllerContext, operationId: string): StepRecord[] =>
+  stepsOf(store.db, operationId, clock).all();
 
 /** How the plan has it for a node. */
 export function plannedFor({ plan }: RestoreRun, node: string): PlannedNode {
@@ -47,6 +52,12 @@ export async function factsByNode({ agents, operation, plan }: RestoreRun, signa
 /** True once a step was begun on a node, however it went. */
 export const wasBegun = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>
   operation.steps.get(kind, node) !== undefined;
+
+/** True when no node holds anything of a restore any more but what a rollback set aside: it came to none, or was undone on each. */
+export function isUndone(steps: readonly StepRecord[]): boolean {
+  const undone = new Set(steps.filter(({ step, state }) => step === 'rollback' && state === 'succeeded').map(({ node }) => node));
+  return steps.every(({ step, node }) => step !== 'stage' || node === '' || undone.has(node));
+}
 
 /** True once a step is done on a node. */
 export const isDone = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>

@@ -11,7 +11,7 @@ import { type Endings, type Operation, runOperation, withNodes } from './operati
 import { runPhase } from './phase.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
-import { factsByNode, involvedAgents, isDone, type RestoreRun, restoreRecord, wasBegun } from './restore-run.ts';
+import { factsByNode, involvedAgents, isDone, isUndone, type RestoreRun, recordedSteps, restoreRecord, wasBegun } from './restore-run.ts';
 import { restoreExecutors } from './restore-steps.ts';
 import { discardStaged } from './undo.ts';
 
@@ -34,6 +34,7 @@ const HOPELESS: readonly ErrorCode[] = [
 export function runRestore(context: ControllerContext, planId: string, options: RestoreRunOptions): Promise<RestoreReport> {
   const { store } = context;
   const plan = store.plans.get(planId);
+  refuseSecondRun(context, planId);
   refuseProblems(plan);
   const record = store.journal.begin({ kind: 'restore', setId: plan.setId, planId, nodes: plan.nodes.map(({ node }) => node) });
   return carryOut(context, record, plan, options, async (signal) => {
@@ -153,6 +154,17 @@ async function forgetLostStages(run: RestoreRun, signal: AbortSignal): Promise<v
   }
 }
 
+/** A plan confirms one restore: what it replaces was looked at, by whoever confirmed it, before that one. */
+function refuseSecondRun(context: ControllerContext, planId: string): void {
+  const used = context.store.journal
+    .list('restore')
+    .find((one) => one.planId === planId && recordedSteps(context, one.id).some(({ step, node }) => step === 'stage' && node !== ''));
+  if (used === undefined) return;
+  throw new StillpointError('PLAN_STALE', `plan ${planId} was carried out by ${used.id}`, {
+    hint: `Go on with \`stillpoint restore resume ${used.id}\` if that was not completed; else make a new plan.`,
+  });
+}
+
 function refuseProblems(plan: RestorePlan): void {
   if (plan.problems.length === 0) return;
   const told = plan.problems.map(({ node, message }) => `${node}: ${message}`).join('; ');
@@ -171,11 +183,6 @@ function refuseAfterRollback({ operation }: RestoreRun): void {
 
 /** A restore that has touched no node, or was undone everywhere, has nothing to resume. */
 function restingState(run: RestoreRun | undefined, error: StillpointError): JournalState {
-  const steps = run?.operation.steps.all() ?? [];
-  const staged = new Set(steps.filter(({ step, node }) => step === 'stage' && node !== '').map(({ node }) => node));
-  const undone = new Set(
-    steps.filter(({ step, state, node }) => step === 'rollback' && state === 'succeeded' && node !== '').map(({ node }) => node),
-  );
-  if ([...staged].every((node) => undone.has(node))) return 'rolled-back';
+  if (isUndone(run?.operation.steps.all() ?? [])) return 'rolled-back';
   return error.code === 'CANCELLED' ? 'interrupted' : 'failed';
 }

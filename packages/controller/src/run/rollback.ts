@@ -1,11 +1,13 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { RestoreReport, RunOptions } from '../api.ts';
+import type { RestoreReport, RestoreState, RunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
+import type { OperationRecord } from '../journal/journal.ts';
+import type { StepRecord } from '../journal/steps.ts';
 import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { restoreReport } from './restore-report.ts';
-import { type RestoreRun, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
+import { isUndone, type RestoreRun, recordedSteps, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
 import { rollbackNode, stopSwitched } from './undo.ts';
 
 /**
@@ -14,16 +16,22 @@ import { rollbackNode, stopSwitched } from './undo.ts';
  * NOTHING_TO_ROLL_BACK.
  */
 export function rollbackRestore(context: ControllerContext, operationId: string, options: RunOptions): Promise<RestoreReport> {
-  const failure: Endings['failure'] = ({ code }) =>
-    code === 'NOTHING_TO_ROLL_BACK' ? 'switched' : code === 'CANCELLED' ? 'interrupted' : 'failed';
-  const endings: Endings = { success: 'rolled-back', failure };
-  return settle(context, operationId, options, endings, async (run, signal) => {
-    if (run.operation.steps.all().some(({ step }) => step === 'finish')) {
-      throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part`);
-    }
-    await goBack(run, signal);
-  });
+  const { state } = settledRecord(context, operationId);
+  if (state === 'rolled-back' || state === 'finished') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+  if (wasEnded(recordedSteps(context, operationId), 'finish')) {
+    throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part`);
+  }
+  const failure: Endings['failure'] = ({ code }) => {
+    if (!wasEnded(recordedSteps(context, operationId), 'rollback')) return state;
+    return code === 'CANCELLED' ? 'interrupted' : 'failed';
+  };
+  return settle(context, operationId, options, { success: 'rolled-back', failure }, goBack);
 }
+
+type RestoreEndings = Endings & { readonly success: RestoreState };
+
+/** True once nodes were about to finish, or to roll back. */
+const wasEnded = (steps: readonly StepRecord[], how: 'finish' | 'rollback'): boolean => steps.some(({ step }) => step.startsWith(how));
 
 /**
  * Nobody may replicate across the rollback: old data from a primary that still runs on restored data would diverge without a word, as
@@ -47,41 +55,52 @@ async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Discards what was there before a restore that is switched. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, NOTHING_TO_ROLL_BACK. */
+/**
+ * Discards what a restore left aside: what was there before one that is switched; the restored data of one that was rolled
+ * back, which stays so. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, NOTHING_TO_ROLL_BACK.
+ */
 export function finishRestore(context: ControllerContext, operationId: string, options: RunOptions): Promise<RestoreReport> {
-  context.store.journal.settleDead();
-  const { state } = restoreRecord(context, operationId);
-  if (state === 'failed' || state === 'interrupted') {
+  const { state } = settledRecord(context, operationId);
+  const steps = recordedSteps(context, operationId);
+  if (state === 'finished') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+  if ((state === 'failed' || state === 'interrupted') && !wasEnded(steps, 'finish')) {
     throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}: the old data may yet be needed`, {
       hint: `Complete it with \`stillpoint restore resume ${operationId}\`, or go back with \`restore rollback\`.`,
     });
   }
-  return settle(context, operationId, options, { success: 'finished', failure: () => 'switched' }, async (run, signal) => {
-    const steps = run.plan.nodes.map(({ node }) => ({ kind: 'finish', node }));
-    await runPhase(run.operation, { phase: 'finish', steps }, undefined, async ({ node }) => {
+  const endings: RestoreEndings =
+    state === 'rolled-back' || isUndone(steps)
+      ? { success: 'rolled-back', failure: () => 'rolled-back' }
+      : { success: 'finished', failure: () => 'switched' };
+  return settle(context, operationId, options, endings, async (run, signal) => {
+    const nodes = run.plan.nodes.map(({ node }) => ({ kind: 'finish', node }));
+    await runPhase(run.operation, { phase: 'finish', steps: nodes }, undefined, async ({ node }) => {
       await journaledTask(run.operation, run.agents.get(node), 'finish', signal, async () => ({ task: { case: 'finish', value: {} } }));
     });
   });
 }
 
-/** Reopens a restore that is not settled, and brings it to its end. */
+/** A restore, once those whose controller died are known as interrupted. Throws OPERATION_NOT_FOUND. */
+function settledRecord(context: ControllerContext, operationId: string): OperationRecord {
+  context.store.journal.settleDead();
+  return restoreRecord(context, operationId);
+}
+
+/** Reopens a restore, and brings it to its end. */
 function settle(
   context: ControllerContext,
   operationId: string,
   options: RunOptions,
-  endings: Endings,
+  endings: RestoreEndings,
   work: (run: RestoreRun, signal: AbortSignal) => Promise<void>,
 ): Promise<RestoreReport> {
   const { agents, clock, config, store } = context;
   const begunAt = clock.monotonicMs();
-  store.journal.settleDead();
-  const { planId, state } = restoreRecord(context, operationId);
-  if (state === 'rolled-back' || state === 'finished') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
-  const plan = store.plans.get(planId);
+  const plan = store.plans.get(restoreRecord(context, operationId).planId);
   const record = store.journal.reopen(operationId);
   return runOperation(context, record, options, endings, async (operation) => {
     const run: RestoreRun = { operation, agents, settings: config.restore, plan };
     await withNodes(context, operation, restoredAgents(agents, plan), (signal) => work(run, signal));
-    return restoreReport(run, endings.success === 'finished' ? 'finished' : 'rolled-back', clock.monotonicMs() - begunAt);
+    return restoreReport(run, endings.success, clock.monotonicMs() - begunAt);
   });
 }

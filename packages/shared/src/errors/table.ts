@@ -341,7 +341,7 @@ export const ERROR_TABLE = {
   PLAN_STALE: {
     exit: 'RESTORE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
-    summary: 'The cluster is no longer what the plan was made for.',
+    summary: 'The cluster is no longer what the plan was made for, or the plan was carried out already.',
     hint: 'Make a new plan and read it.',
   },
   SERVER_RUNNING: {

@@ -109,9 +109,11 @@ const HEADLINES: Readonly<Record<RestoreReport['state'], string>> = {
 /** How a restore (or going on, going back, finishing) went, and what is left to do. */
 export function restoreText({ report, command }: ResultOf<'restore'>, style: Style): readonly string[] {
   const what = `Restore ${style.paint('bold', report.operationId)} of set ${report.setId}`;
+  const freed = report.nodes.reduce((total, { freedBytes }) => total + freedBytes, 0);
   return sections([
     [`${what} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`],
     reportTable(report, style),
+    freed === 0 ? [] : [`${formatBytes(freed)} freed.`],
     report.state === 'switched' ? report.nodes.flatMap(unprovenLines) : [],
     ...report.commands.map(({ node, sql }) => [`To be run on ${style.paint('bold', node)}:`, ...sql.map((statement) => `  ${statement}`)]),
     report.state === 'switched' ? nextSteps(report, command, style) : [],
@@ -120,7 +122,7 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
 
 /** What is where on each node now. */
 function reportTable({ state, nodes }: RestoreReport, style: Style): readonly string[] {
-  if (state === 'finished') return [];
+  if (state === 'finished' || (state === 'rolled-back' && nodes.every(({ kept }) => kept.length === 0))) return [];
   const inPlace = state === 'switched';
   return table(
     [

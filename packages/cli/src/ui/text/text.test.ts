@@ -272,6 +272,8 @@ describe('text', () => {
     `);
     expect(await shown('restore', 'finish', 'restore-1', '--yes')).toMatchInlineSnapshot(`
       "Restore restore-1 of set 20261121-091501-3fa94c01 is finished: the data that was there before is discarded (1 m 05 s).
+
+      2.50 GiB freed.
       "
     `);
   });
