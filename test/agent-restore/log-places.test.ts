@@ -1,5 +1,5 @@
 import { appendFileSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadShop, mark, markers } from '../harness/data.ts';
 import type { TestServer } from '../harness/mariadb-server.ts';
@@ -8,6 +8,7 @@ import { tasksOf } from './tasks.ts';
 
 /** Where the option file may send the logs of a server; those in a directory of the data directory travel with it. */
 const PLACES = {
+  'in a directory of the data directory': ({ datadir }: TestServer) => join(datadir, 'logs'),
   'beside the data directory': ({ directory }: TestServer) => directory,
 };
 
@@ -22,7 +23,7 @@ describe.each(Object.entries(PLACES))('logs %s', (_, place) => {
     if (!existsSync(logs)) mkdirSync(logs, { mode: 0o750 });
     const { uid, gid } = statSync(server.datadir);
     chownSync(logs, uid, gid);
-    appendFileSync(server.defaultsFile, `log_bin=${logs}/there\nrelay_log=${logs}/relay\n`);
+    appendFileSync(server.defaultsFile, `log_bin=${logs}/there\nrelay_log=${logs}/relay\ntmpdir=${logs}\n`);
     await server.start();
     await loadShop(server, 1);
     await server.sql("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1");
@@ -37,6 +38,7 @@ describe.each(Object.entries(PLACES))('logs %s', (_, place) => {
 
   test('are not gone on with by restored data, which keeps logs in the same place', async () => {
     const restore = tasksOf(rig, 'restore-1');
+    const logs = statSync(place(rig.server));
     await restore.stage(part);
     await restore.stop();
     await restore.doSwitch();
@@ -44,6 +46,7 @@ describe.each(Object.entries(PLACES))('logs %s', (_, place) => {
     expect(await markers(rig.server)).toEqual(['before']);
     expect(await binaryLogs()).toEqual(['there.000001']);
     await rig.server.sql("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=2");
+    expect(statSync(place(rig.server))).toMatchObject({ mode: logs.mode, uid: logs.uid });
     expect(readdirSync(place(rig.server))).toEqual(expect.arrayContaining(['there.000001', 'relay.000001']));
   });
 

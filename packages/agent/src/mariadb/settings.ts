@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { extname, resolve } from 'node:path';
+import { dirname, extname, resolve } from 'node:path';
 import { isAbort, StillpointError } from '@stillpoint/shared/errors';
 import type { MariadbConfig } from '../config/schema.ts';
 import { ProgramFailure, runProgram } from '../process/index.ts';
@@ -26,6 +26,8 @@ export interface ServerSettings {
   readonly logBinIndex: string;
   /** Path of the relay log without its number; empty when none is set: then it is <host or pid-file name>-relay-bin in the data directory. */
   readonly relayLogBasename: string;
+  /** Directories that the server does not make by itself and must find when it starts: of its logs, socket, pid file, temporary files. */
+  readonly neededDirectories: readonly string[];
   /** Directories of InnoDB and Aria; the data directory when nothing else is set. */
   readonly innodbDataHomeDir: string;
   readonly innodbLogGroupHomeDir: string;
@@ -103,6 +105,21 @@ export function parseHelp(text: string): Map<string, string> {
   return values;
 }
 
+const NEEDED_FILES = [
+  'socket',
+  'pid-file',
+  'log-error',
+  'log-bin-index',
+  'relay-log',
+  'relay-log-index',
+  'relay-log-info-file',
+  'master-info-file',
+  'general-log-file',
+  'slow-query-log-file',
+] as const;
+/** Each may be several, separated by colons. */
+const NEEDED_DIRECTORIES = ['tmpdir', 'slave-load-tmpdir', 'innodb-tmpdir'] as const;
+
 /** Both sources name things alike, but for what only a running server knows (`*-basename`). */
 function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): ServerSettings {
   const text = (name: string): string => values.get(name) ?? '';
@@ -123,6 +140,12 @@ function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): Se
     logBinBasename,
     logBinIndex: logBin ? withIndexSuffix(path(text('log-bin-index')) || logBinBasename) : '',
     relayLogBasename: path((running && text('relay-log-basename')) || text('relay-log')),
+    neededDirectories: [
+      ...[...NEEDED_FILES.map((name) => path(text(name))), logBinBasename].filter((file) => file !== '').map((file) => dirname(file)),
+      ...NEEDED_DIRECTORIES.flatMap((name) => text(name).split(':'))
+        .filter((directory) => directory !== '')
+        .map(path),
+    ],
     innodbDataHomeDir: path(text('innodb-data-home-dir')) || datadir,
     innodbLogGroupHomeDir: path(text('innodb-log-group-home-dir')) || datadir,
     innodbUndoDirectory: path(text('innodb-undo-directory')) || datadir,

@@ -96,6 +96,7 @@ wait
 rm -r "$RUN"`,
     `Put it in the place of the present data, which is kept. If log_bin or relay_log lie outside of the data
 # directory, move those files away as well.
+# Directories below it that settings name, log_bin=logs/bin for example, are not in the image: make them again.
 ${command(stop)}
 mkdir -p -m 700 "$DATADIR" "$DATADIR".before-restore
 find "$DATADIR" -mindepth 1 -maxdepth 1 -exec mv -t "$DATADIR".before-restore {} +

@@ -19,6 +19,9 @@ export async function realDatadir(datadir: string): Promise<string> {
   }
 }
 
+/** True for a directory itself, and for what lies below it at any depth. */
+export const isWithin = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`);
+
 /**
  * Decides where a restore puts things: on the file system of the data directory, because only there is a switch a
  * matter of renames. Beside it; or inside when it is a mount point or its parent is not writable for us.

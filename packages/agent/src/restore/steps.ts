@@ -2,7 +2,7 @@ import { chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { exists, ownAccount, writeFileDurably } from '../host/index.ts';
 import { besideFile, refuseEscape } from './configuration.ts';
-import { atRest, inMotion, inMotionPath, realDatadir } from './places.ts';
+import { atRest, inMotion, inMotionPath, isWithin, realDatadir } from './places.ts';
 import type { LogPaths, Move, PendingFile, RestoreState } from './state.ts';
 
 /** The file system's own, not the server's: which takes it for a database, so that it is in backups too. */
@@ -74,7 +74,7 @@ export async function undoSteps({
   const aside: Move[] = newLogs.map((file) => ({ from: file, to: join(undoneLogs(file, operationId), basename(file)) }));
   const back: Move[] = [];
   for (const directory of keptIn.filter((each) => each !== kept)) {
-    for (const name of await readdir(directory)) back.push({ from: join(directory, name), to: join(dirname(directory), name) });
+    for (const name of await entriesOf(directory)) back.push({ from: join(directory, name), to: join(dirname(directory), name) });
   }
   for (const { path, found } of replaced) {
     if (await exists(path)) aside.push({ from: path, to: besideFile(path, operationId).undone });
@@ -120,17 +120,20 @@ const keptLogs = (file: string, operationId: string): string => join(dirname(fil
 const undoneLogs = (file: string, operationId: string): string => join(dirname(file), `.stillpoint-undone-logs-${operationId}`);
 
 /**
- * Binary and relay logs, with their lists, that lie outside of the data directory. A server that finds old ones would
- * go on with them: another history than that of the restored data.
+ * Binary and relay logs, with their lists, that lie outside of the data directory; those below it travel with it. A server that
+ * finds old ones would go on with them: another history than that of the restored data. Paths are behind links.
  */
 export async function outsideLogs(datadir: string, servers: readonly LogPaths[]): Promise<string[]> {
   const found = new Set<string>();
   for (const { logBinBasename, logBinIndex, relayLogBasename } of servers) {
-    for (const base of [logBinBasename, relayLogBasename]) {
-      if (base === '' || (await realDatadir(dirname(base))) === datadir) continue;
-      for (const name of await entriesOf(dirname(base))) if (isLogOf(basename(base), name)) found.add(join(dirname(base), name));
+    for (const base of [logBinBasename, relayLogBasename].filter((path) => path !== '')) {
+      const directory = await realDatadir(dirname(base));
+      if (isWithin(directory, datadir)) continue;
+      for (const name of await entriesOf(directory)) if (isLogOf(basename(base), name)) found.add(join(directory, name));
     }
-    if (logBinIndex !== '' && (await realDatadir(dirname(logBinIndex))) !== datadir && (await exists(logBinIndex))) found.add(logBinIndex);
+    if (logBinIndex === '') continue;
+    const index = join(await realDatadir(dirname(logBinIndex)), basename(logBinIndex));
+    if (!isWithin(index, datadir) && (await exists(index))) found.add(index);
   }
   return [...found].sort();
 }

@@ -4,6 +4,7 @@ import type { Agent } from '../agent.ts';
 import type { ServerSettings } from '../mariadb/settings.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { carryOut } from './moves.ts';
+import { makeNeededDirectories } from './needed.ts';
 import { realDatadir } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
 import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
@@ -89,6 +90,7 @@ async function continueWithData(
       `The option file names the data directory ${settings.datadir}, but the restore was staged for ${datadir}`,
     );
   }
+  await makeNeededDirectories(state, settings);
   const placed: RestoreState = { ...state, logs: [...state.logs, ...logPaths(settings)] };
   const { steps, keptIn } = await dataSteps(placed);
   const next: RestoreState = { ...placed, steps: [...state.steps, ...steps], keptIn, complete: true };
