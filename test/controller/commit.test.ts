@@ -59,6 +59,7 @@ describe('a commit', () => {
 
     const { set } = await backup();
     expect(holders(setId)).toEqual([]);
+    expect((await list({ all: true })).find((one) => one.setId === setId)?.reason).toMatch(/NODE_UNREACHABLE|CONNECTION_LOST|DEADLINE/);
     expect((await list({ rescan: true })).map((one) => one.setId)).toEqual([set.setId]);
   });
 });
@@ -96,6 +97,33 @@ describe('a controller that is killed while it commits', () => {
       expect.objectContaining({ type: 'log', message: expect.stringContaining(`${set.setId} of ${set.operationId}`) }),
     );
     expect((await list()).map(({ setId }) => setId).toSorted()).toEqual([set.setId, next.set.setId].toSorted());
+  });
+});
+
+describe('a commit that the journal has as open', () => {
+  /** As if its controller had died between the catalog and the journal. */
+  const reopenCommit = (operationId: string) => {
+    const db = new DatabaseSync(join(cluster.config.stateDir, 'stillpoint.db'));
+    db.exec(`UPDATE operations SET state = 'interrupted', commit_open = 1 WHERE id = '${operationId}'`);
+    db.close();
+  };
+
+  it('does not cost a good set the parts that are left of it', async () => {
+    const { set } = await backup();
+    reopenCommit(set.operationId);
+    cluster.node('db2').repository.clear();
+    await backup();
+    expect(holders(set.setId)).toEqual(['db1', 'db3']);
+  });
+
+  it('is closed by a rescan that finds the set good', async () => {
+    const { set } = await backup();
+    reopenCommit(set.operationId);
+    expect(await list({ rescan: true })).toHaveLength(1);
+    cluster.node('db2').repository.clear();
+    await list({ rescan: true });
+    await backup();
+    expect(holders(set.setId)).toEqual(['db1', 'db3']);
   });
 });
 

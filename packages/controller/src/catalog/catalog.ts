@@ -87,6 +87,15 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
     return row === undefined ? undefined : summaryOf(row);
   };
   const remove = (setId: string): void => db.run('DELETE FROM sets WHERE cluster = $cluster AND set_id = $setId', { cluster, setId });
+  /** It was committed everywhere, whatever became of its controller. */
+  const closeCommit = (setId: string): void =>
+    db.run(
+      `UPDATE operations SET commit_open = 0 WHERE cluster = $cluster AND set_id = $setId AND kind = 'backup' AND state <> 'running'`,
+      {
+        cluster,
+        setId,
+      },
+    );
 
   return {
     add: (set) => db.transaction(() => put({ setId: set.setId, state: 'good', reason: '', set })),
@@ -100,7 +109,10 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
           startedAt,
         });
         for (const row of known) if (!keep(summaryOf(row))) remove(row.set_id);
-        for (const one of found) if (summary(one.setId) === undefined) put(one);
+        for (const one of found) {
+          if (summary(one.setId) === undefined) put(one);
+          if (one.state === 'good') closeCommit(one.setId);
+        }
       }),
     list: (all) =>
       db

@@ -30,7 +30,7 @@ export async function commitSet({ store }: ControllerContext, run: BackupRun, si
 
 /**
  * Settles commits that a dead controller, or one that lost a node, left open: a set that lies complete on all of its nodes
- * is good, any other is taken back. Needs the claims of an operation.
+ * is good, any other is taken back unless the catalog knows it as good. Needs the claims of an operation.
  */
 export async function settleOpenCommits(
   { config, agents, store }: ControllerContext,
@@ -45,8 +45,10 @@ export async function settleOpenCommits(
     if (found?.state === 'good' && found.set !== undefined) {
       store.catalog.add(found.set);
       operation.observe({ type: 'log', node: '', message: `set ${setId} of ${id}, which ended while committing, is complete` });
-    } else if (silent.length > 0 || !(await deleteEverywhere(operation, agents.all, setId))) {
-      continue;
+    } else if (store.catalog.find(setId)?.summary.state !== 'good') {
+      // One that is known as good was committed everywhere: what it lost since is no reason to delete the rest of it.
+      if (silent.length > 0 || !(await deleteEverywhere(operation, agents.all, setId))) continue;
+      store.catalog.remove(setId);
     }
     store.journal.setCommitOpen(id, false);
   }
