@@ -1,10 +1,11 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SetSummary } from '@stillpoint/controller';
+import { EXIT } from '@stillpoint/shared/errors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Ended, runStillpoint } from '../harness/cli.ts';
 import { startCluster, type TestCluster } from '../harness/cluster.ts';
-import { expectNextBackupWorks, expectRefusal, goodSets } from '../harness/expect.ts';
+import { type ErrorLine, expectNextBackupWorks, expectRefusal, goodSets } from '../harness/expect.ts';
 import { startForeignAgent } from '../harness/foreign-agent.ts';
 
 let cluster: TestCluster;
@@ -62,7 +63,12 @@ describe('a configuration that is wrong', () => {
     writeFileSync(broken, 'this is no key\n');
     chmodSync(broken, 0o600);
     const ended = await withConfig((lines) => lines.map((line) => line.replace(/key: .*ops\.key/, `key: ${broken}`)));
-    expect(expectRefusal(ended, 'CONFIG_FILE_UNREADABLE').message).toMatch(/tls\.key: .*broken\.key/);
+    expect(ended.exitCode).toBe(EXIT.CONFIG);
+    // It is found out when nodes are called, so it is told for each of them.
+    for (const { error } of ended.all<{ error: ErrorLine }>('node')) {
+      expect(error.code).toBe('CONFIG_FILE_UNREADABLE');
+      expect(error.message).toMatch(/tls\.key: .*broken\.key/);
+    }
   });
 });
 

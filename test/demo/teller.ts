@@ -37,9 +37,21 @@ export function jsonTeller(): Teller {
       const startedAt = performance.now();
       return (outcome, ok = true) => write({ type: 'step', title, ok, outcome, ms: Math.round(performance.now() - startedAt) });
     },
-    summary: (summary) => write({ type: 'summary', ...summary }),
+    summary: ({ ok, block, sizes, times, checks, error }) =>
+      write({
+        type: 'summary',
+        ok,
+        block: rounded(block),
+        sizes,
+        times: rounded(times),
+        checks,
+        ...(error === undefined ? {} : { error }),
+      }),
   };
 }
+
+const rounded = (values: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Math.round(value)]));
 
 /** For people. */
 export function textTeller(): Teller {
@@ -56,7 +68,7 @@ export function textTeller(): Teller {
       if (live) out.write(`  … ${title}`);
       return (outcome, ok = true) => {
         if (live) out.write('\r\u001b[2K');
-        write(`  ${tick(ok)} ${title.padEnd(42)} ${seconds(performance.now() - startedAt).padStart(7)}   ${paint(2, outcome)}`);
+        write(`  ${tick(ok)} ${title.padEnd(45)} ${seconds(performance.now() - startedAt).padStart(7)}   ${paint(2, outcome)}`);
       };
     },
     summary: (summary) => {
