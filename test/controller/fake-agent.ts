@@ -60,10 +60,11 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
     },
     claimNode: async (request, { signal }) => {
       await node.faults.reach('claimNode', signal);
-      const { kind, operationId, owner, ttl } = request;
+      const { kind, operationId, owner, renew, ttl } = request;
       if (claim !== undefined && claim.request.operationId !== operationId) {
         throw new StillpointError('NODE_BUSY', `${node.name} is claimed by ${claim.request.operationId}`);
       }
+      if (claim === undefined && renew) throw new StillpointError('CLAIM_MISSING', `${operationId} has lost ${node.name}`);
       if (claim === undefined) node.history.push('claimed');
       clearTimeout(claim?.timer);
       const mine: Claim = { request, timer: undefined };

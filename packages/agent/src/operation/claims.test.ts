@@ -144,3 +144,13 @@ test('giving back at once also gives back a claim that is still on its way', asy
   await claimed;
   expect(ended).toEqual(['a released']);
 });
+
+test('a renewal is none of a claim that was lost', async () => {
+  await claims.claim(wants('a'));
+  await claims.claim(wants('a', { renew: true }));
+  await clock.pass(10_000);
+  expect(ended).toEqual(['a expired']);
+  expect(await codeOf(claims.claim(wants('a', { renew: true })))).toBe('CLAIM_MISSING');
+  await claims.claim(wants('b'));
+  expect(await codeOf(claims.claim(wants('a', { renew: true })))).toBe('NODE_BUSY');
+});

@@ -12,13 +12,15 @@ export interface ClaimRequest {
   readonly owner: string;
   /** How long the claim lives without a renewal, milliseconds. */
   readonly ttlMs: number;
+  /** A claim that was lost is not to be claimed anew. */
+  readonly renew?: boolean;
 }
 
 type ClaimMessage = MessageInitShape<typeof ClaimSchema>;
 
 /** The node's owner: one operation at a time. Its id is a fencing token, so two controllers cannot both act. */
 export interface Claims {
-  /** Claims the node, or renews the claim. Throws NODE_BUSY, or what `admit` throws. */
+  /** Claims the node, or renews the claim. Throws NODE_BUSY, CLAIM_MISSING for a renewal of nothing, or what `admit` throws. */
   claim(request: ClaimRequest): Promise<ClaimMessage>;
   /** Throws CLAIM_MISSING unless the operation owns the node. */
   require(operationId: string): void;
@@ -97,6 +99,7 @@ export function createClaims(rules: ClaimRules): Claims {
     if (owner !== undefined && (owner.operationId !== request.operationId || owner.ending !== undefined)) {
       throw busy(owner, clock, rules.outlives(owner.operationId));
     }
+    if (request.renew) require(request.operationId);
     owner ??= await begin(request);
     owner.deadlineMs = clock.monotonicMs() + request.ttlMs;
     return messageOf(owner, clock);

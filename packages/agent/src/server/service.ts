@@ -47,8 +47,8 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     describeNode: async (_, { signal }) => ({ facts: await describeNode(parts, signal) }),
     checkNode: async ({ purpose }, { signal }) => ({ results: await checkNode(agent, purpose, signal) }),
 
-    claimNode: async ({ operationId, kind, owner, ttl }) => ({
-      claim: await claims.claim({ operationId: operation(operationId), kind, owner, ttlMs: ttlOf(ttl) }),
+    claimNode: async ({ operationId, kind, owner, renew, ttl }) => ({
+      claim: await claims.claim({ operationId: operation(operationId), kind, owner, ttlMs: ttlOf(ttl), renew }),
     }),
     releaseNode: async ({ operationId }) => {
       await claims.release(operation(operationId));

@@ -6,10 +6,13 @@ import { onEveryNode } from './every-node.ts';
 import type { NodeAgent } from './pool.ts';
 import { openScope, type Scope } from './scope.ts';
 
-/** How long a claim outlives its controller, ms: what another controller has to wait after a crash. */
-const CLAIM_TTL_MS = 10_000;
+/** How long a claim outlives its controller, ms: what another controller has to wait after a crash. Several renewals may fail in it. */
+const CLAIM_TTL_MS = 30_000;
+const TTL = durationOf(CLAIM_TTL_MS);
 const RENEW_EVERY_MS = 3_000;
-const CALL_TIMEOUT_MS = 10_000;
+const RENEW_TIMEOUT_MS = 3_000;
+/** A node that has just lost its operation clears up first. */
+const CLAIM_TIMEOUT_MS = 10_000;
 /** Giving back waits for cancelled work to end, so it takes longer. */
 const RELEASE_TIMEOUT_MS = 30_000;
 
@@ -45,39 +48,36 @@ export async function withClaims<R>(
   const claimed: NodeAgent[] = [];
   const scope = openScope(context.signal);
   const done = new AbortController();
-  let renewing: Promise<void> = Promise.resolve();
+  const renewing: Promise<void>[] = [];
   try {
     for (const agent of agents.toSorted((a, b) => (a.node < b.node ? -1 : 1))) {
       // Listed before it is answered: a claim whose answer was lost must be given back too.
       claimed.push(agent);
-      await claim(agent, claimant, scope.signal);
+      await agent.rpc.claimNode({ ...claimant, ttl: TTL }, { signal: scope.signal, timeoutMs: CLAIM_TIMEOUT_MS });
+      renewing.push(keepClaim(agent, claimant, context.clock, scope, done.signal));
     }
-    renewing = keepClaims(claimed, claimant, context.clock, scope, done.signal);
     return await work(scope.signal);
   } finally {
     done.abort();
-    await renewing;
+    await Promise.all(renewing);
     await giveBack(claimed, claimant.operationId, context.observe);
   }
 }
 
-async function claim(agent: NodeAgent, claimant: Claimant, signal: AbortSignal): Promise<void> {
-  await agent.rpc.claimNode({ ...claimant, ttl: durationOf(CLAIM_TTL_MS) }, { signal, timeoutMs: CALL_TIMEOUT_MS });
-}
-
-/** Renews until `done`. An agent out of reach is not yet a lost claim: what needs the agent will notice by itself. */
-async function keepClaims(agents: readonly NodeAgent[], claimant: Claimant, clock: Clock, scope: Scope, done: AbortSignal): Promise<void> {
-  const renew = async (agent: NodeAgent): Promise<void> => {
+/**
+ * Renews the claim of one node until `done`, whatever becomes of the others. An agent out of reach is not yet a lost claim: what
+ * needs the agent will notice by itself. A claim that is lost ends the work, as somebody else may have been at the node.
+ */
+async function keepClaim(agent: NodeAgent, claimant: Claimant, clock: Clock, scope: Scope, done: AbortSignal): Promise<void> {
+  while (!done.aborted) {
+    await clock.sleep(RENEW_EVERY_MS, done).catch(() => {});
+    if (done.aborted) return;
     try {
-      await claim(agent, claimant, done);
+      await agent.rpc.claimNode({ ...claimant, ttl: TTL, renew: true }, { signal: done, timeoutMs: RENEW_TIMEOUT_MS });
     } catch (thrown) {
       const error = toStillpointError(thrown).on(agent.node);
       if (!done.aborted && !isLostContact(error)) scope.fail(error);
     }
-  };
-  while (!done.aborted) {
-    await clock.sleep(RENEW_EVERY_MS, done).catch(() => {});
-    if (!done.aborted) await Promise.all(agents.map(renew));
   }
 }
 

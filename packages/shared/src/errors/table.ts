@@ -124,7 +124,7 @@ export const ERROR_TABLE = {
     grpc: 'ABORTED',
     retryable: true,
     summary: 'Another operation has claimed the node.',
-    hint: 'Wait for it to end; a dead controller loses its claim within seconds.',
+    hint: 'Wait for it to end; a dead controller loses its claim within half a minute.',
   },
   OPERATION_RUNNING: {
     exit: 'BUSY',
