@@ -78,6 +78,15 @@ test('a second operation is told whose the node is, since when, and for how long
   mine.push(second);
 });
 
+test('a kind of operation that nobody knows gets no node', async () => {
+  const asked = { operationId: operation(), owner: 'tester' };
+  for (const kind of ['', 'bakup', 'x'.repeat(10_000)]) {
+    const refused = await failureOf(client.claimNode({ ...asked, kind }));
+    expect(refused).toMatchObject({ code: 'USAGE' });
+    expect(refused.message.length).toBeLessThan(200);
+  }
+});
+
 test('claiming again is the same claim, lives on, and runs out when nobody claims again', async () => {
   const operationId = await claim('verify', 1_500);
   const since = (await owner())?.since;

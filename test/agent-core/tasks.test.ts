@@ -114,6 +114,28 @@ test('what failed tells why, and may be started again', async () => {
   expect(await endOf(client, operationId, 'capture')).toMatchObject({ state: TaskState.SUCCEEDED });
 });
 
+test('an image that was taken under a hold that was lost, or under an earlier one, is not published', async () => {
+  const operationId = await claim();
+  const setId = set();
+  const talk = talkAbout(client, acquire(operationId));
+  const { connectionId } = await talk.hear('acquired');
+  expect(await done(client, operationId, captureOf(setId))).toMatchObject({ state: TaskState.SUCCEEDED });
+  await node.server.sql(`KILL ${connectionId}`);
+  await talk.hear('failed');
+  expect(await done(client, operationId, publishOf(setId))).toMatchObject({ state: TaskState.FAILED, error: { code: 'HOLD_LOST' } });
+  expect(setsIn(node.repository)).not.toContain(setId);
+
+  const other = set();
+  const capture = { operationId, taskId: 'again', spec: captureOf(other) };
+  await talkAbout(client, acquire(operationId)).hear('acquired');
+  await client.startTask(capture);
+  expect(await endOf(client, operationId, 'again')).toMatchObject({ state: TaskState.SUCCEEDED });
+  await talkAbout(client, acquire(operationId)).hear('acquired');
+  await client.startTask({ operationId, taskId: 'publish-again', spec: publishOf(other) });
+  expect(await endOf(client, operationId, 'publish-again')).toMatchObject({ state: TaskState.FAILED, error: { code: 'HOLD_LOST' } });
+  expect(setsIn(node.repository)).not.toContain(other);
+});
+
 test('what is unknown is said to be', async () => {
   const operationId = await claim();
   expect(await failureOf(watched(client, operationId, 'capture'))).toMatchObject({ code: 'TASK_UNKNOWN' });

@@ -11,7 +11,7 @@ import { createHolds } from './hold/registry.ts';
 import { mariadbServer } from './hold/server.ts';
 import { type Claims, createClaims } from './operation/claims.ts';
 import { openJournal } from './operation/journal.ts';
-import { type OperationParts, operationRules, recoverOperation } from './operation/lifecycle.ts';
+import { type OperationParts, operationRules, pruneJournal, recoverOperation } from './operation/lifecycle.ts';
 import { claimStateDirectory } from './operation/state-directory.ts';
 import { openRepository } from './repository/index.ts';
 import { createTickets } from './seed/index.ts';
@@ -34,9 +34,6 @@ export interface AgentOptions {
   /** Gets one line per step, with operation and node; never a secret. */
   readonly log: Logger;
 }
-
-const JOURNAL_DAYS = 30;
-const JOURNAL_OPERATIONS = 200;
 
 /** Only a seeding agent calls another agent, and only for the files that its ticket names. */
 const allowedRoles = (method: string): readonly CertificateRole[] => (method === 'fetchShard' ? ['agent', 'controller'] : ['controller']);
@@ -92,8 +89,7 @@ async function recover(parts: OperationParts): Promise<void> {
       agent.log.error({ err, operation: operationId }, 'what the operation left behind could not be cleared up');
     }
   }
-  // Not before: a record that is old may yet tell of something to be undone.
-  await journal.prune({ days: JOURNAL_DAYS, keep: JOURNAL_OPERATIONS, now: agent.clock.now() });
+  await pruneJournal(parts);
 }
 
 /** Writers first: whatever else takes time, they do not wait for it. */

@@ -14,6 +14,8 @@ const CAPTURED = '.captured.json';
 
 /** The server's image in a part, and the server it came from. */
 export interface CapturedImage {
+  /** Connection that held the lock: the position of the image is that under this lock, and no other. */
+  readonly holder: number;
   readonly shard: Shard;
   /** Size of the server's files, bytes. */
   readonly dataBytes: number;

@@ -22,6 +22,7 @@ export const publishTask: TaskDefinition<'publish'> = {
     try {
       const part = partOf(agent.config, setId);
       const image = agent.config.mariadb === undefined ? undefined : await readCaptured(part);
+      requireSameHold(hold, image);
       const sums = await sumTables(hold, task);
       const configuration = await packConfiguration(agent.config.configuration, part, task.log, task.signal);
       const manifest = manifestOf({ agent, setId, hold, image, sums, configuration });
@@ -47,6 +48,13 @@ export const publishTask: TaskDefinition<'publish'> = {
     await openRepository(agent.config).removeUnfinishedPart(setId);
   },
 };
+
+/** What was captured under a hold that was lost is void, and what was captured under another one has another position. */
+function requireSameHold({ lock, lost }: Hold, image: CapturedImage | undefined): void {
+  if (lost.aborted) throw toStillpointError(lost.reason);
+  if (image !== undefined && image.holder !== lock?.connectionId)
+    throw new StillpointError('HOLD_LOST', 'The image was taken under an earlier hold of the operation');
+}
 
 async function sumTables({ snapshots }: Hold, task: TaskContext): Promise<Sums> {
   if (snapshots === undefined) return { checksums: [], unproven: [] };

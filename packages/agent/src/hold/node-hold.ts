@@ -100,9 +100,11 @@ export class NodeHold implements Hold {
   /** Takes it; to be called once. Throws why it could not be taken, LOCK_TIMEOUT above all; nothing is held then. */
   async acquire(): Promise<void> {
     const { clock } = this.#options;
-    this.requestedAt = clock.now();
-    this.#askedMs = clock.monotonicMs();
-    this.#course.apply({ is: 'asked' });
+    if (this.reason === undefined) {
+      this.requestedAt = clock.now();
+      this.#askedMs = clock.monotonicMs();
+      this.#course.apply({ is: 'asked' });
+    }
     await this.#inside('acquiring', () => this.#gripping(this.#take()));
     this.#granted.resolve();
   }

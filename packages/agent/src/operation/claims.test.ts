@@ -18,7 +18,7 @@ beforeEach(() => {
   claims = createClaims({
     clock,
     admit: async ({ kind }) => {
-      if (kind === 'refused') throw new StillpointError('RESTORE_UNFINISHED', 'not here');
+      if (kind === 'delete') throw new StillpointError('RESTORE_UNFINISHED', 'not here');
     },
     claimed: async () => undefined,
     outlives: () => works,
@@ -99,7 +99,7 @@ test('a controller that comes back while its work goes on has the claim again', 
 });
 
 test('what is refused does not own the node', async () => {
-  expect(await codeOf(claims.claim(wants('a', { kind: 'refused' })))).toBe('RESTORE_UNFINISHED');
+  expect(await codeOf(claims.claim(wants('a', { kind: 'delete' })))).toBe('RESTORE_UNFINISHED');
   await claims.claim(wants('b'));
 });
 

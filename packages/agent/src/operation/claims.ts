@@ -1,13 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
+import type { OperationKind } from '@stillpoint/shared/operation';
 import type { ClaimSchema } from '@stillpoint/shared/proto';
 import { type Clock, durationOf, formatDuration } from '@stillpoint/shared/time';
 
 /** Who wants the node. */
 export interface ClaimRequest {
   readonly operationId: string;
-  readonly kind: string;
+  readonly kind: OperationKind;
   /** user@host, pid of the controller. */
   readonly owner: string;
   /** How long the claim lives without a renewal, milliseconds. */

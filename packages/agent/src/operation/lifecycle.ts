@@ -57,12 +57,20 @@ async function endOperation(parts: OperationParts, operationId: string, why: End
     tickets.revoke(operationId);
     await removeUncommittedParts(agent, repository, await journal.read(operationId));
     await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
+    await pruneJournal(parts);
     log[why === 'released' ? 'info' : 'warn'](told);
   } catch (err) {
     // The journal does not say that it ended, so the next start of the agent tries again.
     log.error({ err }, `${told}, but not all it left behind could be cleared up`);
   }
 }
+
+const JOURNAL_DAYS = 30;
+const JOURNAL_OPERATIONS = 200;
+
+/** Forgets operations of long ago. Not before they were recovered: a record that is old may yet tell of something to be undone. */
+export const pruneJournal = ({ agent, journal }: Pick<OperationParts, 'agent' | 'journal'>): Promise<void> =>
+  journal.prune({ days: JOURNAL_DAYS, keep: JOURNAL_OPERATIONS, now: agent.clock.now() });
 
 /** A backup whose claim has ended is void: its hold is gone and its part removed. A restore may be taken up again. */
 async function refuseEndedBackup(journal: Journal, { operationId, kind }: ClaimRequest): Promise<void> {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
@@ -8,7 +9,7 @@ import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
  */
 export async function claimStateDirectory(stateDir: string): Promise<() => Promise<void>> {
   const file = join(stateDir, 'agent.pid');
-  const own = `${file}.${process.pid}`;
+  const own = `${file}.${randomUUID()}`;
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     // Put in place by a link, whole: half a file would look like that of a dead agent.

@@ -1,6 +1,6 @@
 import { type Duration, durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { NAME_PATTERN } from '@stillpoint/shared/operation';
+import { OPERATION_KINDS, type OperationKind } from '@stillpoint/shared/operation';
 import { type AgentService, CheckPurpose } from '@stillpoint/shared/proto';
 import type { Implementation } from '@stillpoint/shared/rpc';
 import type { Agent } from '../agent.ts';
@@ -12,6 +12,7 @@ import { type HoldDesk, serveHold } from '../hold/serve.ts';
 import { checkMariadb } from '../mariadb/check.ts';
 import type { Claims } from '../operation/claims.ts';
 import type { OperationParts } from '../operation/lifecycle.ts';
+import { checkedName } from '../repository/index.ts';
 import { fetchShard } from '../seed/index.ts';
 import { describeNode } from './describe.ts';
 
@@ -21,15 +22,17 @@ export interface ServiceParts extends OperationParts {
   readonly desk: HoldDesk;
 }
 
-/** An id from the wire: it becomes a file name. Throws USAGE. */
-function id(what: string, text: string): string {
-  if (NAME_PATTERN.test(text)) return text;
-  throw new StillpointError('USAGE', `"${text.slice(0, 80)}" is not a ${what}`);
-}
+// Ids from the wire become file names.
+const operation = (text: string): string => checkedName(text, 'operation id');
+const set = (text: string): string => checkedName(text, 'set id');
+const task = (text: string): string => checkedName(text, 'task id');
 
-const operation = (text: string): string => id('operation id', text);
-const set = (text: string): string => id('set id', text);
-const task = (text: string): string => id('task id', text);
+/** What an operation may do on a node depends on its kind, so one that is not known may do nothing. Throws USAGE. */
+function kind(text: string): OperationKind {
+  const known = OPERATION_KINDS.find((one) => one === text);
+  if (known !== undefined) return known;
+  throw new StillpointError('USAGE', `"${text.slice(0, 80)}" is not a kind of operation`);
+}
 
 /** How long a claim may live without a renewal, milliseconds: the node is nobody else's meanwhile. */
 const TTL = { least: 1_000, most: 600_000, usual: 15_000 };
@@ -47,9 +50,11 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     describeNode: async (_, { signal }) => ({ facts: await describeNode(parts, signal) }),
     checkNode: async ({ purpose }, { signal }) => ({ results: await checkNode(agent, purpose, signal) }),
 
-    claimNode: async ({ operationId, kind, owner, renew, ttl }) => ({
-      claim: await claims.claim({ operationId: operation(operationId), kind, owner, ttlMs: ttlOf(ttl), renew }),
-    }),
+    claimNode: async (asked) => {
+      const { owner, renew, ttl } = asked;
+      const request = { operationId: operation(asked.operationId), kind: kind(asked.kind), owner, ttlMs: ttlOf(ttl), renew };
+      return { claim: await claims.claim(request) };
+    },
     releaseNode: async ({ operationId }) => {
       await claims.release(operation(operationId));
       return {};

@@ -58,6 +58,7 @@ export async function captureLocked(capture: LockedCapture): Promise<CapturedIma
   capture.progress(dataBytes, dataBytes);
   await rm(scratch, { recursive: true });
   return {
+    holder: capture.lock.connectionId,
     shard: {
       name: LAYOUT.mariadbFull,
       content: 'mariadb-full',
