@@ -9,9 +9,9 @@ export interface RestoreRig {
   readonly setId: string;
   plan(request?: Partial<RestoreRequest>): Promise<RestorePlan>;
   run(planId: string, options?: { run?: WatchedRun; stopServers?: boolean }): Promise<RestoreReport>;
-  resume(operationId: string): Promise<RestoreReport>;
-  rollback(operationId: string): Promise<RestoreReport>;
-  finish(operationId: string): Promise<RestoreReport>;
+  resume(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
+  rollback(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
+  finish(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
   /** Of the newest restore. */
   stateOf(): RestoreState | undefined;
   restoreId(): string;
@@ -66,9 +66,9 @@ export function restoreRig(): RestoreRig {
       ),
     run: (planId, options = {}) =>
       cluster.controller.runRestore(planId, { ...(options.run ?? watchedRun()), stopServers: options.stopServers ?? true }),
-    resume: (operationId) => cluster.controller.resumeRestore(operationId, { ...watchedRun(), stopServers: true }),
-    rollback: (operationId) => cluster.controller.rollbackRestore(operationId, watchedRun()),
-    finish: (operationId) => cluster.controller.finishRestore(operationId, watchedRun()),
+    resume: (operationId, without = []) => cluster.controller.resumeRestore(operationId, { ...watchedRun(), stopServers: true, without }),
+    rollback: (operationId, without = []) => cluster.controller.rollbackRestore(operationId, { ...watchedRun(), without }),
+    finish: (operationId, without = []) => cluster.controller.finishRestore(operationId, { ...watchedRun(), without }),
     stateOf: () => cluster.controller.listRestores()[0]?.state,
     restoreId: () => cluster.controller.listRestores()[0]?.operationId ?? '',
     data: () => Object.fromEntries(cluster.nodes.map(({ name, server }) => [name, server.data])),

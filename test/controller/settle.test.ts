@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { systemClock } from '@stillpoint/shared/time';
 import { describe, expect, it } from 'vitest';
-import { failure } from './fake-cluster.ts';
+import { openController } from '../../packages/controller/src/index.ts';
+import { failure, watchedRun } from './fake-cluster.ts';
 import { fails, restoreRig } from './restore-rig.ts';
 
 const rig = restoreRig();
@@ -105,5 +107,79 @@ describe('finishing', () => {
     rig.cluster.node('db2').faults.at('task.startServer', fails('SERVICE_FAILED'));
     await failure(rig.run((await rig.plan()).id));
     expect(await failure(rig.finish(rig.restoreId()))).toMatchObject({ code: 'RESTORE_REFUSED' });
+  });
+});
+
+describe('a node that is out of reach for good', () => {
+  const lose = (name: string) => rig.cluster.node(name).network.sever();
+  const bringBack = (name: string) => rig.cluster.node(name).network.mend();
+
+  it('does not change the state of a restore whose rollback could not begin', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    lose('db2');
+    expect((await failure(rig.rollback(operationId))).row.exit).toBe('UNREACHABLE');
+    expect(rig.stateOf()).toBe('switched');
+    expect(rig.data()).toEqual(rig.restored());
+  });
+
+  it('can be left out of a rollback, and rolled back when it has returned', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    lose('db2');
+    expect(await rig.rollback(operationId, ['db2'])).toMatchObject({ state: 'rolled-back', leftOut: ['db2'] });
+    expect(rig.data()).toEqual({ ...rig.restored(), db1: 'live', db3: 'live' });
+    expect(await failure(rig.rollback(operationId, ['db2']))).toMatchObject({ code: 'NOTHING_TO_ROLL_BACK' });
+    expect(await rig.finish(operationId, ['db2'])).toMatchObject({ state: 'rolled-back' });
+    bringBack('db2');
+    // Its old data is still aside.
+    expect(await failure(rig.finish(operationId))).toMatchObject({ code: 'RESTORE_REFUSED', message: expect.stringContaining('db2') });
+    await rig.rollback(operationId);
+    rig.expectOld();
+    expect(rig.stateOf()).toBe('rolled-back');
+  });
+
+  it('can be left out of a resume and of finishing, and comes to the same when it has returned', async () => {
+    rig.cluster.node('db2').faults.once('task.switch', fails('SERVICE_FAILED'));
+    await failure(rig.run((await rig.plan()).id));
+    const operationId = rig.restoreId();
+    lose('db2');
+    const resumed = await rig.resume(operationId, ['db2']);
+    expect(resumed).toMatchObject({ state: 'switched', leftOut: ['db2'] });
+    expect(resumed.nodes.map(({ node }) => node)).toEqual(['db1', 'db3']);
+    expect(await rig.finish(operationId, ['db2'])).toMatchObject({ state: 'finished', leftOut: ['db2'] });
+    bringBack('db2');
+    // It has staged only: there is nothing to discard on it, but something to throw away.
+    expect(await failure(rig.finish(operationId))).toMatchObject({ code: 'RESTORE_REFUSED', message: expect.stringContaining('db2') });
+    expect(await failure(rig.rollback(operationId))).toMatchObject({
+      code: 'NOTHING_TO_ROLL_BACK',
+      message: expect.stringContaining('db1'),
+    });
+    await rig.rollback(operationId, ['db1', 'db3']);
+    expect(rig.stateOf()).toBe('finished');
+    expect((await rig.plan()).problems).toEqual([]);
+  });
+
+  it('is resumed when it has returned', async () => {
+    rig.cluster.node('db2').faults.once('task.switch', fails('SERVICE_FAILED'));
+    await failure(rig.run((await rig.plan()).id));
+    await rig.resume(rig.restoreId(), ['db2']);
+    await rig.resume(rig.restoreId());
+    rig.expectRestored();
+    expect(await failure(rig.resume(rig.restoreId()))).toMatchObject({ code: 'RESTORE_REFUSED' });
+  });
+
+  it('need not be configured any more', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    const nodes = rig.cluster.config.nodes.filter(({ name }) => name !== 'db2');
+    const smaller = openController({ config: { ...rig.cluster.config, nodes }, clock: systemClock });
+    expect(await failure(smaller.rollbackRestore(operationId, watchedRun()))).toMatchObject({ code: 'NODE_UNKNOWN' });
+    expect(await smaller.rollbackRestore(operationId, { ...watchedRun(), without: ['db2'] })).toMatchObject({ leftOut: ['db2'] });
+    await smaller.close();
+  });
+
+  it('is one of the restore, and not all of them', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    expect(await failure(rig.rollback(operationId, ['db9']))).toMatchObject({ code: 'NODE_UNKNOWN' });
+    expect(await failure(rig.rollback(operationId, ['db1', 'db2', 'db3']))).toMatchObject({ code: 'USAGE' });
+    expect(rig.stateOf()).toBe('switched');
   });
 });

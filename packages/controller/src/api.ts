@@ -108,6 +108,8 @@ export interface RestoreReport {
     readonly freedBytes: number;
     readonly gtidPosition: string;
   }[];
+  /** Nodes of the restore that were left as they are; the same command, once they are back, does it there too. */
+  readonly leftOut: readonly string[];
   /** SQL that the user still has to run, per node; empty when replication was started or there are no replicas. */
   readonly commands: readonly { readonly node: string; readonly sql: readonly string[] }[];
 }
@@ -139,6 +141,11 @@ export interface RestoreRunOptions extends RunOptions {
   readonly stopServers: boolean;
 }
 
+export interface SettleOptions extends RunOptions {
+  /** Nodes of the restore that are out of reach, or no longer configured: they are not contacted and stay as they are. */
+  readonly without?: readonly string[];
+}
+
 /** The controller as the command line uses it: a library. Every method throws StillpointError only. */
 export interface Controller {
   describe(signal: AbortSignal): Promise<readonly NodeReport[]>;
@@ -155,9 +162,9 @@ export interface Controller {
 
   planRestore(request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan>;
   runRestore(planId: string, run: RestoreRunOptions): Promise<RestoreReport>;
-  resumeRestore(operationId: string, run: RestoreRunOptions): Promise<RestoreReport>;
-  rollbackRestore(operationId: string, run: RunOptions): Promise<RestoreReport>;
-  finishRestore(operationId: string, run: RunOptions): Promise<RestoreReport>;
+  resumeRestore(operationId: string, run: RestoreRunOptions & SettleOptions): Promise<RestoreReport>;
+  rollbackRestore(operationId: string, run: SettleOptions): Promise<RestoreReport>;
+  finishRestore(operationId: string, run: SettleOptions): Promise<RestoreReport>;
   listRestores(): readonly RestoreSummary[];
 
   /** Closes connections and the database. */

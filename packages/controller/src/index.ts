@@ -17,6 +17,7 @@ export type {
   RunOptions,
   SetDetail,
   SetSummary,
+  SettleOptions,
   VerifyReport,
 } from './api.ts';
 export { loadClusterConfig } from './config/load.ts';

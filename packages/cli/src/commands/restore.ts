@@ -64,6 +64,13 @@ function nextCommand({ command }: Session, { id, nodes }: RestorePlan): string {
   return `${command} restore run ${id}${nodes.some((node) => node.serverRunning) ? ' --stop-servers' : ''}`;
 }
 
+interface WithoutOption {
+  readonly without?: readonly string[];
+}
+
+const WITHOUT = ['--without <name>', 'leave a node that is out of reach as it is; may be repeated'] as const;
+const leaving = (without: readonly string[] | undefined) => (without === undefined ? {} : { without });
+
 /** Runs a part of a restore and hands its report on. */
 const reported = (session: Session, work: (controller: Controller, run: RunOptions) => Promise<RestoreReport>) =>
   session.withController(async ({ controller }) => ({
@@ -96,9 +103,10 @@ function resumeCommand(perform: Perform): Command {
   })
     .argument('<operation>', 'id of the restore')
     .option('--stop-servers', 'stop servers that run, by the service driver of their agents', false)
+    .option(...WITHOUT, list)
     .action(
-      perform(async (session: Session, { stopServers }: { stopServers: boolean }, operation: string) =>
-        reported(session, (controller, run) => controller.resumeRestore(operation, { ...run, stopServers })),
+      perform(async (session: Session, { stopServers, without }: WithoutOption & { stopServers: boolean }, operation: string) =>
+        reported(session, (controller, run) => controller.resumeRestore(operation, { ...run, ...leaving(without), stopServers })),
       ),
     );
 }
@@ -110,10 +118,11 @@ function rollbackCommand(perform: Perform): Command {
   })
     .argument('<operation>', 'id of the restore')
     .option('--yes', 'really do it')
+    .option(...WITHOUT, list)
     .action(
-      perform(async (session: Session, options: { yes?: true }, operation: string) => {
+      perform(async (session: Session, options: WithoutOption & { yes?: true }, operation: string) => {
         confirmed(options, `This would put back what was there before restore ${operation}, on every node.`);
-        return reported(session, (controller, run) => controller.rollbackRestore(operation, run));
+        return reported(session, (controller, run) => controller.rollbackRestore(operation, { ...run, ...leaving(options.without) }));
       }),
     );
 }
@@ -125,10 +134,11 @@ function finishCommand(perform: Perform): Command {
   })
     .argument('<operation>', 'id of the restore')
     .option('--yes', 'really do it')
+    .option(...WITHOUT, list)
     .action(
-      perform(async (session: Session, options: { yes?: true }, operation: string) => {
+      perform(async (session: Session, options: WithoutOption & { yes?: true }, operation: string) => {
         confirmed(options, `This would discard what restore ${operation} keeps aside, on every node, for good: there is no way back then.`);
-        return reported(session, (controller, run) => controller.finishRestore(operation, run));
+        return reported(session, (controller, run) => controller.finishRestore(operation, { ...run, ...leaving(options.without) }));
       }),
     );
 }

@@ -117,9 +117,9 @@ const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {
   };
 };
 
-const restoreLine = ({ operationId, setId, state, elapsedMs, nodes, commands }: RestoreReport): JsonLine => ({
+const restoreLine = ({ operationId, setId, state, elapsedMs, nodes, leftOut, commands }: RestoreReport): JsonLine => ({
   type: 'restore',
-  ...{ operationId, setId, state, elapsedMs },
+  ...{ operationId, setId, state, elapsedMs, leftOut },
   nodes: nodes.map(({ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition }) => ({
     ...{ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition },
   })),

@@ -14,6 +14,7 @@ export function restoreReport(run: RestoreRun, state: RestoreState, elapsedMs: n
     setId: plan.setId,
     state,
     elapsedMs,
+    leftOut: run.leftOut,
     nodes: plan.nodes.map((planned) => nodeReport(run, state, planned)),
     commands: told.flatMap(({ node, replicateFrom }) =>
       replicateFrom === undefined ? [] : [{ node, sql: replicationCommands(replicateFrom) }],

@@ -7,6 +7,7 @@ import type { ControllerContext } from '../context.ts';
 import type { OperationRecord } from '../journal/journal.ts';
 import { type StepRecord, stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
+import { phasesBehindBarrier } from '../plan/restore-phases.ts';
 import type { RestoreStep } from '../plan/steps.ts';
 import type { Operation } from './operation.ts';
 
@@ -15,7 +16,19 @@ export interface RestoreRun {
   readonly operation: Operation;
   readonly agents: AgentPool;
   readonly settings: RestoreSettings;
+  /** With the nodes that take part. */
   readonly plan: RestorePlan;
+  /** Nodes of the plan that are not contacted. */
+  readonly leftOut: readonly string[];
+}
+
+/** A plan without some of its nodes. Throws NODE_UNKNOWN for one that is not in it, and USAGE when none would be left. */
+export function leaveOut(plan: RestorePlan, leftOut: readonly string[]): RestorePlan {
+  const unknown = leftOut.find((name) => !plan.nodes.some(({ node }) => node === name));
+  if (unknown !== undefined) throw new StillpointError('NODE_UNKNOWN', `${unknown} is no node of plan ${plan.id}`);
+  const nodes = plan.nodes.filter(({ node }) => !leftOut.includes(node));
+  if (nodes.length === 0) throw new StillpointError('USAGE', `without ${leftOut.join(', ')}, no node of plan ${plan.id} is left`);
+  return { ...plan, nodes };
 }
 
 /** A restore in the journal. Throws OPERATION_NOT_FOUND. */
@@ -39,15 +52,23 @@ export function plannedFor({ plan }: RestoreRun, node: string): PlannedNode {
 /** Agents of the nodes that are restored. */
 export const restoredAgents = (agents: AgentPool, plan: RestorePlan): NodeAgent[] => plan.nodes.map(({ node }) => agents.get(node));
 
-/** Agents of the nodes that are restored, and of those whose parts are images for others. */
-export const involvedAgents = (agents: AgentPool, plan: RestorePlan): NodeAgent[] =>
-  [...new Set(plan.nodes.flatMap(({ node, image }) => [node, image]))].map((node) => agents.get(node));
+/** Agents of the nodes that are restored, and of those whose parts are images for others, but for those that are left out. */
+export const involvedAgents = ({ agents, leftOut, plan }: RestoreRun): NodeAgent[] =>
+  [...new Set(plan.nodes.flatMap(({ node, image }) => [node, image]))]
+    .filter((node) => !leftOut.includes(node))
+    .map((node) => agents.get(node));
 
 /** What the restored nodes say of themselves now. */
 export async function factsByNode({ agents, operation, plan }: RestoreRun, signal: AbortSignal): Promise<ReadonlyMap<string, NodeFacts>> {
   const answers = await factsOfAll(restoredAgents(agents, plan), operation.clock, signal);
   return new Map(answers.map(({ node, facts }) => [node, facts]));
 }
+
+/** True once every node of a plan runs on restored data, as far as the journal knows. */
+export const isComplete = (steps: readonly StepRecord[], plan: RestorePlan): boolean =>
+  phasesBehindBarrier(plan)
+    .flatMap((phase) => phase.steps)
+    .every(({ kind, node }) => steps.some((one) => one.step === kind && one.node === node && one.state === 'succeeded'));
 
 /** True once a step was begun on a node, however it went. */
 export const wasBegun = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>

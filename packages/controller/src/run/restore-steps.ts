@@ -1,3 +1,4 @@
+import { StillpointError } from '@stillpoint/shared/errors';
 import { durationOf } from '@stillpoint/shared/time';
 import type { NodeAgent } from '../agents/pool.ts';
 import type { TaskOrder } from '../agents/task.ts';
@@ -34,6 +35,12 @@ async function task(run: RestoreRun, { kind, node }: RestoreStep, signal: AbortS
 async function stageSpec(run: RestoreRun, node: string): Promise<Spec> {
   const { gtidPosition, image, imageSha256, ownPartSha256, restoreConfiguration } = plannedFor(run, node);
   const { setId } = run.plan;
+  if (run.leftOut.includes(image)) {
+    throw new StillpointError('RESTORE_REFUSED', `the image of ${node} lies on ${image}, which is left out`, {
+      node,
+      hint: `Leave ${node} out too, or bring ${image} back.`,
+    });
+  }
   const value = {
     setId,
     sourceNode: image,

@@ -1,6 +1,6 @@
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
 import { abortReason, openScope } from '../agents/scope.ts';
-import type { RestoreReport, RestoreRunOptions } from '../api.ts';
+import type { RestoreReport, RestoreRunOptions, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { changesSince } from '../plan/changes.ts';
@@ -11,7 +11,18 @@ import { type Endings, type Operation, runOperation, withNodes } from './operati
 import { runPhase } from './phase.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
-import { factsByNode, involvedAgents, isDone, isUndone, type RestoreRun, recordedSteps, restoreRecord, wasBegun } from './restore-run.ts';
+import {
+  factsByNode,
+  involvedAgents,
+  isComplete,
+  isDone,
+  isUndone,
+  leaveOut,
+  type RestoreRun,
+  recordedSteps,
+  restoreRecord,
+  wasBegun,
+} from './restore-run.ts';
 import { restoreExecutors } from './restore-steps.ts';
 import { discardStaged } from './undo.ts';
 
@@ -43,15 +54,21 @@ export function runRestore(context: ControllerContext, planId: string, options: 
   });
 }
 
-/** Goes on with a restore that failed or whose controller died. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, or what `runRestore` does. */
-export function resumeRestore(context: ControllerContext, operationId: string, options: RestoreRunOptions): Promise<RestoreReport> {
+/** Goes on with a restore that failed, left nodes out, or whose controller died. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, or what `runRestore` does. */
+export function resumeRestore(
+  context: ControllerContext,
+  operationId: string,
+  options: RestoreRunOptions & SettleOptions,
+): Promise<RestoreReport> {
   const { store } = context;
   store.journal.settleDead();
   const { planId, state } = restoreRecord(context, operationId);
-  if (state === 'rolled-back' || state === 'finished' || state === 'switched') {
+  const whole = store.plans.get(planId);
+  const complete = state === 'switched' && isComplete(recordedSteps(context, operationId), whole);
+  if (state === 'rolled-back' || state === 'finished' || complete) {
     throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`);
   }
-  const plan = store.plans.get(planId);
+  const plan = leaveOut(whole, options.without ?? []);
   const record = store.journal.reopen(operationId);
   return carryOut(context, record, plan, options, async () => {});
 }
@@ -60,7 +77,7 @@ function carryOut(
   context: ControllerContext,
   record: OperationRecord,
   plan: RestorePlan,
-  options: RestoreRunOptions,
+  options: RestoreRunOptions & SettleOptions,
   precondition: (signal: AbortSignal) => Promise<void>,
 ): Promise<RestoreReport> {
   const { agents, clock, config } = context;
@@ -68,10 +85,10 @@ function carryOut(
   let run: RestoreRun | undefined;
   const endings: Endings = { success: 'switched', failure: (error) => restingState(run, error) };
   return runOperation(context, record, options, endings, async (operation: Operation) => {
-    const restore: RestoreRun = { operation, agents, settings: config.restore, plan };
+    const restore: RestoreRun = { operation, agents, settings: config.restore, plan, leftOut: options.without ?? [] };
     run = restore;
     refuseAfterRollback(restore);
-    await withNodes(context, operation, involvedAgents(agents, plan), async (signal) => {
+    await withNodes(context, operation, involvedAgents(restore), async (signal) => {
       await precondition(signal);
       await beforeBarrier(restore, options.stopServers, signal);
       await behindBarrier(restore, signal);

@@ -1,13 +1,12 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { RestoreReport, RestoreState, RunOptions } from '../api.ts';
+import type { RestoreReport, RestoreState, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
-import type { OperationRecord } from '../journal/journal.ts';
-import type { StepRecord } from '../journal/steps.ts';
+import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { restoreReport } from './restore-report.ts';
-import { isUndone, type RestoreRun, recordedSteps, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
+import { isUndone, leaveOut, type RestoreRun, recordedSteps, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
 import { rollbackNode, stopSwitched } from './undo.ts';
 
 /**
@@ -15,23 +14,39 @@ import { rollbackNode, stopSwitched } from './undo.ts';
  * data switched back, and servers that the restore stopped or replaced run again. Throws OPERATION_NOT_FOUND,
  * NOTHING_TO_ROLL_BACK.
  */
-export function rollbackRestore(context: ControllerContext, operationId: string, options: RunOptions): Promise<RestoreReport> {
+export function rollbackRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
   const { state } = settledRecord(context, operationId);
-  if (state === 'rolled-back' || state === 'finished') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
-  if (wasEnded(recordedSteps(context, operationId), 'finish')) {
-    throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part`);
-  }
+  refuseDiscarded(context, operationId, options);
+  let begun = false;
   const failure: Endings['failure'] = ({ code }) => {
-    if (!wasEnded(recordedSteps(context, operationId), 'rollback')) return state;
+    if (!begun) return state;
     return code === 'CANCELLED' ? 'interrupted' : 'failed';
   };
-  return settle(context, operationId, options, { success: 'rolled-back', failure }, goBack);
+  const success = state === 'finished' ? state : 'rolled-back';
+  return settle(context, operationId, options, { success, failure, told: 'rolled-back' }, async (run, signal) => {
+    begun = true;
+    await goBack(run, signal);
+  });
 }
 
-type RestoreEndings = Endings & { readonly success: RestoreState };
+/** Throws NOTHING_TO_ROLL_BACK when nodes that take part have nothing to go back to, or all are back. */
+function refuseDiscarded(context: ControllerContext, operationId: string, { without = [] }: SettleOptions): void {
+  const { planId, state } = restoreRecord(context, operationId);
+  const steps = recordedSteps(context, operationId);
+  const { nodes } = leaveOut(context.store.plans.get(planId), without);
+  const wasIn = (node: string, step: string): boolean => steps.some((one) => one.step === step && one.node === node);
+  const settled = nodes.filter(({ node }) => wasIn(node, 'finish') || isUndone(steps.filter((one) => one.node === node)));
+  const discarded = nodes.filter(({ node }) => wasIn(node, 'finish') && !isUndone(steps.filter((one) => one.node === node)));
+  if ((state === 'rolled-back' || state === 'finished') && settled.length === nodes.length) {
+    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+  }
+  if (discarded.length === 0) return;
+  const names = discarded.map(({ node }) => node).join(', ');
+  throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part, on ${names}`);
+}
 
-/** True once nodes were about to finish, or to roll back. */
-const wasEnded = (steps: readonly StepRecord[], how: 'finish' | 'rollback'): boolean => steps.some(({ step }) => step.startsWith(how));
+/** How a restore rests, and what its report says of the nodes that took part. */
+type RestoreEndings = Endings & { readonly told: RestoreState };
 
 /**
  * Nobody may replicate across the rollback: old data from a primary that still runs on restored data would diverge without a word, as
@@ -59,25 +74,36 @@ async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
  * Discards what a restore left aside: what was there before one that is switched; the restored data of one that was rolled
  * back, which stays so. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, NOTHING_TO_ROLL_BACK.
  */
-export function finishRestore(context: ControllerContext, operationId: string, options: RunOptions): Promise<RestoreReport> {
-  const { state } = settledRecord(context, operationId);
+export function finishRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
+  const { planId, state } = settledRecord(context, operationId);
   const steps = recordedSteps(context, operationId);
-  if (state === 'finished') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
-  if ((state === 'failed' || state === 'interrupted') && !wasEnded(steps, 'finish')) {
-    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}: the old data may yet be needed`, {
+  const isDoneOn = (step: string, node: string): boolean =>
+    steps.some((one) => one.step === step && one.node === node && one.state === 'succeeded');
+  const { nodes } = leaveOut(context.store.plans.get(planId), options.without ?? []);
+  if (state === 'finished' && nodes.every(({ node }) => isDoneOn('finish', node))) {
+    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+  }
+  const undone = state === 'rolled-back' || isUndone(steps);
+  const isFit = (node: string): boolean => (undone ? isUndone(steps.filter((one) => one.node === node)) : isDoneOn('switch', node));
+  const unfit = nodes.find(({ node }) => !isFit(node));
+  if (((state === 'failed' || state === 'interrupted') && !steps.some(({ step }) => step === 'finish')) || unfit !== undefined) {
+    const where = unfit === undefined ? '' : ` ${unfit.node} is not, and`;
+    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}:${where} the old data may yet be needed`, {
       hint: `Complete it with \`stillpoint restore resume ${operationId}\`, or go back with \`restore rollback\`.`,
     });
   }
-  const endings: RestoreEndings =
-    state === 'rolled-back' || isUndone(steps)
-      ? { success: 'rolled-back', failure: () => 'rolled-back' }
-      : { success: 'finished', failure: () => 'switched' };
+  const endings = finishEndings(state, undone);
   return settle(context, operationId, options, endings, async (run, signal) => {
     const nodes = run.plan.nodes.map(({ node }) => ({ kind: 'finish', node }));
     await runPhase(run.operation, { phase: 'finish', steps: nodes }, undefined, async ({ node }) => {
       await journaledTask(run.operation, run.agents.get(node), 'finish', signal, async () => ({ task: { case: 'finish', value: {} } }));
     });
   });
+}
+
+function finishEndings(state: JournalState, undone: boolean): RestoreEndings {
+  if (undone) return { success: 'rolled-back', failure: () => 'rolled-back', told: 'rolled-back' };
+  return { success: 'finished', failure: () => (state === 'finished' ? state : 'switched'), told: 'finished' };
 }
 
 /** A restore, once those whose controller died are known as interrupted. Throws OPERATION_NOT_FOUND. */
@@ -90,17 +116,18 @@ function settledRecord(context: ControllerContext, operationId: string): Operati
 function settle(
   context: ControllerContext,
   operationId: string,
-  options: RunOptions,
+  options: SettleOptions,
   endings: RestoreEndings,
   work: (run: RestoreRun, signal: AbortSignal) => Promise<void>,
 ): Promise<RestoreReport> {
   const { agents, clock, config, store } = context;
   const begunAt = clock.monotonicMs();
-  const plan = store.plans.get(restoreRecord(context, operationId).planId);
+  const leftOut = options.without ?? [];
+  const plan = leaveOut(store.plans.get(restoreRecord(context, operationId).planId), leftOut);
   const record = store.journal.reopen(operationId);
   return runOperation(context, record, options, endings, async (operation) => {
-    const run: RestoreRun = { operation, agents, settings: config.restore, plan };
+    const run: RestoreRun = { operation, agents, settings: config.restore, plan, leftOut };
     await withNodes(context, operation, restoredAgents(agents, plan), (signal) => work(run, signal));
-    return restoreReport(run, endings.success, clock.monotonicMs() - begunAt);
+    return restoreReport(run, endings.told, clock.monotonicMs() - begunAt);
   });
 }

@@ -113,6 +113,7 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
   return sections([
     [`${what} ${style.paint('green', HEADLINES[report.state])} (${formatDuration(report.elapsedMs)}).`],
     reportTable(report, style),
+    leftOutLines(report, style),
     freed === 0 ? [] : [`${formatBytes(freed)} freed.`],
     report.state === 'switched' ? report.nodes.flatMap(unprovenLines) : [],
     ...report.commands.map(({ node, sql }) => [`To be run on ${style.paint('bold', node)}:`, ...sql.map((statement) => `  ${statement}`)]),
@@ -140,6 +141,15 @@ function reportTable({ state, nodes }: RestoreReport, style: Style): readonly st
     ]),
     style,
   );
+}
+
+/** What was not touched can do harm when it comes back by itself. */
+function leftOutLines({ leftOut }: RestoreReport, style: Style): readonly string[] {
+  if (leftOut.length === 0) return [];
+  return [
+    `${style.paint('yellow', 'Left as they are:')} ${leftOut.join(', ')}. Keep their servers stopped, and once they are back, repeat the command`,
+    'without --without: until then they may replicate from data that is no longer theirs.',
+  ];
 }
 
 /** Tables that nothing is proven of: the first few, as there can be hundreds. */
