@@ -92,6 +92,28 @@ describe.runIf(process.getuid?.() === 0).each(Object.entries(MOUNTS))('a data di
     expect(existsSync(join(rig.server.datadir, 'lost+found'))).toBe(true);
   });
 
+  test.each(['switch', 'rollback'] as const)('half exchanged and then started by the boot, a %s still ends well', async (work) => {
+    const restore = tasksOf(rig, `restore-${work}`);
+    await restore.stage(part);
+    await restore.stop();
+    expect(restore.killed('switch', `kept-restore-${work}/ibdata1`)).toBe('SIGKILL');
+    // Whether it comes up depends on what has moved so far; it makes files in any case.
+    await rig.server.start().catch(() => undefined);
+    await rig.server.stop();
+    if (work === 'switch') {
+      await restore.doSwitch();
+      await restore.start();
+      expect(await markers(rig.server)).toEqual(['before']);
+      expect(await shopChecksums(rig.server)).toEqual(checksums);
+    }
+    await restore.rollback(true);
+    expect(await markers(rig.server)).toEqual(['after', 'before']);
+    expect(restore.task.logs).toContainEqual(expect.stringContaining('was made while the restore was half done'));
+    await restore.finish();
+    expect(existsSync(ours())).toBe(false);
+    expect(await databases()).toEqual(usual);
+  });
+
   test('comes back when it was emptied', async () => {
     await rig.server.stop();
     execFileSync('find', [rig.server.datadir, '-mindepth', '1', '-delete']);

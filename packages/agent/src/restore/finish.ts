@@ -9,7 +9,7 @@ import { copiesDirectory, loadState, type RestoreState, saveState } from './stat
 
 /**
  * Discards what a restore keeps: the data that was there before a switch, or the restored data that a rollback set
- * aside. Configuration files that were found stay where they are, as `.found-` beside what was put back. Repeatable;
+ * aside, and what came into the way of either. Configuration files that were found stay where they are, as `.found-` beside what was put back. Repeatable;
  * from its first moment on there is no way back.
  * Throws RESTORE_REFUSED for a restore that is neither switched nor rolled back.
  */
@@ -26,7 +26,7 @@ async function discard(stateDir: string, found: RestoreState, { progress, signal
     throw new StillpointError('RESTORE_REFUSED', `Restore ${found.operationId} is ${found.phase} on this node: it cannot be finished yet`);
   }
   await saveState(stateDir, { ...found, phase: 'finishing' });
-  const directories = [...found.keptIn, ...found.undoneIn];
+  const directories = [...found.keptIn, ...found.undoneIn, ...found.obstaclesIn];
   let freed = 0;
   for (const directory of directories) {
     freed += await directoryBytes(directory, signal);

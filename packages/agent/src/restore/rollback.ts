@@ -41,7 +41,7 @@ async function goBack(
   agent: Agent,
   found: RestoreState,
   stopServer: boolean,
-  { signal }: TaskContext,
+  { signal, log }: TaskContext,
   { checkpoint, readSettings }: Seams,
 ): Promise<RestoreState> {
   const { stateDir } = agent.config;
@@ -54,7 +54,7 @@ async function goBack(
     await refuseRunning({ ...place, datadir: state.places.datadir });
     if (state.phase !== 'rolling-back') state = await begin(state, save);
     await checkpoint('journaled the way back');
-    state = await carryOut(state, save, checkpoint);
+    state = await carryOut(state, { save, checkpoint, tell: log });
     await clearUp(state);
     await checkpoint('cleared up');
   }

@@ -103,6 +103,7 @@ async function begin(
     logs: [],
     keptIn: [],
     undoneIn: [],
+    obstaclesIn: [],
     replaced: [],
   };
   await saveState(config.stateDir, state);

@@ -57,6 +57,8 @@ const restoreStateSchema = z.strictObject({
   keptIn: z.array(path),
   /** Directories that hold restored data that was taken out again. */
   undoneIn: z.array(path),
+  /** Directories that hold what came into the way of a move after a crash: what a server made that was started then, say. */
+  obstaclesIn: z.array(path),
   /** Configuration files that were put back, and what was found in their place (empty for nothing). */
   replaced: z.array(z.strictObject({ path, found: z.string() })),
 });

@@ -1,5 +1,6 @@
 import { chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { StillpointError } from '@stillpoint/shared/errors';
 import { exists, ownAccount, writeFileDurably } from '../host/index.ts';
 import { besideFile, refuseEscape } from './configuration.ts';
 import { atRest, inMotion, inMotionPath, isWithin, realDatadir } from './places.ts';
@@ -55,10 +56,9 @@ export async function dataSteps({ places, operationId, logs: paths }: RestoreSta
   const aside = logs.map((file) => ({ from: file, to: join(keptLogs(file, operationId), basename(file)) }));
   const steps = places.layout === 'beside' ? await wholeSteps(datadir, kept, stage) : await entrySteps(datadir, kept, stage);
   const keepsData = places.layout === 'inside' || (await exists(datadir));
-  return {
-    steps: [aside, ...steps].filter(({ length }) => length > 0),
-    keptIn: [...(keepsData ? [kept] : []), ...new Set(aside.map(({ to }) => dirname(to)))],
-  };
+  const keptIn = [...(keepsData ? [kept] : []), ...new Set(aside.map(({ to }) => dirname(to)))];
+  await refuseOccupied(keptIn);
+  return { steps: [aside, ...steps].filter(({ length }) => length > 0), keptIn };
 }
 
 /** The renames that lead back from a complete switch, after which a server may have run; and where restored data goes. */
@@ -81,10 +81,15 @@ export async function undoSteps({
     if (found !== '') back.push({ from: found, to: path });
   }
   const steps = places.layout === 'beside' ? await wholeSteps(datadir, undone, kept) : await entrySteps(datadir, undone, kept);
-  return {
-    steps: [aside, back, ...steps].filter(({ length }) => length > 0),
-    undoneIn: [undone, ...new Set(newLogs.map((file) => undoneLogs(file, operationId)))],
-  };
+  const undoneIn = [undone, ...new Set(newLogs.map((file) => undoneLogs(file, operationId)))];
+  await refuseOccupied(undoneIn);
+  return { steps: [aside, back, ...steps].filter(({ length }) => length > 0), undoneIn };
+}
+
+/** Before the first move nothing may lie where live data is moved to: from then on, what lies there counts as moved. */
+async function refuseOccupied(directories: readonly string[]): Promise<void> {
+  for (const directory of directories)
+    if (await exists(directory)) throw new StillpointError('SWITCH_FAILED', `${directory} is in the way: live data is moved there`);
 }
 
 /** `datadir` becomes `away`, `coming` becomes `datadir`, as far as they exist. */

@@ -12,7 +12,7 @@ import { ownAccount } from '../host/index.ts';
 import { configuredSettings } from '../mariadb/settings.ts';
 import type { TaskContext } from '../task/types.ts';
 import { finishTask } from './finish.ts';
-import { atRest, inMotionPath } from './places.ts';
+import { atRest } from './places.ts';
 import { rollbackTaskWith } from './rollback.ts';
 import type { Checkpoint, Seams } from './seams.ts';
 import { copiesDirectory, type RestoreState, saveState } from './state.ts';
@@ -40,7 +40,14 @@ const agent: Agent = {
   }),
   clock: systemClock,
 } as Agent;
-const task: TaskContext = { operationId: OPERATION, taskId: 't', signal: new AbortController().signal, progress: () => {}, log: () => {} };
+const told: string[] = [];
+const task: TaskContext = {
+  operationId: OPERATION,
+  taskId: 't',
+  signal: new AbortController().signal,
+  progress: () => {},
+  log: (line) => told.push(line),
+};
 
 const optionFile = (log: string): string =>
   `[mariadbd]\ndatadir=${DATADIR}\nsocket=${at('run', 's.sock')}\npid-file=${at('run', 's.pid')}\nlog-bin=${at(log, 'bin')}\n`;
@@ -97,6 +104,7 @@ async function build(layout: Layout): Promise<void> {
     logs: [],
     keptIn: [],
     undoneIn: [],
+    obstaclesIn: [],
     replaced: [],
   };
   await saveState(at('state'), state);
@@ -141,6 +149,16 @@ const seams = (checkpoint: Checkpoint = () => {}): Seams => ({
     return settings;
   },
 });
+
+/** What a server makes that the boot starts on old or half data, and a package's script where there is none. */
+function boot(): void {
+  const made = { ibdata1: MADE_SINCE, 'mysql/user.MAD': MADE_SINCE };
+  const missing = Object.entries(made).filter(([name]) => !existsSync(join(DATADIR, name)));
+  if (missing.length > 0) put(Object.fromEntries(missing), DATADIR);
+  else if (readFileSync(join(DATADIR, 'ibdata1'), 'utf8') === 'old system' && !existsSync(at('logs', 'bin.index')))
+    put({ 'bin.index': MADE_SINCE }, at('logs'));
+}
+const MADE_SINCE = 'made since';
 
 class Crash extends Error {}
 
@@ -261,6 +279,38 @@ describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
     expect(look()).toEqual({ live, aside: {} });
   });
 
+  test('goes on after a crash and a start of the server in between: what that made is put aside, and freed in the end', async () => {
+    let obstacles = 0;
+    await crashEverywhere(doSwitch, async (point) => {
+      boot();
+      await doSwitch();
+      const { live, aside } = look();
+      expect(live, `crash at point ${point}`).toEqual(after.live);
+      const made = Object.entries(aside).filter(([, content]) => content === MADE_SINCE);
+      expect(made.every(([path]) => /\.stillpoint.*obstacles-restore-1\/\d+-/.test(path))).toBe(true);
+      obstacles += made.length;
+      await finishTask.run(agent, create(FinishTaskSchema), task);
+      expect(Object.values(look().aside), `crash at point ${point}`).toEqual([optionFile('logs')]);
+    });
+    expect(obstacles).toBeGreaterThanOrEqual(4);
+    expect(told.length).toBeGreaterThan(0);
+    expect(told.every((line) => line.includes('was made while the restore was half done'))).toBe(true);
+  });
+
+  test('goes back after a crash and a start of the server in between, also where that happens on the way back', async () => {
+    const back = async (point: number): Promise<void> => {
+      boot();
+      await goBack();
+      const { live } = look();
+      expect({ 'run/s.pid': '1', ...live }, `crash at point ${point}`).toEqual(before.live);
+    };
+    await crashEverywhere(doSwitch, back);
+    await crashEverywhere(async (checkpoint) => {
+      await doSwitch();
+      await goBack(checkpoint);
+    }, back);
+  });
+
   test('that is finished keeps the found configuration alone', async () => {
     begin();
     await doSwitch();
@@ -276,7 +326,7 @@ describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
       layout === 'beside' ? at('var', `.stillpoint-kept-${OPERATION}`) : join(atRest(DATADIR), `kept-${OPERATION}`, 'ibdata1');
     mkdirSync(inTheWay, { recursive: true });
     await expect(doSwitch()).rejects.toMatchObject({ code: 'SWITCH_FAILED', message: expect.stringContaining('is in the way') });
-    rmSync(layout === 'beside' ? inTheWay : inMotionPath(DATADIR, inTheWay), { recursive: true });
+    rmSync(inTheWay, { recursive: true });
     await goBack();
     expect(look().live).toEqual(before.live);
   });

@@ -1,14 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Agent } from '../agent.ts';
+import { exists } from '../host/index.ts';
 import type { ServerSettings } from '../mariadb/settings.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
-import { carryOut } from './moves.ts';
+import { carryOut, isOurs, putAside, type Surroundings } from './moves.ts';
 import { makeNeededDirectories } from './needed.ts';
 import { realDatadir } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
 import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
-import { configurationSteps, dataSteps } from './steps.ts';
+import { configurationSteps, dataSteps, outsideLogs } from './steps.ts';
 import { mariadbOf, optionFileSettings, refuseRunning } from './target.ts';
 
 /**
@@ -37,6 +38,7 @@ export const switchTask = switchTaskWith(noSeams);
 async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, { checkpoint, readSettings }: Seams): Promise<RestoreState> {
   const { config } = agent;
   const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
+  const around = { save, checkpoint, tell: task.log };
   const mariadb = mariadbOf(agent);
   const before = await optionFileSettings(mariadb, task.signal, readSettings);
   await refuseRunning({ socket: mariadb.socket, pidFile: before?.pidFile ?? '', datadir: staged.places.datadir });
@@ -44,12 +46,13 @@ async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, {
 
   let state = staged.phase === 'switching' ? staged : await beginWithConfiguration(agent, staged, before, save);
   await checkpoint('journaled the configuration');
-  state = await carryOut(state, save, checkpoint);
+  if (state.complete) state = await putLateLogsAside(state, around);
+  state = await carryOut(state, around);
   const settings = await optionFileSettings(mariadb, task.signal, readSettings);
   if (!state.complete) {
     state = await continueWithData(state, settings, save);
     await checkpoint('journaled the data');
-    state = await carryOut(state, save, checkpoint);
+    state = await carryOut(state, around);
   }
   await settle(state, settings);
   await checkpoint('settled');
@@ -96,6 +99,18 @@ async function continueWithData(
   const next: RestoreState = { ...placed, steps: [...state.steps, ...steps], keptIn, complete: true };
   await save(next);
   return next;
+}
+
+/** Logs of a server that ran between a crash and now, on data that is not the restored one, which would go on with them. */
+async function putLateLogsAside(half: RestoreState, around: Surroundings): Promise<RestoreState> {
+  const ahead = half.steps.slice(half.done).flat();
+  const coming = await Promise.all(ahead.filter(({ to }) => !isOurs(to)).map(({ from }) => exists(from)));
+  if (!coming.includes(true)) return half;
+  let state = half;
+  for (const file of await outsideLogs(half.places.datadir, half.logs)) {
+    if (!ahead.some(({ from }) => from === file)) state = await putAside(state, file, around);
+  }
+  return state;
 }
 
 /** What the old server left that would mislead the new one, and what the stage left behind. */
