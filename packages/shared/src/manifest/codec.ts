@@ -7,9 +7,12 @@ import { type SetManifest, setManifestSchema } from './set.ts';
 /** sha256 of bytes, lower-case hex. */
 export const sha256Of = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
+/** Clocks give more digits than they know: fractions of a millisecond end at the third. */
+const rounded = (_key: string, value: unknown): unknown => (typeof value === 'number' ? Math.round(value * 1000) / 1000 : value);
+
 /** The bytes of a manifest on disk: JSON that a person can read. */
 export const encodeManifest = (manifest: PartManifest | SetManifest): Uint8Array =>
-  new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
+  new TextEncoder().encode(`${JSON.stringify(manifest, rounded, 2)}\n`);
 
 function decode<S extends z.ZodType>(schema: S, data: Uint8Array, where: string): z.infer<S> {
   let json: unknown;
