@@ -25,7 +25,11 @@ const failedOf = (results: Awaited<ReturnType<typeof checked>>): Record<string, 
 /** With the server stopped, which runs again afterwards. */
 async function withoutServer(work: () => Promise<void>): Promise<void> {
   await node.server.stop();
-  await work().finally(() => node.server.start());
+  try {
+    await work();
+  } finally {
+    await node.server.start();
+  }
 }
 
 describe('a description', () => {

@@ -224,5 +224,5 @@ const restoreState = (phase: RestoreState['phase']): RestoreState => ({
   owner: { uid: 0, gid: 0 },
   mode: 0o755,
   staged: { bytes: 0, tablesEqual: 0, tablesUnproven: [] },
-  ...{ configuration: [], steps: [], done: 0, complete: true, logs: [], keptIn: [], undoneIn: [], replaced: [] },
+  ...{ configuration: [], steps: [], done: 0, complete: true, logs: [], keptIn: [], undoneIn: [], obstaclesIn: [], replaced: [] },
 });
