@@ -52,9 +52,8 @@ describe('a commit', () => {
     network.mend();
     const [setId = ''] = cluster.node('db3').repository.keys();
     expect(holders(setId)).toEqual(['db3']);
-    expect(await list({ rescan: true })).toEqual([]);
-    expect(await list({ all: true })).toMatchObject([
-      { setId, state: 'failed', reason: 'set.json is missing on db1; set.json is missing on db2' },
+    expect(await list({ rescan: true })).toMatchObject([
+      { setId, state: 'incomplete', reason: 'set.json is missing on db1; set.json is missing on db2' },
     ]);
 
     const { set } = await backup();
@@ -158,6 +157,20 @@ describe('a rescan', () => {
       ['db2', 'db2'],
       ['db3', 'db3'],
     ]);
+  });
+
+  it('finds what is left of sets when a node has lost its repository: the other nodes can be restored', async () => {
+    const { set } = await backup();
+    cluster.node('db2').repository.clear();
+    expect(await list({ rescan: true })).toMatchObject([{ setId: set.setId, state: 'incomplete', reason: 'set.json is missing on db2' }]);
+    const request = { setId: set.setId, replication: 'start', restoreConfiguration: false } as const;
+    const seeded = await cluster.controller.planRestore({ ...request, replicas: 'auto' }, none);
+    expect(seeded.problems).toEqual([]);
+    expect(seeded.nodes.map(({ node, image }) => `${node} from ${image}`)).toEqual(['db1 from db1', 'db2 from db1', 'db3 from db3']);
+    const own = await cluster.controller.planRestore({ ...request, replicas: 'own' }, none);
+    expect(own.problems).toMatchObject([{ node: 'db2', message: expect.stringContaining('the part of db2 cannot be used') }]);
+    await cluster.controller.runRestore(seeded.id, { ...watchedRun(), stopServers: true });
+    expect(cluster.nodes.map(({ server }) => server.data)).toEqual([`${set.setId}/db1`, `${set.setId}/db1`, `${set.setId}/db3`]);
   });
 
   it('keeps what it knows while a node is silent, and drops what is gone', async () => {

@@ -38,19 +38,25 @@ export interface RunOptions {
 /** How an operation in the catalog ended; `running` may also mean that its controller died (see `owner`). */
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
 
+/** How a set stands. */
+export type SetState = 'good' | 'incomplete' | 'failed';
+
 /** A line of `backup list`. */
 export interface SetSummary {
   readonly setId: string;
   readonly operationId: string;
-  /** `good` sets only are restorable. `failed` ones are known from the journal only and hold no data. */
-  readonly state: 'good' | 'failed';
+  /**
+   * `good`: whole. `incomplete`: it was, and some nodes have lost their share; the others can be restored from it. `failed` ones
+   * hold nothing that can be restored.
+   */
+  readonly state: SetState;
   readonly cutAt: string;
   readonly nodes: readonly string[];
   readonly storedBytes: number;
   readonly dataBytes: number;
   /** Longest wait of writers on any node, ms. */
   readonly blockedMs: number;
-  /** Why it failed, for state `failed`. */
+  /** Why it is not good; empty when it is. */
   readonly reason: string;
 }
 

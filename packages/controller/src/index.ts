@@ -16,6 +16,7 @@ export type {
   RestoreSummary,
   RunOptions,
   SetDetail,
+  SetState,
   SetSummary,
   SettleOptions,
   VerifyReport,

@@ -40,7 +40,7 @@ export async function checkCluster(context: ControllerContext, purpose: 'backup'
 
 /** A set with the parts that can be read. Throws SET_NOT_FOUND. */
 export async function showSet({ agents, store }: ControllerContext, wanted: string, signal: AbortSignal): Promise<SetDetail> {
-  const set = store.catalog.good(wanted);
+  const set = store.catalog.restorable(wanted);
   const parts = await onEveryNode(set.members, undefined, async ({ node }) => {
     try {
       const reading = await readPart(agents.get(node), set.setId, signal);

@@ -74,7 +74,7 @@ function overrides({ checksums }: BackupSettings, options: CreateOptions): Parti
 function listCommand(perform: Perform): Command {
   return verb('list', 'List the sets, newest first', {
     examples: [
-      { line: 'stillpoint backup list', about: 'sets that can be restored' },
+      { line: 'stillpoint backup list', about: 'sets that can be restored, whole or in part' },
       { line: 'stillpoint backup list --all', about: 'failed attempts too, with the reason' },
       { line: 'stillpoint backup list --rescan', about: 'look into the repositories of all nodes first' },
     ],

@@ -47,8 +47,8 @@ describe('a catalog', () => {
   it('gives the manifest of a good set, by its id or as the latest', () => {
     catalog.add(setAt('19'));
     catalog.add(setAt('20'));
-    expect(catalog.good(setAt('19').setId)).toEqual(setAt('19'));
-    expect(catalog.good('latest')).toEqual(setAt('20'));
+    expect(catalog.restorable(setAt('19').setId)).toEqual(setAt('19'));
+    expect(catalog.restorable('latest')).toEqual(setAt('20'));
   });
 
   it('does not give a set that is not good, and says why', () => {
@@ -57,11 +57,11 @@ describe('a catalog', () => {
     catalog.spoil(setAt('20').setId, 'its deletion was begun');
     expect(ids()).toEqual(['19']);
     expect(ids(true)).toEqual(['20', '19']);
-    expect(catalog.good('latest')).toEqual(setAt('19'));
-    expect(() => catalog.good(setAt('20').setId)).toThrow(
+    expect(catalog.restorable('latest')).toEqual(setAt('19'));
+    expect(() => catalog.restorable(setAt('20').setId)).toThrow(
       expect.objectContaining({ code: 'SET_NOT_FOUND', message: expect.stringContaining('its deletion was begun') }),
     );
-    expect(() => catalog.good('20200101-000000-00000000')).toThrow(expect.objectContaining({ code: 'SET_NOT_FOUND' }));
+    expect(() => catalog.restorable('20200101-000000-00000000')).toThrow(expect.objectContaining({ code: 'SET_NOT_FOUND' }));
   });
 
   it('lists backups that came to nothing only when asked for, with the reason', () => {
@@ -101,10 +101,17 @@ describe('what a scan found replaces what was known', () => {
     expect(ids()).toEqual(['21']);
   });
 
-  it('does not offer a set that is no longer whole', () => {
-    catalog.add(setAt('21'));
-    catalog.replace([{ ...good('21'), state: 'failed', reason: 'set.json is missing on db2' }], afterwards(), () => false);
-    expect(ids()).toEqual([]);
-    expect(catalog.list(true)).toMatchObject([{ reason: 'set.json is missing on db2', nodes: ['db1', 'db2'] }]);
+  it('lists a set that is no longer whole as such, gives it by its id, and as the latest only when there is no good one', () => {
+    for (const day of ['20', '21']) catalog.add(setAt(day));
+    const lost: FoundSet = { ...good('21'), state: 'incomplete', reason: 'set.json is missing on db2' };
+    catalog.replace([good('20'), lost], afterwards(), () => false);
+    expect(catalog.list(false)).toMatchObject([
+      { state: 'incomplete', reason: 'set.json is missing on db2', nodes: ['db1', 'db2'] },
+      { state: 'good' },
+    ]);
+    expect(catalog.restorable(setAt('21').setId)).toEqual(setAt('21'));
+    expect(catalog.restorable('latest')).toEqual(setAt('20'));
+    catalog.remove(setAt('20').setId);
+    expect(catalog.restorable('latest')).toEqual(setAt('21'));
   });
 });

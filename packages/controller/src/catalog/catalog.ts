@@ -1,13 +1,13 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeSetManifest, encodeManifest, type SetManifest } from '@stillpoint/shared/manifest';
 import type { Clock } from '@stillpoint/shared/time';
-import type { SetSummary } from '../api.ts';
+import type { SetState, SetSummary } from '../api.ts';
 import type { Database } from '../journal/database.ts';
 
 /** A set as its repositories show it. */
 export interface FoundSet {
   readonly setId: string;
-  readonly state: 'good' | 'failed';
+  readonly state: SetState;
   /** Why it is not good; empty when it is. */
   readonly reason: string;
   /** Undefined when no node has a set.json that can be read. */
@@ -26,10 +26,10 @@ export interface Catalog {
    * which `keep` says so.
    */
   replace(found: readonly FoundSet[], startedAt: string, keep: (known: SetSummary) => boolean): void;
-  /** Newest first; with `all` also sets that are not good, and backups that came to nothing. */
+  /** Newest first; with `all` also sets that failed, and backups that came to nothing. */
   list(all: boolean): SetSummary[];
-  /** A set that is good. `latest` stands for the newest. Throws SET_NOT_FOUND. */
-  good(setId: string): SetManifest;
+  /** A set of which something can be restored. `latest` stands for the newest good one, else the newest. Throws SET_NOT_FOUND. */
+  restorable(setId: string): SetManifest;
   /** A set in whatever state, as far as known. */
   find(setId: string): { readonly summary: SetSummary; readonly set: SetManifest | undefined } | undefined;
 }
@@ -37,7 +37,7 @@ export interface Catalog {
 interface Row {
   set_id: string;
   operation_id: string;
-  state: 'good' | 'failed';
+  state: SetState;
   cut_at: string;
   nodes: string;
   stored_bytes: number;
@@ -119,20 +119,20 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
         .all<Row>(
           all
             ? `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster UNION ALL ${FAILED_BACKUPS} ORDER BY cut_at DESC, set_id DESC`
-            : `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND state = 'good' ORDER BY cut_at DESC, set_id DESC`,
+            : `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND state <> 'failed' ORDER BY cut_at DESC, set_id DESC`,
           { cluster },
         )
         .map(summaryOf),
-    good: (wanted) => {
+    restorable: (wanted) => {
       const row = db.get<Row>(
-        `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND ($setId = 'latest' AND state = 'good' OR set_id = $setId)
-         ORDER BY cut_at DESC, set_id DESC LIMIT 1`,
+        `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND ($setId = 'latest' AND state <> 'failed' OR set_id = $setId)
+         ORDER BY state = 'good' DESC, cut_at DESC, set_id DESC LIMIT 1`,
         { cluster, setId: wanted },
       );
       if (row === undefined) throw notFound(wanted);
       const set = manifestOf(row.set_id);
-      if (row.state !== 'good' || set === undefined)
-        throw new StillpointError('SET_NOT_FOUND', `set ${row.set_id} is not good: ${row.reason}`);
+      if (row.state === 'failed' || set === undefined)
+        throw new StillpointError('SET_NOT_FOUND', `set ${row.set_id} cannot be restored: ${row.reason}`);
       return set;
     },
     find: (setId) => {
@@ -143,9 +143,13 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
 }
 
 const notFound = (setId: string): StillpointError =>
-  new StillpointError('SET_NOT_FOUND', setId === 'latest' ? 'the catalog knows no good set' : `the catalog knows no set ${setId}`, {
-    hint: '`stillpoint backup list --rescan` reads the repositories of all nodes.',
-  });
+  new StillpointError(
+    'SET_NOT_FOUND',
+    setId === 'latest' ? 'the catalog knows no set that can be restored' : `the catalog knows no set ${setId}`,
+    {
+      hint: '`stillpoint backup list --rescan` reads the repositories of all nodes.',
+    },
+  );
 
 function parametersOf({ setId, state, reason, set }: FoundSet) {
   const members = set?.members ?? [];

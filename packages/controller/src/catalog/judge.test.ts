@@ -19,14 +19,20 @@ it('a set whose members all hold their part and the same set.json is good', () =
   expect(verdict(holds('db1', holding(SET)), holds('db2', holding(SET)))).toEqual([{ state: 'good', reason: '', unasked: [] }]);
 });
 
-it('a commit that reached only some of the nodes is none', () => {
+it('a set.json vouches for the parts that are there; which are missing is said', () => {
   const reason = 'set.json is missing on db2';
-  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(undefined)))).toEqual([{ state: 'failed', reason, unasked: [] }]);
-  expect(verdict(holds('db1', holding(SET)), holds('db2'))).toEqual([{ state: 'failed', reason, unasked: [] }]);
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(undefined)))).toEqual([{ state: 'incomplete', reason, unasked: [] }]);
+  expect(verdict(holds('db1', holding(SET)), holds('db2'))).toEqual([{ state: 'incomplete', reason, unasked: [] }]);
+});
+
+it('a set of which no part is left has failed', () => {
+  expect(verdict(holds('db1', holding(SET, false)), holds('db2'))).toMatchObject([{ state: 'failed', reason: 'no part of it is left' }]);
 });
 
 it('a set.json without its part is no good', () => {
-  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(SET, false)))).toMatchObject([{ reason: 'the part of db2 is missing' }]);
+  expect(verdict(holds('db1', holding(SET)), holds('db2', holding(SET, false)))).toMatchObject([
+    { state: 'incomplete', reason: 'the part of db2 is missing' },
+  ]);
 });
 
 it('two nodes that hold different manifests do not hold one set', () => {
@@ -42,7 +48,7 @@ it('a part without any set.json was never committed', () => {
 
 it('a set that needs a silent node is not good, for that alone', () => {
   const reason = 'db2 could not be asked for a share of it';
-  expect(verdict(holds('db1', holding(SET)), silent('db2'))).toEqual([{ state: 'failed', reason, unasked: ['db2'] }]);
+  expect(verdict(holds('db1', holding(SET)), silent('db2'))).toEqual([{ state: 'incomplete', reason, unasked: ['db2'] }]);
 });
 
 it('a member that is no longer configured is not waited for', () => {

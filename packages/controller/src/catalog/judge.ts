@@ -23,8 +23,9 @@ export interface JudgedSet extends FoundSet {
 
 /**
  * Judges every set that any repository holds something of. A set is good when all of its members that are configured hold
- * their part and the same set.json: a commit that reached only some nodes is none. Members that are no longer configured are
- * not waited for. Pure.
+ * their part and the same set.json. One set.json is written only once every part was attested and published, so it vouches for
+ * the parts that are there: a set of which some are missing is incomplete. Members that are no longer configured are not waited
+ * for. Pure.
  */
 export function judgeSets(cluster: string, listings: readonly Listing[]): JudgedSet[] {
   const holders = new Map<string, Map<string, Holding>>();
@@ -66,8 +67,12 @@ function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holdi
     else if (holding === undefined || holding.manifest.length === 0) missing.push(`set.json is missing on ${node}`);
     else if (!holding.hasPart) missing.push(`the part of ${node} is missing`);
   }
-  if (missing.length > 0) return failed(missing.join('; '), decoded);
-  if (unasked.length > 0) return failed(`${unasked.join(', ')} could not be asked for a share of it`, decoded, unasked);
+  if (![...byNode.values()].some(({ hasPart }) => hasPart)) return failed('no part of it is left', decoded);
+  const silence = unasked.length > 0 ? [`${unasked.join(', ')} could not be asked for a share of it`] : [];
+  const reasons = [...missing, ...silence];
+  if (reasons.length > 0) {
+    return { setId, state: 'incomplete', reason: reasons.join('; '), set: decoded, unasked: missing.length > 0 ? [] : unasked };
+  }
   return { setId, state: 'good', reason: '', set: decoded, unasked };
 }
 

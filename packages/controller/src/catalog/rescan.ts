@@ -42,7 +42,7 @@ export async function rescan(
   catalog.replace(sets, startedAt, ({ setId, state, nodes }) => {
     const found = judged.get(setId);
     const inDoubt = found === undefined ? nodes.some((node) => silent.includes(node)) : found.unasked.length > 0;
-    return state === 'good' && inDoubt;
+    return inDoubt && (state === 'good' || (state === 'incomplete' && found === undefined));
   });
   return silent;
 }

@@ -27,7 +27,7 @@ async function restorePlan(context: ControllerContext, request: RestoreRequest, 
 }
 
 async function gather({ agents, clock, store }: ControllerContext, setId: string, signal: AbortSignal): Promise<RestoreFacts> {
-  const set = store.catalog.good(setId);
+  const set = store.catalog.restorable(setId);
   const holders = agents.all.filter(({ node }) => set.members.some((member) => member.node === node));
   const [nodes, parts] = await Promise.all([
     factsOrSilence(agents.all, clock, signal),

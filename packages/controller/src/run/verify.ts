@@ -12,7 +12,7 @@ type NodeVerdict = VerifyReport['nodes'][number];
 /** Has every node of a set read its part back. What is wrong with a part is in the report; only what kept us from looking is thrown. */
 export function verifySet(context: ControllerContext, wanted: string, options: RunOptions): Promise<VerifyReport> {
   const { agents, store } = context;
-  const { setId, members } = store.catalog.good(wanted);
+  const { setId, members } = store.catalog.restorable(wanted);
   const involved = members.map(({ node }) => agents.get(node));
   const record = store.journal.begin({ kind: 'verify', setId, nodes: members.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, (operation) =>

@@ -122,18 +122,20 @@ function phaseBars(phases: SetManifest['phases'], style: Style): readonly string
   );
 }
 
+const STATE_COLOURS = { good: 'green', incomplete: 'yellow', failed: 'red' } as const;
+
 /** The sets, newest first as they come; reasons only where something failed. */
 export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly string[] {
   if (sets.length === 0)
     return ['No sets. Make one with `stillpoint backup create`; `stillpoint backup list --rescan` looks into the repositories.'];
   const row = (set: SetSummary): string[] => [
     set.setId || set.operationId,
-    set.state === 'good' ? style.paint('green', 'good') : style.paint('red', 'failed'),
+    style.paint(STATE_COLOURS[set.state], set.state),
     formatTime(set.cutAt),
     set.nodes.join(', '),
-    set.state === 'good' ? formatBytes(set.dataBytes) : '',
-    set.state === 'good' ? formatBytes(set.storedBytes) : '',
-    set.state === 'good' ? formatDuration(set.blockedMs) : '',
+    set.state === 'failed' ? '' : formatBytes(set.dataBytes),
+    set.state === 'failed' ? '' : formatBytes(set.storedBytes),
+    set.state === 'failed' ? '' : formatDuration(set.blockedMs),
     set.reason,
   ];
   return table(
