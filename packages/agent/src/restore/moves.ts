@@ -81,7 +81,7 @@ export async function putAside(state: RestoreState, obstacle: string, { save, ch
 }
 
 /** True for what lies in a directory of a restore. */
-export const isOurs = (path: string): boolean => path.split(sep).some((name) => name.startsWith('.stillpoint'));
+const isOurs = (path: string): boolean => path.split(sep).some((name) => name.startsWith('.stillpoint'));
 
 /** Where obstacles go: the directory as it is called when everything is at rest, and now. */
 function obstaclesBeside(path: string, { places, operationId }: RestoreState): { recorded: string; now: string } {

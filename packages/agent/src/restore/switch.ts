@@ -4,9 +4,9 @@ import type { Agent } from '../agent.ts';
 import { exists } from '../host/index.ts';
 import type { ServerSettings } from '../mariadb/settings.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
-import { carryOut, isOurs, putAside, type Surroundings } from './moves.ts';
+import { carryOut, putAside, type Surroundings } from './moves.ts';
 import { makeNeededDirectories } from './needed.ts';
-import { realDatadir } from './places.ts';
+import { atRest, realDatadir } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
 import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
 import { configurationSteps, dataSteps, outsideLogs } from './steps.ts';
@@ -104,8 +104,9 @@ async function continueWithData(
 /** Logs of a server that ran between a crash and now, on data that is not the restored one, which would go on with them. */
 async function putLateLogsAside(half: RestoreState, around: Surroundings): Promise<RestoreState> {
   const ahead = half.steps.slice(half.done).flat();
-  const coming = await Promise.all(ahead.filter(({ to }) => !isOurs(to)).map(({ from }) => exists(from)));
-  if (!coming.includes(true)) return half;
+  // With all but our own directory in its place, what ran was the restored data: its logs are right.
+  const left = ahead.filter(({ to }) => to !== atRest(half.places.datadir)).map(({ from }) => exists(from));
+  if (!(await Promise.all(left)).includes(true)) return half;
   let state = half;
   for (const file of await outsideLogs(half.places.datadir, half.logs)) {
     if (!ahead.some(({ from }) => from === file)) state = await putAside(state, file, around);
