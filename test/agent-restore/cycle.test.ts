@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
@@ -21,6 +21,7 @@ import {
   unfinishedRestore,
 } from '../../packages/agent/src/restore/index.ts';
 import { loadShop, mark, markers, shopChecksums } from '../harness/data.ts';
+import { replaceProgram } from '../harness/gates.ts';
 import { type Rig, SET, stageSpec, startRig, takePart, taskOf } from './rig.ts';
 
 let rig: Rig;
@@ -131,4 +132,30 @@ test('a wiped data directory comes back', async () => {
   await finish('restore-5');
   expect(existsSync(server.datadir)).toBe(true);
   expect(beside()).toEqual([]);
+});
+
+test('what the journal calls staged or switched is on its disk before', async () => {
+  const { server, config, home } = rig;
+  const programs = join(home, 'programs');
+  const seen = join(home, 'synced');
+  const journal = join(config.stateDir, 'restore', 'restore-6.json');
+  const present = process.env.PATH;
+  mkdirSync(programs);
+  // Says what it was called for and what the journal told then, and becomes the real one.
+  replaceProgram(programs, 'sync', `echo "$*: $(grep '"phase"' ${journal})" >>${seen}\nPATH=\${PATH#*:} exec sync "$@"\n`);
+  process.env.PATH = `${programs}:${present}`;
+  try {
+    await stageTask.run(rig.agent, stageSpec(part), taskOf('restore-6'));
+    await stop();
+    await doSwitch('restore-6');
+    await rollback('restore-6', true);
+  } finally {
+    process.env.PATH = present;
+  }
+  expect(readFileSync(seen, 'utf8').split('\n')).toEqual([
+    `-f ${join(dirname(server.datadir), '.stillpoint-stage-restore-6')}:   "phase": "staging",`,
+    `-f ${server.datadir}:   "phase": "switching",`,
+    '',
+  ]);
+  await finish('restore-6');
 });

@@ -1,4 +1,5 @@
 import { configuredSettings } from '../mariadb/settings.ts';
+import { syncFileSystem } from './sync.ts';
 
 /** Called at every point at which a crash would leave something to clear up. */
 export type Checkpoint = (name: string) => void | Promise<void>;
@@ -9,7 +10,9 @@ export interface Seams {
   readonly checkpoint: Checkpoint;
   /** Tests remember what it told: a run of mariadbd for each of some hundred crashes takes minutes. */
   readonly readSettings: typeof configuredSettings;
+  /** Tests of crashes that no power cut comes with leave the disk in peace. */
+  readonly syncFileSystem: typeof syncFileSystem;
 }
 
 /** As it is outside of tests. */
-export const noSeams: Seams = { checkpoint: () => {}, readSettings: configuredSettings };
+export const noSeams: Seams = { checkpoint: () => {}, readSettings: configuredSettings, syncFileSystem };

@@ -4,7 +4,7 @@ import { isAbort, StillpointError, toStillpointError } from '@stillpoint/shared/
 import { LAYOUT, type PartManifest, type Shard, stagingBytes } from '@stillpoint/shared/manifest';
 import type { StageTask } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
-import { directoryBytes, exists, freeBytes, killLeftBehind, ownAccount, syncDirectory } from '../host/index.ts';
+import { directoryBytes, exists, freeBytes, killLeftBehind, ownAccount } from '../host/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { copyConfiguration } from './configuration.ts';
 import { extractImage } from './extract.ts';
@@ -14,6 +14,7 @@ import { withPrivateServer } from './private-server.ts';
 import { type Proof, proveTables, setPosition } from './prove.ts';
 import { openOwnPart, openPart, type PartSource } from './source.ts';
 import { copiesDirectory, loadState, type RestoreState, removeState, saveState, unfinishedRestore } from './state.ts';
+import { syncFileSystem } from './sync.ts';
 import { findTarget, type Target } from './target.ts';
 
 /**
@@ -140,7 +141,8 @@ async function fill(agent: Agent, spec: StageTask, task: TaskContext, { state, t
     staged: { bytes: await directoryBytes(directory, task.signal), ...proof },
     configuration: copies?.files ?? [],
   };
-  await syncDirectory(directory);
+  // The journal outlives a power cut; so must what it speaks of.
+  await syncFileSystem(directory, 'STAGE_FAILED', task.signal);
   await saveState(stateDir, staged);
   return staged;
 }

@@ -142,6 +142,7 @@ const known = new Map<string, ReturnType<typeof configuredSettings>>();
 /** Settings are asked of mariadbd once for each content of the option file. */
 const seams = (checkpoint: Checkpoint = () => {}): Seams => ({
   checkpoint,
+  syncFileSystem: async () => {},
   readSettings: (file, signal) => {
     const content = existsSync(file) ? readFileSync(file, 'utf8') : '';
     const settings = known.get(content) ?? configuredSettings(file, signal);

@@ -35,7 +35,12 @@ export const switchTaskWith = (seams: Seams): TaskDefinition<'switch'> => ({
 /** See `switchTaskWith`. */
 export const switchTask = switchTaskWith(noSeams);
 
-async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, { checkpoint, readSettings }: Seams): Promise<RestoreState> {
+async function doSwitch(
+  agent: Agent,
+  staged: RestoreState,
+  task: TaskContext,
+  { checkpoint, readSettings, syncFileSystem }: Seams,
+): Promise<RestoreState> {
   const { config } = agent;
   const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
   const around = { save, checkpoint, tell: task.log };
@@ -55,6 +60,7 @@ async function doSwitch(agent: Agent, staged: RestoreState, task: TaskContext, {
     state = await carryOut(state, around);
   }
   await settle(state, settings);
+  await syncFileSystem(state.places.datadir, 'SWITCH_FAILED');
   await checkpoint('settled');
   state = { ...state, phase: 'switched' };
   await save(state);

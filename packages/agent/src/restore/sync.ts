@@ -1,0 +1,16 @@
+import type { ErrorCode } from '@stillpoint/shared/errors';
+import { runProgram } from '../process/index.ts';
+import { programFailure } from './extract.ts';
+
+/**
+ * Brings everything that was written on the file system of a path to its disk, as one call: of what the tools extract and the
+ * server writes, most is never synced by them. Throws an error of that code, or DISK_FULL, when the disk did not take it.
+ */
+export async function syncFileSystem(path: string, code: ErrorCode, signal?: AbortSignal): Promise<void> {
+  try {
+    await runProgram('sync', ['-f', path], { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw programFailure(code, `The file system of ${path} could not be synced`, [error]);
+  }
+}
