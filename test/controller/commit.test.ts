@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { thisProcess } from '../../packages/controller/src/journal/owner.ts';
 import { eventually } from '../harness/eventually.ts';
 import { controllerProcess } from './controller-process.ts';
 import { type FakeCluster, failure, fakeCluster, type Identities, identities, watchedRun } from './fake-cluster.ts';
@@ -86,7 +87,7 @@ describe('a controller that is killed while it commits', () => {
     // As if it had died between the last set.json and the catalog.
     const db = new DatabaseSync(join(cluster.config.stateDir, 'stillpoint.db'));
     db.exec(
-      `DELETE FROM sets; UPDATE operations SET state = 'running', commit_open = 1, owner = '{"pid":1,"host":"h","user":"u","birth":"gone"}'`,
+      `DELETE FROM sets; UPDATE operations SET state = 'running', commit_open = 1, owner = '${JSON.stringify({ ...thisProcess(), birth: 'gone' })}'`,
     );
     db.close();
     expect(await list()).toEqual([]);

@@ -18,6 +18,7 @@ export interface GlobalOptions {
   readonly output: 'text' | 'json';
   readonly logLevel: LogLevel;
   readonly color: boolean;
+  readonly takeOver?: true;
 }
 
 /** The whole command line. Help, completion and the reference are made from it too. */
@@ -28,6 +29,7 @@ export function createProgram(perform: Perform): Command {
     .addOption(new Option('--output <format>', 'text for people, JSON lines for programs').choices(['text', 'json']).default('text'))
     .addOption(new Option('--log-level <level>', 'how much is said meanwhile').choices(LOG_LEVELS).default('info'))
     .option('--no-color', 'no colours; NO_COLOR does the same')
+    .option('--take-over', 'a controller on another host or in a container is dead for certain')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'help for a command')
     .configureHelp({ showGlobalOptions: true })

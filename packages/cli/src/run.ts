@@ -20,7 +20,7 @@ export interface Surroundings {
   readonly clock: Clock;
   /** Aborted, with CANCELLED as reason, when the user wants the command to end. */
   readonly signal: AbortSignal;
-  openController(configFile: string, log: ControllerLog): Promise<OpenedController>;
+  openController(configFile: string, log: ControllerLog, takeOver: boolean): Promise<OpenedController>;
 }
 
 /** A command line under way. */
@@ -141,7 +141,7 @@ function openSession(
   surroundings: Surroundings,
 ): Session {
   const { clock, env, signal, stderr } = surroundings;
-  const { config, logLevel } = command.optsWithGlobals<GlobalOptions>();
+  const { config, logLevel, takeOver = false } = command.optsWithGlobals<GlobalOptions>();
   const given = command.getOptionValueSourceWithGlobals('config') === 'cli';
   return {
     configFile: config,
@@ -155,7 +155,7 @@ function openSession(
     run: { signal, observe: (event) => renderer.event(event) },
     show,
     withController: async (use) => {
-      const opened = await surroundings.openController(config, controllerLog(renderer, logLevel));
+      const opened = await surroundings.openController(config, controllerLog(renderer, logLevel), takeOver);
       try {
         return await use(opened);
       } finally {

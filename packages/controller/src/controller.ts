@@ -21,6 +21,8 @@ import { verifySet } from './run/verify.ts';
 export interface ControllerOptions {
   readonly config: ClusterConfig;
   readonly clock: Clock;
+  /** Operations of controllers that cannot be looked at from here, on other hosts or in other containers, count as dead. Default: false. */
+  readonly takeOver?: boolean;
   /** Default: nowhere. */
   readonly log?: ControllerLog;
 }
@@ -31,7 +33,7 @@ const SILENT: ControllerLog = { info: () => {}, warn: () => {} };
  * A controller of the configured cluster. Connects to agents and opens its database when they are first needed; an operation
  * whose controller died is marked as interrupted then.
  */
-export function openController({ config, clock, log = SILENT }: ControllerOptions): Controller {
+export function openController({ config, clock, log = SILENT, takeOver = false }: ControllerOptions): Controller {
   const { cluster, tls } = config;
   const connect: Connect = (target) => createClient(AgentService, target, { tls, cluster });
   const agents = agentPool(config.nodes, connect);
@@ -42,7 +44,7 @@ export function openController({ config, clock, log = SILENT }: ControllerOption
     log,
     agents,
     get store() {
-      opened ??= openStore(config, clock);
+      opened ??= openStore(config, clock, takeOver);
       return opened;
     },
   };
@@ -74,9 +76,9 @@ export function openController({ config, clock, log = SILENT }: ControllerOption
   };
 }
 
-function openStore({ cluster, stateDir }: ClusterConfig, clock: Clock): Store {
+function openStore({ cluster, stateDir }: ClusterConfig, clock: Clock, takeOver: boolean): Store {
   const db = openDatabase(stateDir);
-  const journal = openJournal(db, cluster, clock);
+  const journal = openJournal(db, cluster, clock, takeOver);
   journal.settleDead();
   return { db, journal, catalog: openCatalog(db, cluster, clock), plans: openPlans(db, cluster) };
 }

@@ -8,7 +8,7 @@ import { systemClock } from '@stillpoint/shared/time';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from './database.ts';
 import { openJournal } from './journal.ts';
-import { isAlive, thisProcess } from './owner.ts';
+import { lifeOf, thisProcess } from './owner.ts';
 import { stepsOf } from './steps.ts';
 
 let directory: string;
@@ -102,8 +102,29 @@ describe('an operation', () => {
 
 describe('an owner', () => {
   it('is not taken for a later process with the same number', () => {
-    expect(isAlive(thisProcess())).toBe(true);
-    expect(isAlive({ ...thisProcess(), birth: 'another boot/1' })).toBe(false);
+    expect(lifeOf(thisProcess())).toBe('alive');
+    expect(lifeOf({ ...thisProcess(), birth: '1' })).toBe('dead');
+    expect(lifeOf({ ...thisProcess(), boot: 'before' })).toBe('dead');
+  });
+
+  it.each([
+    ['on another host', { host: 'other' }],
+    ['on another machine of the same name', { machine: 'other', boot: 'other' }],
+    ['in another container', { pidNamespace: 'pid:[1]' }],
+  ])('%s is not declared dead from here, but by its user', (_, changes) => {
+    const { id } = journal().begin({ kind: 'backup' });
+    const owner = JSON.stringify({ ...thisProcess(), pid: 2 ** 22 + 1, ...changes });
+    db?.run('UPDATE operations SET owner = $owner', { owner });
+    journal().settleDead();
+    expect(journal().get(id).state).toBe('running');
+    expect(() => journal().begin({ kind: 'verify' })).toThrow(
+      expect.objectContaining({ code: 'OPERATION_RUNNING', hint: expect.stringContaining('--take-over') }),
+    );
+    const taking = openJournal(db ?? open(), 'shop', systemClock, true);
+    taking.begin({ kind: 'verify' });
+    expect(taking.get(id)).toMatchObject({ state: 'interrupted', reason: expect.stringContaining('declared dead') });
+    // This process is there to be seen, so nobody can take over from it.
+    expect(() => taking.begin({ kind: 'verify' })).toThrow(expect.objectContaining({ code: 'OPERATION_RUNNING' }));
   });
 });
 

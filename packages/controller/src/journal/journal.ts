@@ -3,7 +3,7 @@ import { newOperationId, type OperationKind } from '@stillpoint/shared/operation
 import type { Clock } from '@stillpoint/shared/time';
 import type { OperationState, RestoreState } from '../api.ts';
 import type { Database } from './database.ts';
-import { isAlive, type Owner, ownerText, thisProcess } from './owner.ts';
+import { lifeOf, type Owner, ownerText, thisProcess } from './owner.ts';
 
 /** How an operation stands; restores have more states than others. */
 export type JournalState = OperationState | RestoreState;
@@ -65,17 +65,19 @@ interface Row {
   commit_open: number;
 }
 
-export function openJournal(db: Database, cluster: string, clock: Clock): Journal {
+/** With `takeOver`, owners that cannot be looked at from here count as dead: their user says that they are. */
+export function openJournal(db: Database, cluster: string, clock: Clock, takeOver = false): Journal {
   const now = (): string => clock.now().toISOString();
 
   const settleDead = (): void => {
     for (const row of db.all<Row>(`SELECT * FROM operations WHERE cluster = $cluster AND state = 'running'`, { cluster })) {
       const owner = JSON.parse(row.owner) as Owner;
-      if (isAlive(owner)) continue;
+      const life = lifeOf(owner);
+      if (life === 'alive' || (life === 'elsewhere' && !takeOver)) continue;
       db.run(`UPDATE operations SET state = 'interrupted', ended_at = $now, owner = '', reason = $reason WHERE id = $id`, {
         id: row.id,
         now: now(),
-        reason: `its controller (${ownerText(owner)}) ended in the middle of it`,
+        reason: `its controller (${ownerText(owner)}) ${life === 'dead' ? 'ended in the middle of it' : 'was declared dead by --take-over'}`,
       });
     }
   };
@@ -83,7 +85,7 @@ export function openJournal(db: Database, cluster: string, clock: Clock): Journa
     settleDead();
     const row = db.get<Row>(`SELECT * FROM operations WHERE cluster = $cluster AND state = 'running'`, { cluster });
     if (row === undefined) return;
-    throw new StillpointError('OPERATION_RUNNING', `${row.id} is running (${ownerText(JSON.parse(row.owner) as Owner)})`);
+    throw running(row.id, JSON.parse(row.owner) as Owner);
   };
   const get = (id: string): OperationRecord => {
     const row = db.get<Row>('SELECT * FROM operations WHERE cluster = $cluster AND id = $id', { cluster, id });
@@ -135,6 +137,14 @@ export function openJournal(db: Database, cluster: string, clock: Clock): Journa
         .all<Row>('SELECT * FROM operations WHERE cluster = $cluster AND kind = $kind ORDER BY started_at DESC, id DESC', { cluster, kind })
         .map(recordOf),
   };
+}
+
+function running(id: string, owner: Owner): StillpointError {
+  const message = `${id} is running (${ownerText(owner)})`;
+  if (lifeOf(owner) !== 'elsewhere') return new StillpointError('OPERATION_RUNNING', message);
+  return new StillpointError('OPERATION_RUNNING', `${message}, on another host or in another container than this`, {
+    hint: 'Wait for it to end. Only if that process is dead for certain: repeat the command with --take-over.',
+  });
 }
 
 const recordOf = (row: Row): OperationRecord => ({
