@@ -41,7 +41,8 @@ function fill(cluster: TestCluster): void {
     const set = generatedSet(new Date(now - index * 3_600_000));
     return { setId: set.setId, state: 'good' as const, reason: '', set };
   });
-  openCatalog(db, cluster.name, systemClock).replace(found, new Date(now).toISOString(), () => true);
+  const catalog = openCatalog(db, cluster.name, systemClock);
+  catalog.replace(found, catalog.generation(), () => true);
   db.close();
 }
 

@@ -55,7 +55,7 @@ export function openController({ config, clock, log = SILENT, takeOver = false }
     createBackup: async (request, run) => createBackup(context, request, run),
     listSets: async ({ all, rescan: again }, signal) => {
       const { catalog } = context.store;
-      const silent = again ? await rescan(catalog, cluster, agents.all, clock, signal) : [];
+      const silent = again ? await rescan(catalog, cluster, agents.all, signal) : [];
       if (silent.length > 0) log.warn({ nodes: silent }, 'some repositories could not be asked');
       return catalog.list(all);
     },

@@ -27,7 +27,6 @@ const setAt = (day: string) => ({
   cutAt: `2026-11-${day}T09:15:00.000Z`,
 });
 const good = (day: string): FoundSet => ({ setId: setAt(day).setId, state: 'good', reason: '', set: setAt(day) });
-const afterwards = (): string => new Date(Date.now() + 1_000).toISOString();
 const ids = (all = false): string[] => catalog.list(all).map(({ setId }) => setId.slice(6, 8));
 
 describe('a catalog', () => {
@@ -86,25 +85,37 @@ describe('a catalog', () => {
 describe('what a scan found replaces what was known', () => {
   it('drops what is gone, adds what is new, keeps what it is told to keep', () => {
     for (const day of ['18', '19', '20']) catalog.add(setAt(day));
-    catalog.replace([good('20'), good('21')], afterwards(), ({ setId }) => setId === setAt('18').setId);
+    catalog.replace([good('20'), good('21')], catalog.generation(), ({ setId }) => setId === setAt('18').setId);
     expect(ids()).toEqual(['21', '20', '18']);
   });
 
-  it('believes a set that was recorded after the scan had begun', () => {
-    const startedAt = new Date(Date.now() - 1_000).toISOString();
+  it('believes what changed after the scan had begun: a set that was added, spoiled or removed', () => {
+    for (const day of ['19', '20']) catalog.add(setAt(day));
+    const since = catalog.generation();
     catalog.add(setAt('21'));
-    catalog.replace(
-      [{ setId: setAt('21').setId, state: 'failed', reason: 'set.json is missing on db2', set: undefined }],
-      startedAt,
-      () => false,
-    );
+    catalog.spoil(setAt('20').setId, 'its deletion was begun');
+    catalog.spoil(setAt('19').setId, 'its deletion was begun');
+    catalog.remove(setAt('19').setId);
+    const unfinished: FoundSet = { setId: setAt('21').setId, state: 'failed', reason: 'set.json is missing on db2', set: undefined };
+    catalog.replace([unfinished, good('20'), good('19')], since, () => false);
     expect(ids()).toEqual(['21']);
+    expect(ids(true)).toEqual(['21', '20']);
+    // Found again by a later one, it is there.
+    catalog.replace([good('21'), good('19')], catalog.generation(), () => false);
+    expect(ids(true)).toEqual(['21', '19']);
+  });
+
+  it('does not heed the clock', () => {
+    const ahead = { ...systemClock, now: () => new Date(Date.now() + 3_600_000) };
+    openCatalog(db, 'shop', ahead).add(setAt('21'));
+    catalog.replace([], catalog.generation(), () => false);
+    expect(ids(true)).toEqual([]);
   });
 
   it('lists a set that is no longer whole as such, gives it by its id, and as the latest only when there is no good one', () => {
     for (const day of ['20', '21']) catalog.add(setAt(day));
     const lost: FoundSet = { ...good('21'), state: 'incomplete', reason: 'set.json is missing on db2' };
-    catalog.replace([good('20'), lost], afterwards(), () => false);
+    catalog.replace([good('20'), lost], catalog.generation(), () => false);
     expect(catalog.list(false)).toMatchObject([
       { state: 'incomplete', reason: 'set.json is missing on db2', nodes: ['db1', 'db2'] },
       { state: 'good' },

@@ -3,6 +3,7 @@ import { decodeSetManifest, encodeManifest, type SetManifest } from '@stillpoint
 import type { Clock } from '@stillpoint/shared/time';
 import type { SetState, SetSummary } from '../api.ts';
 import type { Database } from '../journal/database.ts';
+import { generationsOf } from './generations.ts';
 
 /** A set as its repositories show it. */
 export interface FoundSet {
@@ -21,11 +22,13 @@ export interface Catalog {
   /** The set is not to be restored any more. */
   spoil(setId: string, reason: string): void;
   remove(setId: string): void;
+  /** Grows with every change. */
+  generation(): number;
   /**
-   * Puts what a scan found in the place of what was known. Kept is what was recorded after `startedAt` (ISO), and the sets for
-   * which `keep` says so.
+   * Puts what a scan found in the place of what was known. What was added, spoiled or removed after `since`, the generation in
+   * which the scan began, stays so; kept are also the sets for which `keep` says so.
    */
-  replace(found: readonly FoundSet[], startedAt: string, keep: (known: SetSummary) => boolean): void;
+  replace(found: readonly FoundSet[], since: number, keep: (known: SetSummary) => boolean): void;
   /** Newest first; with `all` also sets that failed, and backups that came to nothing. */
   list(all: boolean): SetSummary[];
   /** A set of which something can be restored. `latest` stands for the newest good one, else the newest. Throws SET_NOT_FOUND. */
@@ -58,13 +61,15 @@ const FAILED_BACKUPS = `
     AND NOT EXISTS (SELECT 1 FROM sets s WHERE s.cluster = o.cluster AND s.set_id = o.set_id)`;
 
 export function openCatalog(db: Database, cluster: string, clock: Clock): Catalog {
+  const generations = generationsOf(db, cluster);
   const put = (found: FoundSet): void => {
     db.run(
-      `INSERT OR REPLACE INTO sets (cluster, recorded_at, ${COLUMNS}) VALUES ($cluster, $recordedAt, $setId, $operationId, $state,
+      `INSERT OR REPLACE INTO sets (cluster, generation, recorded_at, ${COLUMNS}) VALUES ($cluster, $generation, $recordedAt, $setId, $operationId, $state,
               $cutAt, $nodes, $storedBytes, $dataBytes, $blockedMs, $reason)`,
       {
         ...parametersOf(found),
         cluster,
+        generation: generations.next(),
         recordedAt: clock.now().toISOString(),
       },
     );
@@ -86,7 +91,7 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
     const row = db.get<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND set_id = $setId`, { cluster, setId });
     return row === undefined ? undefined : summaryOf(row);
   };
-  const remove = (setId: string): void => db.run('DELETE FROM sets WHERE cluster = $cluster AND set_id = $setId', { cluster, setId });
+  const drop = (setId: string): void => db.run('DELETE FROM sets WHERE cluster = $cluster AND set_id = $setId', { cluster, setId });
   /** It was committed everywhere, whatever became of its controller. */
   const closeCommit = (setId: string): void =>
     db.run(
@@ -100,17 +105,24 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
   return {
     add: (set) => db.transaction(() => put({ setId: set.setId, state: 'good', reason: '', set })),
     spoil: (setId, reason) =>
-      db.run(`UPDATE sets SET state = 'failed', reason = $reason WHERE cluster = $cluster AND set_id = $setId`, { cluster, setId, reason }),
-    remove,
-    replace: (found, startedAt, keep) =>
+      db.transaction(() =>
+        db.run(
+          `UPDATE sets SET state = 'failed', reason = $reason, generation = $generation WHERE cluster = $cluster AND set_id = $setId`,
+          { cluster, setId, reason, generation: generations.next() },
+        ),
+      ),
+    remove: (setId) =>
       db.transaction(() => {
-        const known = db.all<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND recorded_at <= $startedAt`, {
-          cluster,
-          startedAt,
-        });
-        for (const row of known) if (!keep(summaryOf(row))) remove(row.set_id);
+        drop(setId);
+        generations.removed(setId);
+      }),
+    generation: generations.current,
+    replace: (found, since, keep) =>
+      db.transaction(() => {
+        const known = db.all<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND generation <= $since`, { cluster, since });
+        for (const row of known) if (!keep(summaryOf(row))) drop(row.set_id);
         for (const one of found) {
-          if (summary(one.setId) === undefined) put(one);
+          if (summary(one.setId) === undefined && generations.removedAt(one.setId) <= since) put(one);
           if (one.state === 'good') closeCommit(one.setId);
         }
       }),

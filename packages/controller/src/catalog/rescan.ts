@@ -1,5 +1,4 @@
 import { toStillpointError } from '@stillpoint/shared/errors';
-import type { Clock } from '@stillpoint/shared/time';
 import { onEveryNode } from '../agents/every-node.ts';
 import type { NodeAgent } from '../agents/pool.ts';
 import type { Catalog } from './catalog.ts';
@@ -33,13 +32,12 @@ export async function rescan(
   catalog: Catalog,
   cluster: string,
   agents: readonly NodeAgent[],
-  clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const startedAt = clock.now().toISOString();
+  const since = catalog.generation();
   const { sets, silent } = await scanSets(cluster, agents, signal);
   const judged = new Map(sets.map((set) => [set.setId, set]));
-  catalog.replace(sets, startedAt, ({ setId, state, nodes }) => {
+  catalog.replace(sets, since, ({ setId, state, nodes }) => {
     const found = judged.get(setId);
     const inDoubt = found === undefined ? nodes.some((node) => silent.includes(node)) : found.unasked.length > 0;
     return inDoubt && (state === 'good' || (state === 'incomplete' && found === undefined));

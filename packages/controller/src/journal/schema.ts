@@ -73,4 +73,17 @@ export const SCHEMA_VERSIONS: readonly string[] = [
     plan TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  -- Counts the changes of a cluster's sets. Clocks go back; this does not.
+  CREATE TABLE generations (cluster TEXT PRIMARY KEY, generation INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  ALTER TABLE sets ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+
+  -- Sets that were removed, so that a look into repositories which began before does not bring them back.
+  CREATE TABLE removals (
+    cluster TEXT NOT NULL,
+    set_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (cluster, set_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
