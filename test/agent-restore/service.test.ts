@@ -53,7 +53,11 @@ test('a stop that fails is told with its last lines and those of the server', as
 });
 
 test('a driver whose program is missing names it', async () => {
-  await expect(driver({ stop: ['no-such-program'] }).stop(signal)).rejects.toMatchObject({ code: 'TOOL_MISSING' });
+  await expect(driver({ stop: ['no-such-program'] }).stop(signal)).rejects.toMatchObject({
+    code: 'SERVICE_FAILED',
+    message: expect.stringContaining('no-such-program'),
+    hint: expect.stringContaining('mariadb.service'),
+  });
 });
 
 test('a server that does not come up is told with its errors, before the time is up', async () => {

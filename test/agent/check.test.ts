@@ -108,6 +108,18 @@ test('a missing tool is named', async () => {
   });
 });
 
+test('a service that could not be started again matters for a restore', async () => {
+  const { config } = node.agent;
+  const service = { driver: 'commands', start: ['/no/such/start'], stop: ['true'] } as const;
+  const broken = { ...config, mariadb: { ...mariadbOf(node), service } };
+  expect((await checkMariadb(config, 'restore')).find(({ name }) => name === 'mariadb.service')).toMatchObject({ status: CheckStatus.OK });
+  const results = await checkMariadb(broken, 'restore');
+  expect(results.filter(({ status }) => status === CheckStatus.FAILED)).toMatchObject([
+    { name: 'mariadb.service', code: 'SERVICE_FAILED', message: expect.stringContaining('/no/such/start') },
+  ]);
+  expect((await checkMariadb(broken, 'backup')).map(({ name }) => name)).not.toContain('mariadb.service');
+});
+
 test.each([
   ['mariadb-backup based on MariaDB server 11.4.2-MariaDB Linux (x86_64)', CheckStatus.FAILED, 'TOOL_MISMATCH'],
   ['mariadb-backup based on MariaDB server 10.11.1-MariaDB Linux (x86_64)', CheckStatus.WARNING, ''],

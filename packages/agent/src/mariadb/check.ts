@@ -6,6 +6,7 @@ import { type ErrorCode, errnoOf, StillpointError, toStillpointError } from '@st
 import { type CheckResult, CheckResultSchema, CheckStatus, type ReplicationSource } from '@stillpoint/shared/proto';
 import type { AgentConfig, MariadbConfig } from '../config/schema.ts';
 import { directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
+import { checkService } from '../service/index.ts';
 import { layoutProblems } from './layout.ts';
 import { formatPosition, readPosition, readSources } from './position.ts';
 import { missingPrivileges, type PrivilegePurpose } from './privileges.ts';
@@ -49,6 +50,7 @@ export async function checkMariadb(config: AgentConfig, purpose: PrivilegePurpos
   };
 
   await look('mariadb.tools', () => checkTools(purpose, signal));
+  if (purpose === 'restore') await look('mariadb.service', async () => ok(await checkService(mariadb.service, signal)));
   const server = await reach(mariadb, signal);
   try {
     await look('mariadb.server', async () => checkServer(server, purpose));

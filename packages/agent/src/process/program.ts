@@ -2,6 +2,7 @@ import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream
 import { errnoOf } from '@stillpoint/shared/errors';
 import { ExecaError, execa } from 'execa';
 import { ProgramFailure, toolMissing } from './failure.ts';
+import { searchPath } from './find.ts';
 import { Lines, Tail } from './tail.ts';
 
 const STDERR_LIMIT = 64 * 1024;
@@ -123,9 +124,6 @@ export function startProgram(program: string, args: readonly string[], options: 
     kill: () => void child.kill(),
   };
 }
-
-/** Where programs are looked for: mariadbd lies where the PATH of ordinary users does not lead. */
-const searchPath = (): string => [process.env.PATH, '/usr/local/sbin', '/usr/sbin', '/sbin'].filter(Boolean).join(':');
 
 /**
  * A stream that waits for its reader. That of a child process does not: both execa and Node set it flowing when nobody

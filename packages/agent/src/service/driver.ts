@@ -2,9 +2,10 @@ import { open } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ServiceConfig } from '../config/schema.ts';
 import { ProgramFailure, runProgram } from '../process/index.ts';
+import { programMissing } from './missing.ts';
 import { type ServerPlace, signOfServer } from './running.ts';
 
-/** Starts and stops the server of this node. Throws SERVICE_FAILED, TOOL_MISSING or the signal's reason. */
+/** Starts and stops the server of this node. Throws SERVICE_FAILED or the signal's reason. */
 export interface ServiceDriver {
   /** Returns once the server was started; it need not answer yet. Starting a running one changes nothing. */
   start(signal: AbortSignal): Promise<void>;
@@ -29,6 +30,8 @@ export function serviceDriver(service: ServiceConfig, place: ServiceSurroundings
       await work;
     } catch (error) {
       if (error instanceof ProgramFailure) throw await serviceFailure(what, error.lastLines(3) || error.message, place.errorLog, error);
+      // What is missing is no tool of ours, but what the configuration names.
+      if (error instanceof StillpointError && error.code === 'TOOL_MISSING') throw programMissing(what, programOf(service, what), error);
       throw error;
     }
   };
@@ -42,6 +45,9 @@ export function serviceDriver(service: ServiceConfig, place: ServiceSurroundings
     isRunning,
   };
 }
+
+const programOf = (service: ServiceConfig, what: 'start' | 'stop'): string =>
+  service.driver === 'systemd' ? 'systemctl' : (service[what][0] ?? '');
 
 function systemd(unit: string, running: () => Promise<boolean>): ServiceDriver {
   const systemctl = async (signal: AbortSignal, ...args: string[]): Promise<void> => {
