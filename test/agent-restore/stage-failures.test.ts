@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -9,6 +9,8 @@ import { rollbackTask, stageTask } from '../../packages/agent/src/restore/index.
 import { loadState } from '../../packages/agent/src/restore/state.ts';
 import { loadShop, mark, shopChecksums } from '../harness/data.ts';
 import { eventually } from '../harness/eventually.ts';
+import { replaceProgram } from '../harness/gates.ts';
+import { testDirectory } from '../harness/mariadb-server.ts';
 import { isAlive } from '../harness/processes.ts';
 import { shardOf, writePartManifest } from './parts.ts';
 import { agentOf, type Rig, SET, serverOwner, stageSpec, startRig, takePart, taskOf } from './rig.ts';
@@ -199,22 +201,45 @@ test.runIf(process.getuid?.() === 0)('a file system that is too small is refused
   });
 });
 
-test.runIf(process.getuid?.() === 0)('a file system that fills up while extracting is told as that', async () => {
-  await onTmpfs('200m', async (agent, directory) => {
-    const fill = (step: string): void => {
-      if (step === 'extract') spawnSync('dd', ['if=/dev/zero', `of=${join(directory, 'ballast')}`, 'bs=1M'], { stdio: 'ignore' });
-    };
-    const small = rewritten({ mariadb: { ...(good.part.mariadb as NonNullable<PartManifest['mariadb']>), dataBytes: 1 } });
-    const run = stageTask.run(agent, stageSpec(small), { ...taskOf('restore-1'), progress: fill });
-    await expect(run).rejects.toMatchObject({ code: 'DISK_FULL' });
-    expect(readdirSync(directory).sort()).toEqual(['ballast', 'data']);
-  });
-});
+/** Programs of a stage, and an argument that tells their work on it from other calls. */
+const WORK = {
+  extracting: ['mbstream', '-x'],
+  preparing: ['mariadb-backup', '--prepare'],
+  opening: ['mariadbd', '--skip-grant-tables'],
+} as const;
+
+test.runIf(process.getuid?.() === 0).each(Object.entries(WORK))(
+  'a file system that fills up while %s is told as that, and freed',
+  async (what, [program, argument]) => {
+    await onTmpfs('200m', async (agent, directory) => {
+      const small = rewritten({ mariadb: { ...(good.part.mariadb as NonNullable<PartManifest['mariadb']>), dataBytes: 1 } });
+      const fill = `dd if=/dev/zero of=${join(directory, 'data', 'ballast')} bs=64k 2>/dev/null`;
+      const run = withProgram(`full-${what}`, program, `case " $* " in *" ${argument} "*) ${fill} ;; esac`, () =>
+        stageTask.run(agent, stageSpec(small), taskOf('restore-1')),
+      );
+      await expect(run).rejects.toMatchObject({ code: 'DISK_FULL', message: expect.stringMatching(/extracted|opened/) });
+      expect(readdirSync(directory)).toEqual(['data']);
+    });
+  },
+);
+
+/** Runs `use` while a program does something before it starts. */
+async function withProgram<T>(name: string, program: string, before: string, use: () => Promise<T>): Promise<T> {
+  const programs = join(rig.home, name);
+  const present = process.env.PATH;
+  mkdirSync(programs);
+  replaceProgram(programs, program, `${before}\nPATH=\${PATH#*:} exec ${program} "$@"\n`);
+  process.env.PATH = `${programs}:${present}`;
+  try {
+    return await use();
+  } finally {
+    process.env.PATH = present;
+  }
+}
 
 /** Runs `use` with an agent whose server would have its data on a file system of that size. */
 async function onTmpfs(size: string, use: (agent: Rig['agent'], directory: string) => Promise<void>): Promise<void> {
-  const directory = join(rig.home, `tmpfs-${size}`);
-  mkdirSync(directory);
+  const directory = testDirectory(`tmpfs-${size}`);
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'tmpfs', directory]);
   try {
     const datadir = join(directory, 'data');

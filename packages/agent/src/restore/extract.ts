@@ -4,6 +4,7 @@ import type { Shard } from '@stillpoint/shared/manifest';
 import { exists } from '../host/index.ts';
 import { ProgramFailure, startProgram } from '../process/index.ts';
 import { type Read, readInto } from '../repository/index.ts';
+import { saysDiskFull } from './disk-full.ts';
 import type { PartSource } from './source.ts';
 
 /** As whom to run programs; nothing for this process. */
@@ -61,9 +62,7 @@ async function requireLastFile(directory: string, { name }: Shard): Promise<void
 }
 
 const isDiskFull = (failures: readonly unknown[]): boolean =>
-  failures.some(
-    (failure) => failure instanceof ProgramFailure && /No space left on device|errno: 28|Disk quota exceeded/.test(failure.stderrTail),
-  );
+  failures.some((failure) => failure instanceof ProgramFailure && saysDiskFull(failure.stderrTail));
 
 /** An error of the table for programs that failed, with their last lines. What is no failure of a program is thrown as it is. */
 export function programFailure(code: ErrorCode, what: string, failures: readonly unknown[]): Error {

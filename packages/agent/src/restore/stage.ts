@@ -1,12 +1,13 @@
 import { chmod, chown, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isAbort, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { StillpointError } from '@stillpoint/shared/errors';
 import { LAYOUT, type PartManifest, type Shard, stagingBytes } from '@stillpoint/shared/manifest';
 import type { StageTask } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
 import { directoryBytes, exists, freeBytes, killLeftBehind, ownAccount } from '../host/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { copyConfiguration } from './configuration.ts';
+import { stagingFailure } from './disk-full.ts';
 import { extractImage } from './extract.ts';
 import { atRest, choosePlaces, futureOwner, runAs } from './places.ts';
 import { prepareImage } from './prepare.ts';
@@ -58,8 +59,9 @@ async function stage(agent: Agent, spec: StageTask, task: TaskContext, half: Res
     try {
       return await fill(agent, spec, task, { state, target, source, own });
     } catch (error) {
+      const failure = await stagingFailure(error, state.places.stage);
       await discardStage(config.stateDir, state);
-      throw isAbort(error) ? error : toStillpointError(error, 'STAGE_FAILED');
+      throw failure;
     }
   } finally {
     source.close();
