@@ -33,6 +33,7 @@ export function nodeView(node: string, mariadb: Mariadb = {}, facts: Facts = {})
         datadirBytes: BigInt(5 * GIB),
         datadirFreeBytes: BigInt(100 * GIB),
         port: 3306,
+        replicationAccount: true,
         ...mariadb,
       },
       repository: { path: '/backup', freeBytes: BigInt(200 * GIB) },

@@ -157,6 +157,7 @@ function factsOf(node: FakeNode) {
       position: positionOf(node),
       sources: server.running ? sources : [],
       port: node.port,
+      replicationAccount: true,
     },
     repository: { path: `/backup/${node.name}`, freeBytes: 1_000_000n },
     unfinishedRestore: node.restore?.operationId ?? '',

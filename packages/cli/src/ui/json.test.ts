@@ -132,6 +132,7 @@ describe('JSON output', () => {
               "logBin": true,
               "offset": 5655,
             },
+            "replicationAccount": false,
             "running": true,
             "serverId": 2,
             "sources": [

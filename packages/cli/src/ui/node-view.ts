@@ -46,6 +46,7 @@ const mariadbView = (mariadb: MariadbFacts) => ({
   serverId: mariadb.serverId,
   port: mariadb.port,
   advertisedHost: mariadb.advertisedHost,
+  replicationAccount: mariadb.replicationAccount,
   datadir: mariadb.datadir,
   datadirBytes: mariadb.datadirBytes,
   datadirFreeBytes: mariadb.datadirFreeBytes,

@@ -43,6 +43,14 @@ export function problemsOf(
     ...(request.replication === 'start' && member.source !== '' && plan.replicateFrom === undefined
       ? [problem(`nothing is known of the address of its source ${member.source}`, 'Set mariadb.advertise in the agent of the source.')]
       : []),
+    ...(request.replication === 'start' && plan.replicateFrom !== undefined && view.facts.mariadb?.replicationAccount === false
+      ? [
+          problem(
+            `its agent knows no account to replicate from ${plan.replicateFrom.node} with`,
+            'Add mariadb.replication (user, passwordFile) to its agent.yaml, or plan with --replication print.',
+          ),
+        ]
+      : []),
     ...(request.replication === 'start' && rootMember(member, facts.set) === undefined
       ? [problem('is part of a ring of replication, which cannot be started from one cut', 'Plan with --replication print.')]
       : []),

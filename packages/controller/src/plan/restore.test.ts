@@ -142,6 +142,27 @@ describe('a node that is not in the set', () => {
   });
 });
 
+describe('an agent without an account to replicate with', () => {
+  const db2 = nodeView('db2', { running: false, replicationAccount: false, ...follows('db1') });
+
+  it('is told before anything is touched, when its server is to replicate', () => {
+    const made = plan(restoreFacts(undefined, { nodes: [db2] }));
+    expect(made.problems).toEqual([
+      {
+        node: 'db2',
+        message: 'its agent knows no account to replicate from db1 with',
+        hint: 'Add mariadb.replication (user, passwordFile) to its agent.yaml, or plan with --replication print.',
+      },
+    ]);
+  });
+
+  it('is fine when replication is only printed, or the node replicates from nobody', () => {
+    expect(plan(restoreFacts(undefined, { nodes: [db2] }), { replication: 'print' }).problems).toEqual([]);
+    const db1 = nodeView('db1', { running: false, replicationAccount: false });
+    expect(plan(restoreFacts(undefined, { nodes: [db1] })).problems).toEqual([]);
+  });
+});
+
 describe('the address to replicate from', () => {
   it('is the one that the agent of the source advertises', () => {
     const db1 = nodeView('db1', { running: false, advertisedHost: 'db1-new', port: 3311 });
