@@ -35,7 +35,8 @@ describe('a restore', () => {
     });
     for (const { history } of rig.cluster.nodes) expect(history).not.toContain('stage started');
     rig.expectOld();
-    expect(rig.stateOf()).toBe('rolled-back');
+    expect(rig.stateOf()).toBe('refused');
+    expect(await failure(rig.resume(rig.restoreId()))).toMatchObject({ hint: expect.stringContaining('touched no node') });
     await rig.cluster.controller.deleteSet(rig.setId, watchedRun());
   });
 
@@ -220,6 +221,8 @@ describe('an abort', () => {
     const ended = failure(rig.run((await rig.plan()).id, { run: watched }));
     await gate.reached;
     watched.abort();
+    // A cancellation would have reached the agent before this is answered.
+    await rig.cluster.controller.describe(none);
     gate.open();
     expect(await ended).toMatchObject({ code: 'CANCELLED' });
     expect(rig.data()).toEqual(rig.restored());

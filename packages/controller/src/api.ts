@@ -85,8 +85,8 @@ export interface DeleteReport {
   readonly freedBytes: number;
 }
 
-/** Where a restore stands. `switched`: the new data is in place, and going back is still a rename. */
-export type RestoreState = 'running' | 'failed' | 'interrupted' | 'switched' | 'rolled-back' | 'finished';
+/** Where a restore stands. `refused`: it ended before it touched a node. `switched`: the new data is in place, and going back is still a rename. */
+export type RestoreState = 'running' | 'refused' | 'failed' | 'interrupted' | 'switched' | 'rolled-back' | 'finished';
 
 export interface RestoreSummary {
   readonly operationId: string;

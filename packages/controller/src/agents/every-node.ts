@@ -1,5 +1,5 @@
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
-import { abortReason, isEcho, type Scope } from './scope.ts';
+import { abortReason, isEcho, type Scope, withoutNode } from './scope.ts';
 
 /**
  * Does something on every node in parallel and waits until all have settled: nothing is left running. Results are in the
@@ -38,7 +38,7 @@ export async function onEveryNode<T extends { readonly node: string }, R>(
 /** One error of several: the cause, which says what the others are. */
 function withOthers(cause: StillpointError, others: readonly StillpointError[]): StillpointError {
   if (others.length === 0 || cause.code === 'CANCELLED') return cause;
-  const also = others.map((error) => `${error.node}: ${error.code}: ${error.message}`).join('; ');
+  const also = others.map((error) => `${error.node}: ${error.code}: ${withoutNode(error).message}`).join('; ');
   return new StillpointError(cause.code, `${cause.message} (also ${also})`, {
     hint: cause.hint,
     node: cause.node,

@@ -1,4 +1,4 @@
-import { isAbort, type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { isAbort, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 
 /** Work that stands or falls together: the first failure stops all of it. */
 export interface Scope {
@@ -19,6 +19,13 @@ export const abortReason = (signal: AbortSignal): StillpointError => toStillpoin
 
 /** True when `error` only says that the signal was aborted. */
 export const isEcho = (error: unknown, signal: AbortSignal): boolean => signal.aborted && (error === signal.reason || isAbort(error));
+
+/** The same error with a message that does not begin with its node: whoever shows it names the node anyway. */
+export function withoutNode(error: StillpointError): StillpointError {
+  const { blockers, cause, code, hint, message, node } = error;
+  if (node === undefined || !message.startsWith(`${node}: `)) return error;
+  return new StillpointError(code, message.slice(node.length + 2), { hint, node, blockers, cause });
+}
 
 /** What `work` comes to, or a rejection with the signal's reason as soon as it is aborted; `work` goes on then. */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

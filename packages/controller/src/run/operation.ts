@@ -2,13 +2,14 @@ import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import { type Claimant, giveBack, withClaims } from '../agents/claims.ts';
 import type { NodeAgent } from '../agents/pool.ts';
-import { isEcho } from '../agents/scope.ts';
+import { isEcho, withoutNode } from '../agents/scope.ts';
 import type { RunOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { Observer } from '../events.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { ownerText, thisProcess } from '../journal/owner.ts';
 import { type StepJournal, stepsOf } from '../journal/steps.ts';
+import { withWaysOn } from './restore-hint.ts';
 
 /** A running operation. */
 export interface Operation {
@@ -28,6 +29,8 @@ export interface Operation {
 export interface Endings {
   readonly success: JournalState;
   failure(error: StillpointError): JournalState;
+  /** How it rested before it was reopened: what fails without having come to a node leaves it so. */
+  readonly before?: Pick<OperationRecord, 'state' | 'reason'>;
 }
 
 /** Operations that are simply over when they fail. */
@@ -68,6 +71,7 @@ export async function runOperation<R>(
     phase: 'start',
   };
   log.info({ operation: id, set: setId }, 'operation started');
+  const found = nodeSteps(operation);
   observe({ type: 'operation', operationId: id, kind, ...(setId === '' ? {} : { setId }) });
   try {
     const result = await work(operation);
@@ -75,9 +79,16 @@ export async function runOperation<R>(
     log.info({ operation: id }, 'operation succeeded');
     return result;
   } catch (thrown) {
-    const error = explained(thrown, operation);
+    const untouched = endings.before !== undefined && nodeSteps(operation) === found ? endings.before : undefined;
+    const error = explained(thrown, operation, untouched);
     log.warn({ operation: id, code: error.code, node: error.node }, error.message);
-    store.journal.end(id, endings.failure(error), `${error.code}: ${error.message}`);
+    if (untouched !== undefined) store.journal.end(id, untouched.state, untouched.reason);
+    else
+      store.journal.end(
+        id,
+        endings.failure(error),
+        `${error.code}${error.node === undefined ? '' : ` on ${error.node}`}: ${error.message}`,
+      );
     throw error;
   }
 }
@@ -102,7 +113,13 @@ export async function withNodes<R>(
   return result;
 }
 
-function explained(thrown: unknown, { id, phase, signal }: Operation): StillpointError {
-  if (!isEcho(thrown, signal)) return toStillpointError(thrown);
-  return new StillpointError('CANCELLED', `${id} was cancelled during ${phase}`, { cause: thrown });
+/** What has come to nodes so far, comparable. */
+const nodeSteps = ({ steps }: Operation): string => JSON.stringify(steps.all().filter(({ node }) => node !== ''));
+
+function explained(thrown: unknown, { id, phase, record, signal, steps }: Operation, untouched: Endings['before']): StillpointError {
+  const error = isEcho(thrown, signal)
+    ? new StillpointError('CANCELLED', `${id} was cancelled during ${phase}`, { cause: thrown })
+    : withoutNode(toStillpointError(thrown));
+  // What rests in good order, and was not touched, needs no way on.
+  return record.kind === 'restore' && untouched?.state !== 'switched' ? withWaysOn(error, id, steps.all()) : error;
 }

@@ -1,6 +1,6 @@
 import { toStillpointError } from '@stillpoint/shared/errors';
 import { onEveryNode } from '../agents/every-node.ts';
-import type { Scope } from '../agents/scope.ts';
+import { abortReason, isEcho, type Scope, withoutNode } from '../agents/scope.ts';
 import type { Operation } from './operation.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function runPhase<S extends { readonly kind: string; readonly node:
   observe({ type: 'phase', phase: name });
   const begunAt = clock.monotonicMs();
   try {
-    await onEveryNode(phase.steps, scope, (step) => watched(operation, step, execute));
+    await onEveryNode(phase.steps, scope, (step) => watched(operation, step, scope?.signal ?? operation.signal, execute));
   } catch (error) {
     observe({ type: 'phase-ended', phase: name, ms: clock.monotonicMs() - begunAt });
     steps.failed(name, '', toStillpointError(error).message);
@@ -36,6 +36,7 @@ export async function runPhase<S extends { readonly kind: string; readonly node:
 async function watched<S extends { readonly kind: string; readonly node: string }>(
   { clock, observe }: Operation,
   step: S,
+  stop: AbortSignal,
   execute: (step: S) => Promise<void>,
 ): Promise<void> {
   const { kind, node } = step;
@@ -45,8 +46,15 @@ async function watched<S extends { readonly kind: string; readonly node: string 
     await execute(step);
     observe({ type: 'step', node, step: kind, state: 'succeeded', ms: clock.monotonicMs() - begunAt });
   } catch (error) {
-    const { message } = toStillpointError(error);
+    const message = isEcho(error, stop) ? stoppedBecause(stop, node) : withoutNode(toStillpointError(error).on(node)).message;
     observe({ type: 'step', node, step: kind, state: 'failed', ms: clock.monotonicMs() - begunAt, message });
     throw error;
   }
+}
+
+/** A step that did not fail by itself must not show the message of the one that did. */
+function stoppedBecause(stop: AbortSignal, node: string): string {
+  const reason = abortReason(stop);
+  if (reason.code === 'CANCELLED') return 'stopped because the operation was cancelled';
+  return reason.node === undefined || reason.node === node ? withoutNode(reason).message : `stopped because of ${reason.node}`;
 }

@@ -9,6 +9,7 @@ import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../
 import { cancelInDoubt } from './journaled-task.ts';
 import { type Endings, type Operation, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
+import { insteadOfResuming } from './restore-hint.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
 import {
@@ -62,15 +63,18 @@ export function resumeRestore(
 ): Promise<RestoreReport> {
   const { store } = context;
   store.journal.settleDead();
-  const { planId, state } = restoreRecord(context, operationId);
+  const before = restoreRecord(context, operationId);
+  const { planId, state } = before;
   const whole = store.plans.get(planId);
   const complete = state === 'switched' && isComplete(recordedSteps(context, operationId), whole);
-  if (state === 'rolled-back' || state === 'finished' || complete) {
-    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`);
+  if (state === 'refused' || state === 'rolled-back' || state === 'finished' || complete) {
+    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`, {
+      hint: insteadOfResuming(operationId, state),
+    });
   }
   const plan = leaveOut(whole, options.without ?? []);
   const record = store.journal.reopen(operationId);
-  return carryOut(context, record, plan, options, async () => {});
+  return carryOut(context, record, plan, options, async () => {}, before);
 }
 
 function carryOut(
@@ -79,11 +83,16 @@ function carryOut(
   plan: RestorePlan,
   options: RestoreRunOptions & SettleOptions,
   precondition: (signal: AbortSignal) => Promise<void>,
+  before?: OperationRecord,
 ): Promise<RestoreReport> {
   const { agents, clock, config } = context;
   const begunAt = clock.monotonicMs();
   let run: RestoreRun | undefined;
-  const endings: Endings = { success: 'switched', failure: (error) => restingState(run, error) };
+  const endings: Endings = {
+    success: 'switched',
+    failure: (error) => restingState(run, error),
+    ...(before === undefined ? {} : { before }),
+  };
   return runOperation(context, record, options, endings, async (operation: Operation) => {
     const restore: RestoreRun = { operation, agents, settings: config.restore, plan, leftOut: options.without ?? [] };
     run = restore;
@@ -198,8 +207,10 @@ function refuseAfterRollback({ operation }: RestoreRun): void {
   });
 }
 
-/** A restore that has touched no node, or was undone everywhere, has nothing to resume. */
+/** A restore that has touched no node (check journals nothing there), or was undone everywhere, has nothing to resume. */
 function restingState(run: RestoreRun | undefined, error: StillpointError): JournalState {
-  if (isUndone(run?.operation.steps.all() ?? [])) return 'rolled-back';
+  const steps = run?.operation.steps.all() ?? [];
+  if (steps.every(({ node }) => node === '')) return 'refused';
+  if (isUndone(steps)) return 'rolled-back';
   return error.code === 'CANCELLED' ? 'interrupted' : 'failed';
 }

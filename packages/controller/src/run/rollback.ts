@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { RestoreReport, RestoreState, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
+import { adoptUnknown } from './adopt.ts';
 import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
@@ -14,20 +15,17 @@ import { rollbackNode, stopSwitched } from './undo.ts';
  * data switched back, and servers that the restore stopped or replaced run again. Throws OPERATION_NOT_FOUND,
  * NOTHING_TO_ROLL_BACK.
  */
-export function rollbackRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
-  const { state } = settledRecord(context, operationId);
+export async function rollbackRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
+  await adoptUnknown(context, operationId, options);
+  const before = settledRecord(context, operationId);
+  const { state } = before;
   refuseDiscarded(context, operationId, options);
-  let begun = false;
-  const failure: Endings['failure'] = ({ code }) => {
-    if (!begun) return state;
-    return code === 'CANCELLED' ? 'interrupted' : 'failed';
-  };
+  const failure: Endings['failure'] = ({ code }) => (code === 'CANCELLED' ? 'interrupted' : 'failed');
   const success = state === 'finished' ? state : 'rolled-back';
-  return settle(context, operationId, options, { success, failure, told: 'rolled-back' }, async (run, signal) => {
-    begun = true;
-    await goBack(run, signal);
-  });
+  return settle(context, operationId, options, { success, failure, before, told: 'rolled-back' }, goBack);
 }
+
+const NOTHING_OF_IT = 'The nodes are as they were before it; there is nothing to do.';
 
 /** Throws NOTHING_TO_ROLL_BACK when nodes that take part have nothing to go back to, or all are back. */
 function refuseDiscarded(context: ControllerContext, operationId: string, { without = [] }: SettleOptions): void {
@@ -37,8 +35,8 @@ function refuseDiscarded(context: ControllerContext, operationId: string, { with
   const wasIn = (node: string, step: string): boolean => steps.some((one) => one.step === step && one.node === node);
   const settled = nodes.filter(({ node }) => wasIn(node, 'finish') || isUndone(steps.filter((one) => one.node === node)));
   const discarded = nodes.filter(({ node }) => wasIn(node, 'finish') && !isUndone(steps.filter((one) => one.node === node)));
-  if ((state === 'rolled-back' || state === 'finished') && settled.length === nodes.length) {
-    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+  if ((state === 'refused' || state === 'rolled-back' || state === 'finished') && settled.length === nodes.length) {
+    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`, state === 'finished' ? {} : { hint: NOTHING_OF_IT });
   }
   if (discarded.length === 0) return;
   const names = discarded.map(({ node }) => node).join(', ');
@@ -74,14 +72,19 @@ async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
  * Discards what a restore left aside: what was there before one that is switched; the restored data of one that was rolled
  * back, which stays so. Throws OPERATION_NOT_FOUND, RESTORE_REFUSED, NOTHING_TO_ROLL_BACK.
  */
-export function finishRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
-  const { planId, state } = settledRecord(context, operationId);
+export async function finishRestore(context: ControllerContext, operationId: string, options: SettleOptions): Promise<RestoreReport> {
+  await adoptUnknown(context, operationId, options);
+  const before = settledRecord(context, operationId);
+  const { planId, state } = before;
+  if (state === 'refused') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`, { hint: NOTHING_OF_IT });
   const steps = recordedSteps(context, operationId);
   const isDoneOn = (step: string, node: string): boolean =>
     steps.some((one) => one.step === step && one.node === node && one.state === 'succeeded');
   const { nodes } = leaveOut(context.store.plans.get(planId), options.without ?? []);
   if (state === 'finished' && nodes.every(({ node }) => isDoneOn('finish', node))) {
-    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`);
+    throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is finished already; there is nothing to do`, {
+      hint: 'What it kept aside is freed.',
+    });
   }
   const undone = state === 'rolled-back' || isUndone(steps);
   const isFit = (node: string): boolean => (undone ? isUndone(steps.filter((one) => one.node === node)) : isDoneOn('switch', node));
@@ -92,7 +95,7 @@ export function finishRestore(context: ControllerContext, operationId: string, o
       hint: `Complete it with \`stillpoint restore resume ${operationId}\`, or go back with \`restore rollback\`.`,
     });
   }
-  const endings = finishEndings(state, undone);
+  const endings = { ...finishEndings(state, undone), before };
   return settle(context, operationId, options, endings, async (run, signal) => {
     const nodes = run.plan.nodes.map(({ node }) => ({ kind: 'finish', node }));
     await runPhase(run.operation, { phase: 'finish', steps: nodes }, undefined, async ({ node }) => {

@@ -99,6 +99,7 @@ const UNPROVEN_SHOWN = 5;
 
 const HEADLINES: Readonly<Record<RestoreReport['state'], string>> = {
   running: 'is running',
+  refused: 'was refused, and touched nothing',
   failed: 'failed',
   interrupted: 'was interrupted',
   switched: 'is in place',

@@ -1,0 +1,39 @@
+import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
+import type { JournalState } from '../journal/journal.ts';
+import type { StepRecord } from '../journal/steps.ts';
+import { isUndone } from './restore-run.ts';
+
+/** Codes whose own hint is to start again, or that nothing is held: of a restore that was begun neither is true. */
+const MISLEADING: readonly ErrorCode[] = ['CANCELLED', 'TASK_INTERRUPTED', 'CLAIM_MISSING', 'TICKET_REFUSED'];
+
+/** The same error, with what is left of a restore and the ways on from there. One that has touched no node needs none. */
+export function withWaysOn(error: StillpointError, operationId: string, steps: readonly StepRecord[]): StillpointError {
+  const ways = waysOn(operationId, steps);
+  if (ways === '' || error.hint.includes(operationId)) return error;
+  const { blockers, cause, code, message, node } = error;
+  const hint = MISLEADING.includes(code) ? ways : `${error.hint} ${ways}`;
+  return new StillpointError(code, message, { hint, node, blockers, cause });
+}
+
+function waysOn(id: string, steps: readonly StepRecord[]): string {
+  const begun = (step: string): boolean => steps.some((one) => one.step === step && one.node !== '');
+  const resume = `Go on: \`stillpoint restore resume ${id}\``;
+  const rollback = `\`stillpoint restore rollback ${id} --yes\``;
+  if (begun('finish')) return `Discarding was begun. Go on: \`stillpoint restore finish ${id} --yes\`.`;
+  if (isUndone(steps)) return '';
+  if (begun('rollback') || begun('rollback-stop')) return `The rollback was begun. Go on: ${rollback}.`;
+  if (begun('switch')) return `Restored data is (partly) in place and servers may be stopped. ${resume}; back: ${rollback}.`;
+  const servers = begun('stop') ? ', but servers may be stopped' : '';
+  return `Live data is untouched${servers}. ${resume}; throw away what is staged: ${rollback}.`;
+}
+
+/** What to do with a restore that cannot be resumed from where it rests. */
+export function insteadOfResuming(id: string, state: JournalState): string {
+  if (state === 'switched') {
+    const finish = `Keep it and free the old data: \`stillpoint restore finish ${id} --yes\``;
+    return `The restored data is in place everywhere. ${finish}; back: \`stillpoint restore rollback ${id} --yes\`.`;
+  }
+  const again = 'To restore, make a new plan: `stillpoint restore plan`.';
+  if (state === 'rolled-back') return `The data from before is back. ${again}`;
+  return state === 'finished' ? `It is complete, and the old data discarded. ${again}` : `It has touched no node. ${again}`;
+}
