@@ -183,3 +183,45 @@ describe('a node that is out of reach for good', () => {
     expect(rig.stateOf()).toBe('switched');
   });
 });
+
+describe('a restore that the journal has lost', () => {
+  /** As when the state directory is lost, or the controller moves to another host. */
+  const forget = () => {
+    const db = new DatabaseSync(join(rig.cluster.config.stateDir, 'stillpoint.db'));
+    db.exec('DELETE FROM steps; DELETE FROM operations; DELETE FROM plans');
+    db.close();
+  };
+
+  it('is rolled back by its id: the agents know it', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    forget();
+    expect(await failure(rig.resume(operationId))).toMatchObject({ code: 'OPERATION_NOT_FOUND' });
+    expect(await rig.rollback(operationId)).toMatchObject({ state: 'rolled-back', operationId });
+    rig.expectOld();
+    expect(rig.cluster.controller.listRestores()).toMatchObject([{ operationId, state: 'rolled-back' }]);
+  });
+
+  it('is finished by its id, and not resumed', async () => {
+    const { operationId } = await rig.run((await rig.plan()).id);
+    forget();
+    rig.cluster.node('db2').faults.once('task.finish', fails('INTERNAL'));
+    await failure(rig.finish(operationId));
+    expect(await failure(rig.resume(operationId))).toMatchObject({ code: 'RESTORE_REFUSED' });
+    expect(await rig.finish(operationId)).toMatchObject({ state: 'finished' });
+    expect((await rig.plan()).problems).toEqual([]);
+  });
+
+  it('is settled on the nodes that name it, which all are to be asked unless left out', async () => {
+    rig.cluster.node('db3').faults.at('task.stage', fails('STAGE_FAILED'));
+    await failure(rig.run((await rig.plan()).id));
+    const operationId = rig.restoreId();
+    forget();
+    rig.cluster.node('db2').network.sever();
+    expect((await failure(rig.rollback(operationId))).row.exit).toBe('UNREACHABLE');
+    expect(rig.cluster.controller.listRestores()).toEqual([]);
+    rig.cluster.node('db2').network.mend();
+    await rig.rollback(operationId);
+    rig.expectOld();
+    expect(await failure(rig.rollback('restore-20200101-000000-00000000'))).toMatchObject({ code: 'OPERATION_NOT_FOUND' });
+  });
+});

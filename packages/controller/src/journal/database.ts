@@ -87,6 +87,7 @@ function unusable(path: string, cause: unknown): StillpointError {
     cause,
     hint:
       'Check its permissions and the disk. If it is broken, move it and its -wal and -shm files away: ' +
-      '`stillpoint backup list --rescan` finds the sets again; the history of operations is lost.',
+      '`stillpoint backup list --rescan` finds the sets again; the history of operations is lost. A restore that is not settled is rolled ' +
+      'back or finished by its id all the same; `stillpoint cluster show` tells it.',
   });
 }

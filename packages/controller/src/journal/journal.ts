@@ -35,6 +35,8 @@ export interface OperationStart {
 export interface Journal {
   /** Begins an operation and owns it. Throws OPERATION_RUNNING while a living process owns another one. */
   begin(start: OperationStart): OperationRecord;
+  /** Records an operation that this journal does not know, at rest in a state. */
+  adopt(operation: OperationStart & { readonly id: string }, state: JournalState, reason: string): void;
   /** Owns an earlier operation again. Throws OPERATION_RUNNING, OPERATION_NOT_FOUND. */
   reopen(operationId: string): OperationRecord;
   /** The operation has come to rest in a state, and nobody owns it. */
@@ -107,6 +109,12 @@ export function openJournal(db: Database, cluster: string, clock: Clock, takeOve
         );
         return get(id);
       }),
+    adopt: ({ id, kind, setId = '', planId = '', nodes = [] }, state, reason) =>
+      db.run(
+        `INSERT INTO operations (id, cluster, kind, state, set_id, plan_id, nodes, started_at, ended_at, reason)
+         VALUES ($id, $cluster, $kind, $state, $setId, $planId, $nodes, $now, $now, $reason)`,
+        { id, cluster, kind, state, setId, planId, nodes: JSON.stringify(nodes), now: now(), reason },
+      ),
     reopen: (id) =>
       db.transaction(() => {
         refuseSecond();

@@ -1,0 +1,93 @@
+import { newOperationId } from '@stillpoint/shared/operation';
+import { factsOrSilence, type NodeAnswer } from '../agents/facts.ts';
+import type { SettleOptions } from '../api.ts';
+import type { ControllerContext } from '../context.ts';
+import { stepsOf } from '../journal/steps.ts';
+import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
+import { phasesBehindBarrier } from '../plan/restore-phases.ts';
+import { placementsOf } from '../plan/topology.ts';
+
+/**
+ * Makes the record of a restore that this journal does not know, from the agents that say it is unfinished on their nodes: the
+ * state directory was lost, or is that of another host. How far the restore had come nobody tells, so it is taken for switched:
+ * it can be rolled back or finished, each agent refusing what does not fit, but not resumed. Does nothing for one that is known.
+ * Throws OPERATION_NOT_FOUND when no agent names it, and what asking a node throws that is not left out.
+ */
+export async function adoptUnknown(context: ControllerContext, operationId: string, options: SettleOptions): Promise<void> {
+  const { agents, clock, store } = context;
+  if (store.journal.list('restore').some(({ id }) => id === operationId)) return;
+  const { signal, without = [] } = options;
+  const answers = await factsOrSilence(
+    agents.all.filter(({ node }) => !without.includes(node)),
+    clock,
+    signal,
+  );
+  const named = answers.filter((answer): answer is NodeAnswer => 'facts' in answer && answer.facts.unfinishedRestore === operationId);
+  if (named.length === 0) store.journal.get(operationId);
+  // It may name the restore as well.
+  const silent = answers.find((answer) => 'error' in answer);
+  if (silent !== undefined && 'error' in silent) throw silent.error;
+  const plan = planOf(context, named, without);
+  store.db.transaction(() => {
+    store.plans.save(plan);
+    const names = plan.nodes.map(({ node }) => node);
+    store.journal.adopt({ id: operationId, kind: 'restore', planId: plan.id, nodes: names }, 'switched', reason(named));
+    const steps = stepsOf(store.db, operationId, clock);
+    const begun = [
+      ...plan.nodes.map(({ node }) => ({ kind: 'stage', node })),
+      ...phasesBehindBarrier(plan).flatMap((phase) => phase.steps),
+    ];
+    for (const { kind, node } of begun) {
+      steps.started(kind, node, 1);
+      steps.succeeded(kind, node);
+    }
+  });
+}
+
+const reason = (named: readonly NodeAnswer[]): string =>
+  `its record was lost and was made again from what ${named.map(({ node }) => node).join(', ')} said`;
+
+function planOf({ clock, config }: ControllerContext, named: readonly NodeAnswer[], without: readonly string[]): RestorePlan {
+  const now = clock.now();
+  const places = placementsOf(named);
+  const planned = (node: string, answer?: NodeAnswer): PlannedNode => {
+    const source = named.find((other) => other.node === places.find((place) => place.node === node)?.source);
+    const mariadb = answer?.facts.mariadb;
+    return {
+      ...NOTHING_KNOWN,
+      node,
+      image: node,
+      datadir: mariadb?.datadir ?? '',
+      serverRunning: mariadb?.running ?? false,
+      replicateFrom: source === undefined ? undefined : { node: source.node, host: '', port: 0 },
+    };
+  };
+  return {
+    id: newOperationId('plan', now),
+    cluster: config.cluster,
+    setId: '',
+    cutAt: '',
+    createdAt: now.toISOString(),
+    replicas: 'auto',
+    replication: 'print',
+    leaveReplicas: true,
+    nodes: [...named.map((answer) => planned(answer.node, answer)), ...without.map((node) => planned(node))],
+    problems: [],
+    warnings: [],
+  };
+}
+
+/** With data to go back to: agents start no server where there is none. */
+const NOTHING_KNOWN: Omit<PlannedNode, 'node' | 'image' | 'datadir' | 'serverRunning' | 'replicateFrom'> = {
+  roles: ['sql'],
+  imageSha256: '',
+  ownPartSha256: '',
+  storedBytes: 0,
+  needBytes: 0,
+  freeBytes: 0,
+  replacesBytes: 1,
+  installedVersion: '',
+  setVersion: '',
+  restoreConfiguration: false,
+  gtidPosition: '',
+};
