@@ -222,7 +222,7 @@ describe('an abort', () => {
     await gate.reached;
     watched.abort();
     // A cancellation would have reached the agent before this is answered.
-    await rig.cluster.controller.describe(none);
+    await rig.cluster.controller.describe(AbortSignal.timeout(10_000));
     gate.open();
     expect(await ended).toMatchObject({ code: 'CANCELLED' });
     expect(rig.data()).toEqual(rig.restored());
