@@ -16,7 +16,7 @@ let cluster: TestCluster;
 let writer: Writer;
 
 beforeAll(async () => {
-  cluster = await startCluster({ mebibytes: 8, smallDisk: '600m' });
+  cluster = await startCluster({ mebibytes: 8, smallDisk: { of: 'repository', size: '300m' } });
   writer = cluster.writer();
 });
 afterEach(() => cluster?.openGates());

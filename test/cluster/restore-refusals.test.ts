@@ -13,7 +13,7 @@ let cluster: TestCluster;
 let setId: string;
 
 beforeAll(async () => {
-  cluster = await startCluster({ smallDisk: '700m' });
+  cluster = await startCluster({ smallDisk: { of: 'node', size: '700m' } });
   setId = (await cluster.ok('backup', 'create')).line<{ setId: string }>('backup').setId;
   await mark(cluster.primary.server, 'after');
 });

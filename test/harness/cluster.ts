@@ -21,8 +21,8 @@ export interface ClusterOptions {
   readonly backup?: Readonly<Record<string, unknown>>;
   /** Lines of every server's option file. */
   readonly serverOptions?: Readonly<Record<string, string>>;
-  /** Size of a file system of its own for the node db3, which a test can fill; needs root. */
-  readonly smallDisk?: string;
+  /** A file system of its own for the node db3 or for its repository alone, which a test can fill; needs root. */
+  readonly smallDisk?: { readonly of: 'node' | 'repository'; readonly size: string };
 }
 
 export interface TestNode {
@@ -126,7 +126,9 @@ async function startServers(directory: string, names: readonly string[], options
   );
 }
 
-function mountSmallDisk(place: string, size: string): void {
+function mountSmallDisk(node: string, { of, size }: NonNullable<ClusterOptions['smallDisk']>): void {
+  const place = of === 'node' ? node : join(node, 'repository');
+  mkdirSync(place, { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'stillpoint-test', place]);
 }
 

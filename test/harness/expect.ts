@@ -28,16 +28,10 @@ export function expectRefusal(ended: Ended, code: ErrorCode): Line & ErrorLine {
   return error;
 }
 
-/** Ids of the sets that are listed as good, by the catalog and by the repositories alike. */
-export async function goodSets(cluster: TestCluster): Promise<readonly string[]> {
-  const list = async (...args: string[]): Promise<readonly string[]> =>
-    (await cluster.ok('backup', 'list', ...args))
-      .all<{ setId: string; state: string }>('set')
-      .filter(({ state }) => state === 'good')
-      .map(({ setId }) => setId);
-  const known = await list();
-  expect(await list('--rescan')).toEqual(known);
-  return known;
+/** Ids of the sets that are listed as good; with `--rescan`, by the repositories instead of the catalog. */
+export async function goodSets(cluster: TestCluster, ...args: '--rescan'[]): Promise<readonly string[]> {
+  const listed = (await cluster.ok('backup', 'list', ...args)).all<{ setId: string; state: string }>('set');
+  return listed.filter(({ state }) => state === 'good').map(({ setId }) => setId);
 }
 
 /** Runs a command that must succeed, as soon as the claims of a dead controller have run out. */
@@ -55,6 +49,10 @@ export async function expectNextBackupWorks(cluster: TestCluster): Promise<strin
   const before = await goodSets(cluster);
   const ended = await whenFree(cluster, 'backup', 'create');
   const setId = ended.line<{ setId: string }>('backup').setId;
-  expect(await goodSets(cluster)).toEqual([setId, ...before]);
+  const after = await goodSets(cluster);
+  expect(after[0]).toBe(setId);
+  expect(after).toEqual(expect.arrayContaining([...before]));
+  // Catalog and repositories agree.
+  expect(await goodSets(cluster, '--rescan')).toEqual(after);
   return setId;
 }
