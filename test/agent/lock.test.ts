@@ -111,6 +111,12 @@ const blockers: [name: string, arrange: () => Promise<number>, statement: RegExp
     /^$|may hold LOCK TABLES on d\.t/,
     /^MDL_BACKUP_DDL$/,
   ],
+  [
+    'LOCK TABLES WRITE of a session that reads since',
+    () => busy('LOCK TABLES d.t WRITE; SELECT SLEEP(60)'),
+    /^SELECT SLEEP\(60\)($| \(it may hold LOCK TABLES on d\.t\))/,
+    /^MDL_BACKUP_DDL$/,
+  ],
 ];
 
 describe.each([
@@ -131,6 +137,13 @@ describe.each([
     await server.sql(`KILL ${id}`);
     await nothingLocks();
   });
+});
+
+test('a wait too short to find out who is in the way speaks of no named sessions', async () => {
+  await busy('UPDATE d.t SET v = v + SLEEP(60) WHERE id = 1');
+  const error = await failureOf(acquireLock(account, options({ timeoutMs: 1 })));
+  expect(error).toMatchObject({ code: 'LOCK_TIMEOUT', blockers: [], hint: expect.stringContaining("INSTALL SONAME 'metadata_lock_info'") });
+  expect(error.hint).not.toContain('named');
 });
 
 test('writers do not stay stalled behind a lock that was given up', async () => {

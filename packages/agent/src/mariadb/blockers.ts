@@ -14,8 +14,8 @@ const BLOCKING = [
 /**
  * Sessions that keep the global read lock from being granted. Needs PROCESS.
  *
- * With the plugin metadata_lock_info this is exact. Without it: running statements that write, and, when a table is
- * locked by LOCK TABLES and nobody runs anything, the idle sessions, one of which must be the holder.
+ * With the plugin metadata_lock_info this is exact. Without it: running statements that write, and, when there are none but
+ * a table is in use, as by LOCK TABLES, all sessions, idle or reading: one of them must be the holder.
  * `ours` are the connections of this agent.
  */
 export async function findBlockers(session: Session, ours: readonly number[], signal?: AbortSignal): Promise<BlockingSession[]> {
@@ -59,20 +59,25 @@ async function suspects(session: Session, ours: readonly number[], signal?: Abor
     signal,
   );
   if (running.length > 0) return running.map((row) => blocker(row, ''));
-  return idleSuspects(session, ours, signal);
+  return holderSuspects(session, ours, signal);
 }
 
-async function idleSuspects(session: Session, ours: readonly number[], signal?: AbortSignal): Promise<BlockingSession[]> {
+/** LOCK TABLES outlives its statement: whoever holds a table may be idle or run anything since. */
+async function holderSuspects(session: Session, ours: readonly number[], signal?: AbortSignal): Promise<BlockingSession[]> {
   const locked = (await session.query('SHOW OPEN TABLES WHERE In_use > 0', [], signal)).map((row) => `${row.Database}.${row.Table}`);
   if (locked.length === 0) return [];
-  const idle = await session.query(
-    `SELECT id, user, host, command, time_ms, NULL AS info FROM information_schema.processlist
-      WHERE id NOT IN (?) AND command = 'Sleep' ORDER BY time_ms DESC LIMIT 20`,
+  const all = await session.query(
+    `SELECT id, user, host, command, time_ms, info FROM information_schema.processlist
+      WHERE id NOT IN (?) AND command IN ('Sleep', 'Query', 'Execute') AND COALESCE(state, '') <> 'Waiting for backup lock'
+      ORDER BY time_ms DESC LIMIT 20`,
     [ours],
     signal,
   );
-  const note = `(idle; it may hold LOCK TABLES on ${locked.slice(0, 3).join(', ')})`;
-  return idle.map((row) => ({ ...blocker(row, ''), statement: note }));
+  const note = `it may hold LOCK TABLES on ${locked.slice(0, 3).join(', ')}`;
+  return all.map((row) => {
+    const told = blocker(row, '');
+    return { ...told, statement: told.statement === '' ? `(idle; ${note})` : `${told.statement} (${note})` };
+  });
 }
 
 const STATEMENT_HEAD = 120;

@@ -114,12 +114,16 @@ async function waitForLock(holder: Session, watcher: Session, { timeoutMs, clock
   } catch (error) {
     if (signal.aborted || !isTimeout(error)) throw error;
     const waited = `The global read lock was not granted within ${timeoutMs} ms`;
-    throw new StillpointError('LOCK_TIMEOUT', `${waited}: ${summary(seen.blockers)}`, { blockers: seen.blockers });
+    const hint = seen.blockers.length === 0 ? NOBODY_NAMED : undefined;
+    throw new StillpointError('LOCK_TIMEOUT', `${waited}: ${summary(seen.blockers)}`, { blockers: seen.blockers, hint });
   } finally {
     over.abort();
     await looking;
   }
 }
+
+const NOBODY_NAMED =
+  "Try again; with the plugin metadata_lock_info the server tells who is in the way: run INSTALL SONAME 'metadata_lock_info' on it.";
 
 const isTimeout = (error: unknown): boolean =>
   error instanceof SqlFailure
