@@ -64,6 +64,13 @@ describe('a restore', () => {
     expect(rig.data()).toEqual({ ...LIVE, db3: `${rig.setId}/db3` });
   });
 
+  it('is not planned for a node that nobody knows', async () => {
+    expect(await failure(rig.plan({ nodes: ['db1', 'dbx'] }))).toMatchObject({
+      code: 'NODE_UNKNOWN',
+      message: expect.stringContaining('dbx'),
+    });
+  });
+
   it('does not carry out a plan that no longer fits', async () => {
     const { id } = await rig.plan();
     rig.cluster.node('db2').server.version = '10.11.20-MariaDB';

@@ -1,6 +1,7 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { expect, it } from 'vitest';
 import { type FakeClock, fakeClock } from '../../../../test/harness/fake-clock.ts';
+import type { OperationEvent } from '../events.ts';
 import { withClaims } from './claims.ts';
 import type { NodeAgent } from './pool.ts';
 
@@ -60,4 +61,25 @@ it.each(['CLAIM_MISSING', 'NODE_BUSY'] as const)('a claim that is lost (%s) ends
   await clock.pass(3_000);
   await failed;
   expect(calls.map(({ renew }) => renew ?? false)).toEqual([false, true]);
+});
+
+it('tells that a node could not be given back only when it was claimed, and tries both', async () => {
+  const asked: string[] = [];
+  const told: string[] = [];
+  const unreachable = async (): Promise<never> => {
+    throw new StillpointError('NODE_UNREACHABLE', 'ECONNREFUSED');
+  };
+  const agents = ['db1', 'db2'].map((node): NodeAgent => {
+    const { rpc, ...rest } = agent(node, node === 'db1' ? async () => {} : unreachable);
+    const releaseNode = async (): Promise<never> => {
+      asked.push(node);
+      return unreachable();
+    };
+    return { ...rest, rpc: { ...rpc, releaseNode } };
+  });
+  const observe = (event: OperationEvent): void => void (event.type === 'log' && told.push(event.node));
+  const context = { clock: fakeClock(), observe, signal: new AbortController().signal };
+  await expect(withClaims(agents, CLAIMANT, context, async () => {})).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
+  expect(asked.toSorted()).toEqual(['db1', 'db2']);
+  expect(told).toEqual(['db1']);
 });

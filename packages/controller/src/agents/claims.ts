@@ -46,21 +46,27 @@ export async function withClaims<R>(
   work: (signal: AbortSignal) => Promise<R>,
 ): Promise<R> {
   const claimed: NodeAgent[] = [];
+  // A claim whose answer was lost must be given back too, but that nobody can be told of one that never was is no news.
+  let asked: NodeAgent | undefined;
   const scope = openScope(context.signal);
   const done = new AbortController();
   const renewing: Promise<void>[] = [];
   try {
     for (const agent of agents.toSorted((a, b) => (a.node < b.node ? -1 : 1))) {
-      // Listed before it is answered: a claim whose answer was lost must be given back too.
-      claimed.push(agent);
+      asked = agent;
       await agent.rpc.claimNode({ ...claimant, ttl: TTL }, { signal: scope.signal, timeoutMs: CLAIM_TIMEOUT_MS });
+      claimed.push(agent);
+      asked = undefined;
       renewing.push(keepClaim(agent, claimant, context.clock, scope, done.signal));
     }
     return await work(scope.signal);
   } finally {
     done.abort();
     await Promise.all(renewing);
-    await giveBack(claimed, claimant.operationId, context.observe);
+    await Promise.all([
+      giveBack(claimed, claimant.operationId, context.observe),
+      giveBack(asked === undefined ? [] : [asked], claimant.operationId, () => {}),
+    ]);
   }
 }
 

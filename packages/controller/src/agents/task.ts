@@ -12,7 +12,7 @@ import type { Clock } from '@stillpoint/shared/time';
 import type { Observer } from '../events.ts';
 import { type Patience, patience } from './contact.ts';
 import type { NodeAgent } from './pool.ts';
-import { abortReason } from './scope.ts';
+import { abortReason, withoutNode } from './scope.ts';
 
 /** How long to look for an agent whose task may still be running there, ms: enough for its service to be restarted. */
 const PATIENCE_MS = 30_000;
@@ -58,9 +58,11 @@ export async function runTask(agent: NodeAgent, order: TaskOrder, watch: TaskWat
 async function followToEnd(agent: NodeAgent, order: TaskOrder, watch: TaskWatch): Promise<TaskEnded> {
   const { operationId, taskId } = order;
   const { clock, observe, signal } = watch;
-  const tries = patience(clock, watch.patienceMs ?? PATIENCE_MS, ({ message }) =>
-    observe({ type: 'log', node: agent.node, message: `${message}; looking for it again` }),
-  );
+  const patienceMs = watch.patienceMs ?? PATIENCE_MS;
+  const tries = patience(clock, patienceMs, (error) => {
+    const again = `trying again for up to ${Math.ceil(patienceMs / 1_000)} s`;
+    observe({ type: 'log', node: agent.node, message: `the agent does not answer (${withoutNode(error).message}); ${again}` });
+  });
   // To be started; once the agent has confirmed that, it is only watched: starting a failed task would run it again.
   let spec = order.mayRun === true ? undefined : await order.spec();
   let confirmed = false;

@@ -1,3 +1,4 @@
+import { StillpointError } from '@stillpoint/shared/errors';
 import { newOperationId } from '@stillpoint/shared/operation';
 import { onEveryNode } from '../agents/every-node.ts';
 import { factsOrSilence } from '../agents/facts.ts';
@@ -6,7 +7,7 @@ import type { RestoreRequest } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import { planRestore, type RestoreFacts, type RestorePlan } from '../plan/restore.ts';
 
-/** Plans a restore and keeps the plan under its id. Touches no node. Throws SET_NOT_FOUND. */
+/** Plans a restore and keeps the plan under its id. Touches no node. Throws SET_NOT_FOUND, NODE_UNKNOWN. */
 export async function makeRestorePlan(context: ControllerContext, request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan> {
   const plan = await restorePlan(context, request, signal);
   context.store.plans.save(plan);
@@ -23,7 +24,16 @@ export function replan(context: ControllerContext, plan: RestorePlan, signal: Ab
 
 async function restorePlan(context: ControllerContext, request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan> {
   const now = context.clock.now();
+  refuseUnknown(context, request);
   return planRestore(newOperationId('plan', now), now, request, await gather(context, request.setId, signal));
+}
+
+/** A name that is neither configured nor in the set is a slip of the pen, not a problem of the cluster. */
+function refuseUnknown({ config, store }: ControllerContext, { nodes = [], setId }: RestoreRequest): void {
+  const known = new Set([...config.nodes.map(({ name }) => name), ...store.catalog.restorable(setId).members.map(({ node }) => node)]);
+  const unknown = nodes.filter((node) => !known.has(node));
+  if (unknown.length === 0) return;
+  throw new StillpointError('NODE_UNKNOWN', `${unknown.join(', ')}: neither configured nor in the set`);
 }
 
 async function gather({ agents, clock, store }: ControllerContext, setId: string, signal: AbortSignal): Promise<RestoreFacts> {

@@ -92,6 +92,7 @@ async function listen(listener: Server, address: string): Promise<void> {
     listener.listen(splitAddress(address));
     await once(listener, 'listening');
   } catch (cause) {
-    throw new StillpointError('CONFIG_INVALID', `listen: cannot listen on ${address}: ${errnoOf(cause) ?? String(cause)}`, { cause });
+    const hint = errnoOf(cause) === 'EADDRINUSE' ? `Another process listens on ${address}; stop it or change \`listen\`.` : undefined;
+    throw new StillpointError('CONFIG_INVALID', `listen: cannot listen on ${address}: ${errnoOf(cause) ?? String(cause)}`, { hint, cause });
   }
 }

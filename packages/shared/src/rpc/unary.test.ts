@@ -262,6 +262,7 @@ describe('a server', () => {
     expect(await failureOf(serveAgent(db1, {}, { listen: address }))).toMatchObject({
       code: 'CONFIG_INVALID',
       message: `listen: cannot listen on ${address}: EADDRINUSE`,
+      hint: `Another process listens on ${address}; stop it or change \`listen\`.`,
     });
   });
 });
