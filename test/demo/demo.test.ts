@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
+import { testRoots } from '../harness/mariadb-server.ts';
 
 /** Processes that a harness with that process id has started, told by the mark they inherited. */
 const startedBy = (owner: number): string[] =>
@@ -32,5 +32,5 @@ it('the demo leaves nothing behind when it is interrupted in the middle of a bac
   demo.kill('SIGINT');
   expect((await exited)[0]).toBe(130);
   await expect.poll(() => startedBy(owner)).toEqual([]);
-  expect(existsSync(join(tmpdir(), 'stillpoint-test', String(owner)))).toBe(false);
+  expect(existsSync(join(testRoots, String(owner)))).toBe(false);
 });

@@ -83,19 +83,19 @@ export function textTeller(): Teller {
   };
 }
 
-function tableLines({ block, sizes, times, checks }: Summary, tick: (ok: boolean) => string): string[] {
-  const section = (title: string, rows: Readonly<Record<string, number>>, unit: (value: number) => string): string[] => [
-    '',
-    title,
-    ...Object.entries(rows).map(([name, value]) => `    ${wordsOf(name).padEnd(40)} ${unit(value).padStart(10)}`),
-  ];
+/** What was measured and checked, under headings; a demo that ended early has nothing to say under some. */
+export function tableLines({ block, sizes, times, checks }: Summary, tick: (ok: boolean) => string): string[] {
+  const section = (title: string, lines: readonly string[]): string[] => (lines.length === 0 ? [] : ['', title, ...lines]);
+  const rows = (values: Readonly<Record<string, number>>, unit: (value: number) => string): string[] =>
+    Object.entries(values).map(([name, value]) => `    ${wordsOf(name).padEnd(40)} ${unit(value).padStart(10)}`);
   return [
-    ...section('  Writers waited', block, milliseconds),
-    ...section('  Sizes', sizes, megabytes),
-    ...section('  Times', times, seconds),
-    '',
-    '  Checks',
-    ...checks.map(({ name, ok, seen }) => `  ${tick(ok)} ${name.padEnd(58)} ${seen}`),
+    ...section('  Writers waited', rows(block, milliseconds)),
+    ...section('  Sizes', rows(sizes, megabytes)),
+    ...section('  Times', rows(times, seconds)),
+    ...section(
+      '  Checks',
+      checks.map(({ name, ok, seen }) => `  ${tick(ok)} ${name.padEnd(58)} ${seen}`),
+    ),
   ];
 }
 

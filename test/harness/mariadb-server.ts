@@ -49,8 +49,9 @@ export interface TestServer {
 /** mariadbd and the tools beside it run as this account when we are root, which mariadbd refuses to run as. */
 export const serverAccount: string | undefined = process.getuid?.() === 0 ? 'mysql' : undefined;
 
-const roots = join(tmpdir(), 'stillpoint-test');
-const root = join(roots, String(process.pid));
+/** Test data of all processes of this user: what one user has made, no other can write to. */
+export const testRoots = join(tmpdir(), `stillpoint-test-${process.getuid?.() ?? 'user'}`);
+const root = join(testRoots, String(process.pid));
 const running = new Set<ChildProcess>();
 let prepared = false;
 let initialised = false;
@@ -69,11 +70,11 @@ export function testDirectory(name: string): string {
 function prepareRoot(): void {
   if (prepared) return;
   prepared = true;
-  mkdirSync(roots, { recursive: true });
-  for (const pid of readdirSync(roots)) if (!existsSync(`/proc/${pid}`)) sweep(join(roots, pid));
+  mkdirSync(testRoots, { recursive: true });
+  for (const pid of readdirSync(testRoots)) if (!existsSync(`/proc/${pid}`)) sweep(join(testRoots, pid));
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root);
-  for (const directory of [roots, root]) chmodSync(directory, 0o755);
+  for (const directory of [testRoots, root]) chmodSync(directory, 0o755);
   process.once('exit', () => {
     for (const server of running) server.kill('SIGKILL');
     sweep(root);
