@@ -247,7 +247,7 @@ describe('an agent', () => {
     await db2.killAgent();
     db2.faults.clear();
     await db2.startAgent();
-    expect(await ended).toMatchObject({ code: 'TASK_INTERRUPTED', node: 'db2' });
+    expect(await ended).toMatchObject({ code: 'RESTORE_INTERRUPTED', node: 'db2', row: { exit: 'RESTORE_FAILED' } });
     await rig.resume(rig.restoreId());
     rig.expectRestored();
   });
@@ -274,13 +274,17 @@ describe('an agent', () => {
   });
 });
 
-it.each<ErrorCode>(['PROOF_FAILED', 'PART_CORRUPT', 'DISK_FULL'])('what no resuming mends (%s) leaves nothing staged', async (code) => {
+it.each<[ErrorCode, ErrorCode]>([
+  ['PROOF_FAILED', 'PROOF_FAILED'],
+  ['PART_CORRUPT', 'PART_CORRUPT'],
+  ['DISK_FULL', 'RESTORE_DISK_FULL'],
+])('what no resuming mends (%s) leaves nothing staged, and is told as %s', async (code, told) => {
   const db1 = rig.cluster.node('db1');
   rig.cluster.node('db2').faults.at('task.stage', async () => {
     await eventually(() => db1.history.includes('stage succeeded'));
     fails(code)();
   });
-  expect(await failure(rig.run((await rig.plan()).id))).toMatchObject({ code, node: 'db2' });
+  expect(await failure(rig.run((await rig.plan()).id))).toMatchObject({ code: told, node: 'db2' });
   rig.expectOld();
   expect(rig.stateOf()).toBe('rolled-back');
   expect(db1.history).toContain('rollback succeeded');

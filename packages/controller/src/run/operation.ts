@@ -10,6 +10,7 @@ import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { ownerText, thisProcess } from '../journal/owner.ts';
 import { type StepJournal, stepsOf } from '../journal/steps.ts';
 import { withWaysOn } from './restore-hint.ts';
+import { inTermsOfRestore } from './restore-terms.ts';
 
 /** A running operation. */
 export interface Operation {
@@ -120,6 +121,7 @@ function explained(thrown: unknown, { id, phase, record, signal, steps }: Operat
   const error = isEcho(thrown, signal)
     ? new StillpointError('CANCELLED', `${id} was cancelled during ${phase}`, { cause: thrown })
     : withoutNode(toStillpointError(thrown));
+  if (record.kind !== 'restore') return error;
   // What rests in good order, and was not touched, needs no way on.
-  return record.kind === 'restore' && untouched?.state !== 'switched' ? withWaysOn(error, id, steps.all()) : error;
+  return inTermsOfRestore(untouched?.state === 'switched' ? error : withWaysOn(error, id, steps.all()));
 }

@@ -1,6 +1,7 @@
 /** Errors: a closed table, one class, one way onto the wire and back. */
 
 export { EXIT, EXIT_MEANING, type ExitName } from './exit.ts';
+export type { ErrorRow } from './row.ts';
 export {
   type BlockingSession,
   type ErrorContext,
@@ -9,5 +10,5 @@ export {
   StillpointError,
   toStillpointError,
 } from './stillpoint-error.ts';
-export { ERROR_TABLE, type ErrorCode, type ErrorRow, isErrorCode } from './table.ts';
+export { ERROR_TABLE, type ErrorCode, isErrorCode } from './table.ts';
 export { fromErrorDetail, toErrorDetail } from './wire.ts';

@@ -1,4 +1,5 @@
-import { ERROR_TABLE, type ErrorCode, type ErrorRow } from './table.ts';
+import type { ErrorRow } from './row.ts';
+import { ERROR_TABLE, type ErrorCode } from './table.ts';
 
 /** A session that stood in the way of a lock; see `Blocker` in error.proto. */
 export interface BlockingSession {

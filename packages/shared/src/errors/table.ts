@@ -1,21 +1,4 @@
-import type { status } from '@grpc/grpc-js';
-import type { ExitName } from './exit.ts';
-
-type GrpcName = keyof typeof status;
-
-/** One row of the error table: everything that is the same for every error of a code. */
-export interface ErrorRow {
-  /** How the command line ends. */
-  readonly exit: ExitName;
-  /** How a call ends on the wire. */
-  readonly grpc: GrpcName;
-  /** Set when the same request may succeed later without anybody changing anything. */
-  readonly retryable?: true;
-  /** One sentence for the reference: what the code means. */
-  readonly summary: string;
-  /** What to do next, when the error itself does not know better. */
-  readonly hint: string;
-}
+import type { ErrorRow } from './row.ts';
 
 /**
  * The closed table of errors. Whoever raises an error picks a row; exit code, gRPC code, retry rule and the
@@ -267,7 +250,7 @@ export const ERROR_TABLE = {
     grpc: 'ABORTED',
     retryable: true,
     summary: 'The agent was stopped or restarted in the middle of a task.',
-    hint: 'Start again (backup) or `stillpoint restore resume` (restore).',
+    hint: 'Start again.',
   },
   TASK_CONFLICT: {
     exit: 'INTERNAL',
@@ -362,6 +345,19 @@ export const ERROR_TABLE = {
     retryable: true,
     summary: 'A part could not be extracted or prepared; what was staged is removed, live data is untouched.',
     hint: 'Read the named lines of the tool.',
+  },
+  RESTORE_DISK_FULL: {
+    exit: 'RESTORE_FAILED',
+    grpc: 'RESOURCE_EXHAUSTED',
+    summary: 'A disk ran full during a restore; a node that was staging has removed what it had staged.',
+    hint: 'Free space on the named file system; `stillpoint restore list` tells whether the restore is to be resumed or was rolled back.',
+  },
+  RESTORE_INTERRUPTED: {
+    exit: 'RESTORE_FAILED',
+    grpc: 'ABORTED',
+    retryable: true,
+    summary: 'An agent was stopped or restarted in the middle of a restore.',
+    hint: '`stillpoint restore resume` goes on; `restore rollback` goes back.',
   },
   SWITCH_FAILED: {
     exit: 'RESTORE_FAILED',
