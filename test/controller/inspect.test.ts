@@ -45,6 +45,14 @@ it('checks every node and the cluster', async () => {
   expect(ill.nodes[2]?.error).toMatchObject({ code: 'ACCESS_DENIED', node: 'db3' });
 });
 
+it('calls nothing of the cluster in order when no node answers', async () => {
+  await Promise.all(cluster.nodes.map((node) => node.killAgent()));
+  const { cluster: results, nodes, ok } = await cluster.controller.check('backup', none);
+  expect(ok).toBe(false);
+  expect(nodes.every(({ error }) => error?.row.exit === 'UNREACHABLE')).toBe(true);
+  expect(results.filter(({ status }) => status === CheckStatus.OK).map(({ name }) => name)).toEqual(['cluster.certificate']);
+});
+
 it('takes an agent of another series for none of ours', async () => {
   cluster.node('db2').agentVersion = '9.9.0';
   expect((await cluster.controller.describe(none))[1]?.error).toMatchObject({

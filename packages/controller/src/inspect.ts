@@ -33,7 +33,8 @@ export async function checkCluster(context: ControllerContext, purpose: 'backup'
     }
   });
   const answers = readings.filter((reading): reading is NodeAnswer => 'facts' in reading);
-  const cluster = clusterChecks({ purpose, nodes: answers, expiry: inspectExpiry(config.tls, clock) });
+  const silent = readings.filter((reading) => 'error' in reading).map(({ node }) => node);
+  const cluster = clusterChecks({ purpose, nodes: answers, silent, expiry: inspectExpiry(config.tls, clock) });
   const failed = [...cluster, ...nodes.flatMap(({ results }) => results)].some(({ status }) => status === CheckStatus.FAILED);
   return { nodes, cluster, ok: !failed && nodes.every(({ error }) => error === undefined) };
 }

@@ -8,6 +8,7 @@ const inTime = (...views: ReturnType<typeof nodeView>[]): ClusterView['nodes'] =
 const HEALTHY: ClusterView = {
   purpose: 'backup',
   nodes: inTime(nodeView('db1'), nodeView('db2', follows('db1'))),
+  silent: [],
   expiry: { path: '/pki/controller.crt', daysLeft: 300 },
 };
 
@@ -42,7 +43,7 @@ it('warns of servers of different series', () => {
 });
 
 it('warns of no primary and of several', () => {
-  expect(notOk({ nodes: inTime(nodeView('db1', { running: false })) })).toMatchObject([{ name: 'cluster.primary' }]);
+  expect(notOk({ nodes: inTime(nodeView('db1', { running: false })), purpose: 'restore' })).toMatchObject([{ name: 'cluster.primary' }]);
   expect(notOk({ nodes: inTime(nodeView('db1'), nodeView('db2')) })).toMatchObject([{ message: 'db1, db2 replicate from nobody' }]);
 });
 
@@ -56,4 +57,32 @@ it('warns of a certificate that expires within 30 days', () => {
   expect(notOk({ expiry: { path: '/pki/controller.crt', daysLeft: 29 } })).toMatchObject([
     { name: 'cluster.certificate', message: expect.stringContaining('29 more days') },
   ]);
+});
+
+it('calls nothing in order that it could not see', () => {
+  const seen = notOk({ nodes: [], silent: ['db1', 'db2'] });
+  expect(seen.length).toBe(clusterChecks(HEALTHY).length - 1);
+  for (const { status, message } of seen) {
+    expect({ status, message }).toEqual({ status: CheckStatus.WARNING, message: 'not checked: no node answered' });
+  }
+  const partly = notOk({ silent: ['db3'] });
+  expect(partly.length).toBe(seen.length);
+  for (const { status, message } of partly) {
+    expect(status).toBe(CheckStatus.WARNING);
+    expect(message).toMatch(/; not checked: db3 \(no answer\)$/);
+  }
+  const down = notOk({ nodes: inTime(nodeView('db1'), nodeView('db2', { running: false, serverId: 0 })) });
+  expect(down.map(({ name }) => name)).toEqual(['cluster.server_ids', 'cluster.primary', 'cluster.sources', 'cluster.gtid']);
+  expect(down[0]?.message).toMatch(/db2 \(its server does not tell\)$/);
+});
+
+it('warns of an operation in progress, and of a restore that is to be decided about', () => {
+  const claim = { operationId: 'backup-1', kind: 'backup', owner: 'ops@admin, pid 7' };
+  const nodes = inTime(nodeView('db1', {}, { claim, unfinishedRestore: 'restore-1' }), nodeView('db2', follows('db1'), { claim }));
+  expect(notOk({ nodes })).toEqual([
+    { name: 'cluster.operations', status: CheckStatus.WARNING, message: 'backup-1 is in progress on db1, db2 (ops@admin, pid 7)' },
+    { name: 'cluster.restores', status: CheckStatus.WARNING, message: 'restore-1 was neither finished nor rolled back on db1' },
+  ]);
+  const hint = clusterChecks({ ...HEALTHY, nodes }).find(({ name }) => name === 'cluster.restores')?.hint;
+  expect(hint).toContain('stillpoint restore resume restore-1');
 });

@@ -1,8 +1,8 @@
-import { create } from '@bufbuild/protobuf';
-import type { ErrorCode } from '@stillpoint/shared/errors';
-import { type CheckResult, CheckResultSchema, CheckStatus } from '@stillpoint/shared/proto';
+import type { CheckResult, MariadbFacts } from '@stillpoint/shared/proto';
+import { asFarAsSeen, failed, ok, type Unseen, warning } from './check-results.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
 import { seriesOf } from './versions.ts';
+import { operations, restores } from './work-checks.ts';
 
 const MAX_CLOCK_SKEW_MS = 2_000;
 const CERTIFICATE_WARNING_DAYS = 30;
@@ -11,6 +11,8 @@ const CERTIFICATE_WARNING_DAYS = 30;
 export interface ClusterView {
   readonly purpose: 'backup' | 'restore';
   readonly nodes: readonly (NodeView & { readonly clockAheadMs: number })[];
+  /** Nodes that gave no answer. */
+  readonly silent: readonly string[];
   /** Of the controller's own certificates, the one that expires first. */
   readonly expiry: { readonly path: string; readonly daysLeft: number };
 }
@@ -18,24 +20,33 @@ export interface ClusterView {
 /** Looks at what no node can see by itself. Every look is told, also those that are in order. Pure. */
 export function clusterChecks(view: ClusterView): CheckResult[] {
   const placements = placementsOf(view.nodes);
+  const agents = unseenBy(view, () => true);
+  const servers = unseenBy(view, ({ running }) => running);
   return [
-    clocks(view),
-    serverIds(view),
-    versions(view),
-    primary(placements),
-    foreignSources(placements),
-    strictness(placements, view),
+    asFarAsSeen(clocks(view), agents),
+    asFarAsSeen(
+      serverIds(view),
+      unseenBy(view, ({ serverId }) => serverId !== 0),
+    ),
+    asFarAsSeen(
+      versions(view),
+      unseenBy(view, ({ version }) => version !== ''),
+    ),
+    asFarAsSeen(primary(placements), servers),
+    asFarAsSeen(foreignSources(placements), servers),
+    asFarAsSeen(strictness(placements, view), servers),
+    asFarAsSeen(operations(view.nodes), agents),
+    asFarAsSeen(restores(view.nodes), agents),
     certificate(view),
   ];
 }
 
-const ok = (name: string, message: string): CheckResult => create(CheckResultSchema, { name, status: CheckStatus.OK, message });
-
-const warning = (name: string, message: string, hint: string): CheckResult =>
-  create(CheckResultSchema, { name, status: CheckStatus.WARNING, message, hint });
-
-const failed = (name: string, message: string, hint: string, code: ErrorCode): CheckResult =>
-  create(CheckResultSchema, { name, status: CheckStatus.FAILED, message, hint, code });
+/** Nodes that gave no answer; and of a server that is down, a backup's look at servers learns nothing either. */
+function unseenBy(view: ClusterView, knows: (facts: MariadbFacts) => boolean): Unseen {
+  const silent = view.silent.map((node) => `${node} (no answer)`);
+  const mute = view.nodes.filter(({ facts: { mariadb } }) => view.purpose === 'backup' && mariadb !== undefined && !knows(mariadb));
+  return { nodes: [...silent, ...mute.map(({ node }) => `${node} (its server does not tell)`)], anySeen: view.nodes.length > 0 };
+}
 
 function clocks({ nodes }: ClusterView): CheckResult {
   const off = nodes.filter(({ clockAheadMs }) => Math.abs(clockAheadMs) > MAX_CLOCK_SKEW_MS);
