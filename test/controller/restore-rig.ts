@@ -33,7 +33,7 @@ export const fails = (code: ErrorCode) => () => {
 };
 
 /** The signal of nobody. */
-export const none = new AbortController().signal;
+const none = new AbortController().signal;
 
 /** Registers what makes and removes the cluster; to be called once, at the top of a file of tests. */
 export function restoreRig(): RestoreRig {

@@ -102,6 +102,6 @@ export function tableLines({ block, sizes, times, checks }: Summary, tick: (ok: 
 /** `storedOnAllNodes` as words. */
 const wordsOf = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-export const milliseconds = (ms: number): string => `${Math.round(ms)} ms`;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const milliseconds = (ms: number): string => `${Math.round(ms)} ms`;
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { closeGate, type Gate, makePrograms, openGates } from './gates.ts';
 import { freePort, startServer, sweep, type TestServer, testDirectory } from './mariadb-server.ts';
 import { type Passwords, writeAgentConfig, writeClusterConfig } from './node-files.ts';
 import { guardProcesses, killQuietly, ownProcesses } from './processes.ts';
+import { mountSmallDisk } from './small-disk.ts';
 import { startWriter, type Writer, type WriterOptions } from './writer.ts';
 
 export interface ClusterOptions {
@@ -21,8 +21,8 @@ export interface ClusterOptions {
   readonly backup?: Readonly<Record<string, unknown>>;
   /** Lines of every server's option file. */
   readonly serverOptions?: Readonly<Record<string, string>>;
-  /** A file system of its own for the node db3 or for its repository alone, which a test can fill; needs root. */
-  readonly smallDisk?: { readonly of: 'node' | 'repository'; readonly size: string };
+  /** A file system of its own for the node db3 or for its repository alone, which a test can fill; see `canMount`. */
+  readonly smallDisk?: { readonly of: 'node' | 'repository'; readonly size: string } | undefined;
 }
 
 export interface TestNode {
@@ -70,7 +70,7 @@ export interface TestCluster {
 }
 
 /** Bounds that are short enough to be waited for. `lease` is what a dead controller costs the writers. */
-export const SHORT_TIMES = { lockTimeout: '1s', lockAttempts: 2, lockBackoff: '500ms', lease: '3s', maxBlock: '30s' } as const;
+const SHORT_TIMES = { lockTimeout: '1s', lockAttempts: 2, lockBackoff: '500ms', lease: '3s', maxBlock: '30s' } as const;
 
 const CLUSTER = 'shop';
 
@@ -110,7 +110,7 @@ async function startServers(directory: string, names: readonly string[], options
     names.map((name, index) => {
       const place = join(directory, name);
       mkdirSync(place);
-      if (name === 'db3' && options.smallDisk !== undefined) mountSmallDisk(place, options.smallDisk);
+      if (name === 'db3') mountDiskOf(place, options);
       return startServer({
         name,
         serverId: index + 1,
@@ -126,10 +126,8 @@ async function startServers(directory: string, names: readonly string[], options
   );
 }
 
-function mountSmallDisk(node: string, { of, size }: NonNullable<ClusterOptions['smallDisk']>): void {
-  const place = of === 'node' ? node : join(node, 'repository');
-  mkdirSync(place, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'stillpoint-test', place]);
+function mountDiskOf(node: string, { smallDisk }: ClusterOptions): void {
+  if (smallDisk !== undefined) mountSmallDisk(smallDisk.of === 'node' ? node : join(node, 'repository'), smallDisk.size);
 }
 
 async function makePki(pki: string, names: readonly string[]): Promise<void> {

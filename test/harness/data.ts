@@ -30,7 +30,7 @@ export async function loadShop(server: TestServer, mebibytes: number): Promise<v
 }
 
 /** Adds about `mebibytes` to `shop.orders`. */
-export async function addOrders(server: TestServer, mebibytes: number): Promise<void> {
+async function addOrders(server: TestServer, mebibytes: number): Promise<void> {
   await server.sql(`
     SET SESSION binlog_format = STATEMENT;
     SET @first = (SELECT COALESCE(MAX(id), 0) FROM shop.orders);

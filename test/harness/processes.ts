@@ -54,7 +54,7 @@ export function descendants(ancestor: number, pattern: RegExp): OwnProcess[] {
 }
 
 /** Kills everything that is ours. Gives how many there were. */
-export function killOwnProcesses(): number {
+function killOwnProcesses(): number {
   const own = ownProcesses();
   for (const { pid } of own) killQuietly(pid, 'SIGKILL');
   return own.length;
