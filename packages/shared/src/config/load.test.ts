@@ -14,6 +14,12 @@ const schema = z.strictObject({
   nodes: z.array(z.strictObject({ name: nameSetting, address: addressSetting })).default([]),
   paths: z.array(pathSetting).default([]),
   backup: z.strictObject({ lockAttempts: z.number().int().min(1).max(100).default(5) }).prefault({}),
+  service: z
+    .discriminatedUnion('driver', [
+      z.strictObject({ driver: z.literal('systemd'), unit: z.string().default('mariadb') }),
+      z.strictObject({ driver: z.literal('commands'), start: z.array(z.string()), stop: z.array(z.string()) }),
+    ])
+    .optional(),
 });
 
 let directory: string;
@@ -98,6 +104,24 @@ describe('a mistake in a configuration file is named with its line', () => {
     ]);
   });
 
+  it('unknown keys of one kind of several', () => {
+    const text = ['cluster: shop', 'service:', '  driver: commands', '  start: [a]', '  stopp: [b]', '  unti: c'];
+    expect(problems(text.join('\n'))).toEqual([
+      '2: service.stop: missing (array)',
+      '5: service.stopp: unknown key; did you mean "stop"?',
+      '6: service.unti: unknown key',
+    ]);
+    expect(problems('cluster: shop\nservice: {driver: systemd, units: c}')).toEqual(['2: service.units: unknown key; did you mean "unit"?']);
+  });
+
+  it('a kind that there is not', () => {
+    expect(problems('cluster: shop\nservice:\n  driver: systemctl\n')).toEqual([
+      '3: service.driver: "systemctl" is not one of systemd, commands; did you mean "systemd"?',
+    ]);
+    expect(problems('cluster: shop\nservice:\n  driver: 5\n')).toEqual(['3: service.driver: 5 is not one of systemd, commands']);
+    expect(problems('cluster: shop\nservice:\n  unit: mariadb\n')).toEqual(['2: service.driver: missing (systemd or commands)']);
+  });
+
   it('missing keys', () => {
     expect(problems('')).toEqual(['1: cluster: missing (string)']);
     expect(problems('cluster: shop\ntls:\n  ca: /a\n  cert: /b\n')).toEqual(['2: tls.key: missing (string)']);
@@ -107,7 +131,7 @@ describe('a mistake in a configuration file is named with its line', () => {
     expect(problems('cluster: 5\nnodes: none\nstopGrace: 10\ntls:\n')).toEqual([
       '1: cluster: Invalid input: expected string, received number',
       '2: nodes: Invalid input: expected array, received string',
-      '3: stopGrace: Invalid input: expected string, received number',
+      '3: stopGrace: 10 is not a duration such as 10s',
       '4: tls: Invalid input: expected object, received null',
     ]);
     expect(problems('just words')).toEqual(['1: Invalid input: expected object, received string']);

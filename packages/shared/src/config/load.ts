@@ -3,6 +3,7 @@ import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument }
 import type { z } from 'zod';
 import { errnoOf, StillpointError } from '../errors/index.ts';
 import { closestWord } from './closest-word.ts';
+import { keysAt, kindsAt } from './schema-keys.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -76,28 +77,20 @@ function offsetOf(contents: unknown, keys: readonly PropertyKey[]): number | und
 
 function describe(issue: Issue, schema: z.ZodType): { keys: readonly PropertyKey[]; text: string }[] {
   if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const meant = closestWord(key, known);
-      return { keys: [...issue.path, key], text: `unknown key${meant === undefined ? '' : `; did you mean "${meant}"?`}` };
-    });
+    const known = keysAt(schema, issue.path, issue.input);
+    return issue.keys.map((key) => ({ keys: [...issue.path, key], text: `unknown key${suggestion(key, known)}` }));
+  }
+  if (issue.code === 'invalid_union' && issue.discriminator !== undefined) {
+    const kinds = kindsAt(schema, issue.path, issue.discriminator);
+    const kind = (issue.input as Record<string, unknown> | undefined)?.[issue.discriminator];
+    const wrong = `${JSON.stringify(kind)} is not one of ${kinds.join(', ')}${suggestion(String(kind), kinds)}`;
+    return [{ keys: issue.path, text: kind === undefined ? `missing (${kinds.join(' or ')})` : wrong }];
   }
   if (issue.code === 'invalid_type' && issue.input === undefined) return [{ keys: issue.path, text: `missing (${issue.expected})` }];
   return [{ keys: issue.path, text: issue.message }];
 }
 
-/** Keys that the schema knows at a path, as far as it can be followed. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let at: unknown = schema;
-  const unwrap = (s: unknown): unknown => {
-    const inner = (s as { _zod?: { def?: { innerType?: unknown } } })._zod?.def?.innerType;
-    return inner === undefined ? s : unwrap(inner);
-  };
-  for (const key of path) {
-    at = unwrap(at);
-    const { shape, element } = at as { shape?: Record<string, unknown>; element?: unknown };
-    at = shape?.[String(key)] ?? element;
-    if (at === undefined) return [];
-  }
-  return Object.keys((unwrap(at) as { shape?: Record<string, unknown> }).shape ?? {});
+function suggestion(word: string, known: readonly string[]): string {
+  const meant = closestWord(word, known);
+  return meant === undefined ? '' : `; did you mean "${meant}"?`;
 }

@@ -6,7 +6,7 @@ import { parseDuration } from '../time/index.ts';
 export const nameSetting = z.string().regex(NAME_PATTERN, 'letters, digits, dot, dash and underscore only, at most 64');
 
 /** A duration such as `10s`; milliseconds once parsed. */
-export const durationSetting = z.string().transform((text, context) => {
+export const durationSetting = z.string({ error: ({ input }) => notText(input) }).transform((text, context) => {
   const ms = parseDuration(text);
   if (ms === undefined) {
     context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 250ms, 10s, 5m` });
@@ -14,6 +14,10 @@ export const durationSetting = z.string().transform((text, context) => {
   }
   return ms;
 });
+
+/** YAML reads a duration without its unit as a number. A missing one is told elsewhere. */
+const notText = (input: unknown): string | undefined =>
+  input === undefined ? undefined : `${JSON.stringify(input)} is not a duration such as ${typeof input === 'number' ? input : 10}s`;
 
 /** An absolute path. */
 export const pathSetting = z.string().regex(/^\//, 'must be an absolute path');
