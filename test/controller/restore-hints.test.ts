@@ -73,3 +73,18 @@ it('a resume that is refused leaves state and reason as they were', async () => 
   expect(await failure(without)).toMatchObject({ code: 'SERVER_RUNNING', hint: expect.stringContaining('Live data is untouched') });
   expect(rig.cluster.controller.listRestores()).toEqual([before]);
 });
+
+it('tells for how long an agent that is gone is waited for', async () => {
+  const watched = watchedRun();
+  const db2 = rig.cluster.node('db2');
+  const gate = db2.faults.gate('task.stage');
+  const ended = failure(rig.run((await rig.plan()).id, { run: watched }));
+  await gate.reached;
+  await db2.killAgent();
+  await watched.until((event) => event.type === 'log' && event.node === 'db2' && /does not answer .* up to 30 s$/.test(event.message));
+  db2.faults.clear();
+  await db2.startAgent();
+  const { code, hint, message } = await ended;
+  expect({ code, hint }).toEqual({ code: 'RESTORE_INTERRUPTED', hint: expect.stringMatching(/^Live data is untouched\. /) });
+  expect(message).not.toMatch(/^db2: /);
+});

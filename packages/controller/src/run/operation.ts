@@ -83,13 +83,8 @@ export async function runOperation<R>(
     const untouched = endings.before !== undefined && nodeSteps(operation) === found ? endings.before : undefined;
     const error = explained(thrown, operation, untouched);
     log.warn({ operation: id, code: error.code, node: error.node }, error.message);
-    if (untouched !== undefined) store.journal.end(id, untouched.state, untouched.reason);
-    else
-      store.journal.end(
-        id,
-        endings.failure(error),
-        `${error.code}${error.node === undefined ? '' : ` on ${error.node}`}: ${error.message}`,
-      );
+    const { reason, state } = untouched ?? { state: endings.failure(error), reason: reasonOf(error) };
+    store.journal.end(id, state, reason);
     throw error;
   }
 }
@@ -116,6 +111,8 @@ export async function withNodes<R>(
 
 /** What has come to nodes so far, comparable. */
 const nodeSteps = ({ steps }: Operation): string => JSON.stringify(steps.all().filter(({ node }) => node !== ''));
+
+const reasonOf = ({ code, message, node }: StillpointError): string => `${code}${node === undefined ? '' : ` on ${node}`}: ${message}`;
 
 function explained(thrown: unknown, { id, phase, record, signal, steps }: Operation, untouched: Endings['before']): StillpointError {
   const error = isEcho(thrown, signal)
