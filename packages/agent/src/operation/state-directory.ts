@@ -1,60 +1,65 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 
 /**
  * Makes the agent's state directory (0700) and claims it for this process: two agents on one directory would undo each other's work.
  * Gives the way to give it back. Throws CONFIG_FILE_UNREADABLE, or NODE_BUSY when another agent lives there.
+ *
+ * Each life of an agent has a number and a file of that number; the highest is whose the directory is. A dead agent's file is
+ * never taken over but followed by the next one, which only one process can make: however many look at the same time, there is
+ * no moment between looking and taking in which another could slip in.
  */
 export async function claimStateDirectory(stateDir: string): Promise<() => Promise<void>> {
-  const file = join(stateDir, 'agent.pid');
-  const own = `${file}.${randomUUID()}`;
+  const own = join(stateDir, `agent.${randomUUID()}.new`);
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    // Put in place by a link, whole: half a file would look like that of a dead agent.
     await writeFile(own, `${process.pid} ${await startOf(process.pid)}\n`, { mode: 0o600 });
-    if (!(await placed(own, file))) {
-      await removeDead(file, `${own}.found`, stateDir);
-      if (!(await placed(own, file))) throw takenNow(stateDir);
-    }
+    const file = await take(stateDir, own);
+    // The file stays, empty: the next number must not be given out twice.
+    return () => truncate(file).catch(() => undefined);
   } catch (error) {
     if (error instanceof StillpointError) throw error;
     throw new StillpointError('CONFIG_FILE_UNREADABLE', `stateDir: ${stateDir}: ${(error as Error).message}`, { cause: error });
   } finally {
     await rm(own, { force: true }).catch(() => undefined);
   }
-  return () => rm(file, { force: true });
 }
 
-/** Removes the file of an agent that is dead. Throws NODE_BUSY when it is alive. */
-async function removeDead(file: string, aside: string, stateDir: string): Promise<void> {
-  const found = await contentOf(file);
-  const pid = await livingAgent(found);
+/** Puts the file `own` in place under the next number; gives where that is. Throws NODE_BUSY. */
+async function take(stateDir: string, own: string): Promise<string> {
+  const fileOf = (life: number): string => join(stateDir, `agent.${life}.pid`);
+  const before = await lives(stateDir);
+  const last = Math.max(0, ...before);
+  const pid = await livingAgent(fileOf(last));
   if (pid !== undefined) {
     const hint = 'Give each agent a stateDir of its own.';
     throw new StillpointError('NODE_BUSY', `Another agent (pid ${pid}) uses the state directory ${stateDir}`, { hint });
   }
-  try {
-    await rename(file, aside);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return;
-    throw error;
+  const file = fileOf(last + 1);
+  const taken = new StillpointError('NODE_BUSY', `Another agent is just taking the state directory ${stateDir}`);
+  // By a link, whole: half a file would look like that of a dead agent.
+  if (!(await linked(own, file))) throw taken;
+  if (Math.max(...(await lives(stateDir))) > last + 1) {
+    // Others have come and gone since we looked, and our number with them.
+    await rm(file, { force: true });
+    throw taken;
   }
-  // Since we looked, another agent may have taken the place of the dead one: then it was that one's file, and goes back.
-  const moved = await contentOf(aside);
-  if (moved !== found) await placed(aside, file);
-  await rm(aside);
-  if (moved !== found) throw takenNow(stateDir);
+  await Promise.all(before.map((life) => rm(fileOf(life), { force: true })));
+  return file;
 }
 
-const takenNow = (stateDir: string): StillpointError =>
-  new StillpointError('NODE_BUSY', `Another agent is just taking the state directory ${stateDir}`);
+/** Numbers of the agents of which the directory knows. */
+async function lives(stateDir: string): Promise<number[]> {
+  return (await readdir(stateDir)).flatMap((name) => {
+    const life = /^agent\.(\d{1,15})\.pid$/.exec(name)?.[1];
+    return life === undefined ? [] : [Number(life)];
+  });
+}
 
-const contentOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
-
-/** Gives a file another name as well, if nothing has it yet. */
-async function placed(file: string, name: string): Promise<boolean> {
+/** Gives a file another name as well; false when something has it already. */
+async function linked(file: string, name: string): Promise<boolean> {
   try {
     await link(file, name);
     return true;
@@ -64,9 +69,9 @@ async function placed(file: string, name: string): Promise<boolean> {
   }
 }
 
-/** Pid of the agent that wrote this, if it is alive: pids are used again, so when it was started counts as well. */
-async function livingAgent(content: string): Promise<number | undefined> {
-  const [pid, start] = content.trim().split(' ');
+/** Pid of the agent that wrote the file, if it is alive: pids are used again, so when it was started counts as well. */
+async function livingAgent(file: string): Promise<number | undefined> {
+  const [pid, start] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
   const number = Number(pid);
   if (!Number.isInteger(number) || number <= 0) return undefined;
   return start !== undefined && (await startOf(number)) === start ? number : undefined;
