@@ -40,6 +40,7 @@ describe('help', () => {
         "stillpoint config check",
         "stillpoint completion",
         "stillpoint version",
+        "stillpoint help",
       ]
     `);
   });
@@ -67,6 +68,24 @@ describe('help', () => {
       const known = [...command.options, ...program.options].map((option) => option.long);
       for (const flag of flags) expect(known).toContain(flag);
     }
+  });
+
+  it.each([
+    [['help'], 'Usage: stillpoint [options] [command]'],
+    [['help', 'restore'], 'Usage: stillpoint restore [options] [command]'],
+    [['help', 'restore', 'run'], 'Usage: stillpoint restore run [options] <plan>'],
+    [['restore', 'help', 'run'], 'Usage: stillpoint restore run [options] <plan>'],
+  ])('is found by words too: %s', async (words, usage) => {
+    const { exitCode, stdout } = await user().type(...words);
+    expect(exitCode).toBe(EXIT.OK);
+    expect(stdout).toContain(usage);
+  });
+
+  it('for what there is not is refused', async () => {
+    const { exitCode, stderr } = await user().type('help', 'restore', 'rn');
+    expect(exitCode).toBe(EXIT.USAGE);
+    expect(stderr).toContain("unknown command 'rn'");
+    expect(stderr).toContain('stillpoint restore --help');
   });
 
   it('knows --version as well', async () => {

@@ -5,6 +5,7 @@ import { backupCommand } from './commands/backup.ts';
 import { clusterCommand } from './commands/cluster.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
+import { helpCommand } from './commands/help.ts';
 import { pkiCommand } from './commands/pki.ts';
 import { restoreCommand } from './commands/restore.ts';
 import { versionCommand } from './commands/version.ts';
@@ -33,7 +34,7 @@ export function createProgram(perform: Perform): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'help for a command')
     .configureHelp({ showGlobalOptions: true })
-    .helpCommand('help [command]', 'help for a command');
+    .helpCommand(false);
   for (const command of [
     clusterCommand,
     backupCommand,
@@ -43,6 +44,7 @@ export function createProgram(perform: Perform): Command {
     configCommand,
     completionCommand,
     versionCommand,
+    helpCommand,
   ]) {
     program.addCommand(command(perform));
   }

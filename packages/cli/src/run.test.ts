@@ -60,6 +60,7 @@ describe('the command line', () => {
     [['backup', 'create', '--compression-level', '20'], 'It is not a whole number from 1 to 19.', 'stillpoint backup create --help'],
     [['backup', 'create', '--include', 'orders'], 'It is not database.table', 'stillpoint backup create --help'],
     [['backup', 'show'], "missing required argument 'set'", 'stillpoint backup show --help'],
+    [['backup', 'delete', 'latest', '--yes'], "latest is not accepted here: name the set's id", 'stillpoint backup list'],
     [['backup', 'show', 'a', 'b'], 'too many arguments', 'stillpoint backup show --help'],
     [['restore', 'plan', 'latest', '--replicas', 'mine'], 'Allowed choices are auto, own, primary.', 'stillpoint restore plan --help'],
     [['pki', 'issue', '--role', 'agent'], "required option '--name <name>' not specified", 'stillpoint pki issue --help'],

@@ -1,4 +1,5 @@
 import type { BackupSettings } from '@stillpoint/controller';
+import { StillpointError } from '@stillpoint/shared/errors';
 import type { Command } from 'commander';
 import type { Perform } from '../session.ts';
 import { confirmed, duration, integer, tables } from './arguments.ts';
@@ -124,6 +125,9 @@ function deleteCommand(perform: Perform): Command {
     .option('--yes', 'really do it')
     .action(
       perform(async ({ withController, run }, options: { yes?: true }, set: string) => {
+        // What is newest may change between a look at the list and the deletion.
+        if (set === 'latest')
+          throw new StillpointError('USAGE', "latest is not accepted here: name the set's id", { hint: 'See `stillpoint backup list`.' });
         confirmed(options, `This would delete set ${set} from every node, for good.`);
         return withController(async ({ controller }) => ({ type: 'delete', report: await controller.deleteSet(set, run) }));
       }),

@@ -55,7 +55,7 @@ async function everyLine(): Promise<readonly JsonLine[]> {
     ['restore', 'plan', 'latest'],
     ['restore', 'run', 'plan-1', '--stop-servers'],
     ['restore', 'list'],
-    ['backup', 'delete', 'latest', '--yes'],
+    ['backup', 'delete', '20261121-091501-3fa94c01', '--yes'],
     ['completion', 'bash'],
     ['version'],
     ['help'],

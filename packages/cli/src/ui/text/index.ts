@@ -3,7 +3,7 @@ import type { Style } from '../style.ts';
 import { backupPlanText, backupText, deleteText, setDetailText, setsText, verifyText } from './backup.ts';
 import { checksText, clusterText } from './cluster.ts';
 import { restorePlanText, restoresText, restoreText } from './restore.ts';
-import { agentText, authorityText, certificateText, findingsText } from './setup.ts';
+import { agentText, authorityText, certificateText, findingsText, grantsText } from './setup.ts';
 
 export { blockersTable, errorText } from './error.ts';
 
@@ -22,7 +22,7 @@ const WRITERS: Writers = {
   restore: restoreText,
   restores: restoresText,
   agent: agentText,
-  grants: ({ sql }) => sql,
+  grants: grantsText,
   authority: authorityText,
   certificate: certificateText,
   findings: findingsText,

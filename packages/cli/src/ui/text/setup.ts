@@ -9,6 +9,10 @@ export const agentText = ({ state, cluster, node, address }: ResultOf<'agent'>):
   state === 'ready' ? `Agent of node ${node}, cluster ${cluster}, serves ${address}.` : `Agent of node ${node} has stopped.`,
 ];
 
+/** SQL that can be run as it is, but for a password of one's own. */
+export const grantsText = ({ sql }: ResultOf<'grants'>): readonly string[] =>
+  sql.some((line) => line.includes("'<password>'")) ? ['-- Replace <password> before you run this.', ...sql] : sql;
+
 /** A new CA. */
 export const authorityText = ({ cluster, cert, key, expiresAt }: ResultOf<'authority'>, style: Style): readonly string[] => [
   `Cluster ${style.paint('bold', cluster)} has a certificate authority of its own, valid until ${formatTime(expiresAt)}.`,
@@ -29,6 +33,7 @@ export const certificateText = ({ role, name, ca, cert, key, expiresAt }: Result
   `  ca: ${ca}`,
   `  cert: ${cert}`,
   `  key: ${key}`,
+  ...(role === 'agent' ? ['', `Copy these three files to the node ${name}.`] : []),
 ];
 
 /** What `config check` found, file by file. */

@@ -197,7 +197,7 @@ describe('text', () => {
 
   it('shows a deletion', async () => {
     await type('backup', 'create');
-    expect(await shown('backup', 'delete', 'latest', '--yes')).toMatchInlineSnapshot(`
+    expect(await shown('backup', 'delete', '20261121-091501-3fa94c01', '--yes')).toMatchInlineSnapshot(`
       "Set 20261121-091501-3fa94c01 is deleted; 1.06 GiB freed.
       "
     `);
