@@ -55,7 +55,8 @@ describe('a stream from the server', () => {
     expect(sets.map(({ setId }) => setId)).toEqual(Array.from({ length: 1000 }, (_, i) => `set-${i}`));
   });
 
-  it('is paced by a slow reader: few messages are under way, however many there are', async () => {
+  // 100 MiB through TLS in one process: quick as a rule, but not on a machine that is busy with other things.
+  it('is paced by a slow reader: few messages are under way, however many there are', { timeout: 60_000 }, async () => {
     const pieces = 400;
     let made = 0;
     const client = await serveTo({

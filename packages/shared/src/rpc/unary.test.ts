@@ -193,7 +193,7 @@ describe('a call that ends early', () => {
     expect(await failureOf(call)).toBe(reason);
   });
 
-  it('is DEADLINE on both sides when its time has passed', async () => {
+  it('is DEADLINE for the caller when its time has passed, and ends the handler', async () => {
     const { handler, context } = waiting();
     const { address } = await serve({ describeNode: handler });
     const client = connect(address);
@@ -201,7 +201,8 @@ describe('a call that ends early', () => {
     const { signal } = await context();
     expect(await call).toMatchObject({ code: 'DEADLINE', node: 'db1' });
     await eventually(() => signal.aborted);
-    expect(signal.reason).toMatchObject({ code: 'DEADLINE' });
+    // Both sides count for themselves. The caller, whose time is up first, says so by a reset, and that may come before the agent has noticed.
+    expect(['DEADLINE', 'CANCELLED']).toContain((signal.reason as StillpointError).code);
   });
 
   it('is CANCELLED when its client is closed', async () => {
