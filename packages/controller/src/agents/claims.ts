@@ -4,7 +4,7 @@ import type { Observer } from '../events.ts';
 import { isLostContact } from './contact.ts';
 import { onEveryNode } from './every-node.ts';
 import type { NodeAgent } from './pool.ts';
-import { openScope, type Scope } from './scope.ts';
+import { openScope, type Scope, withoutNode } from './scope.ts';
 
 /** How long a claim outlives its controller, ms: what another controller has to wait after a crash. Several renewals may fail in it. */
 const CLAIM_TTL_MS = 30_000;
@@ -95,7 +95,11 @@ export async function giveBack(agents: readonly NodeAgent[], operationId: string
     } catch (thrown) {
       const error: StillpointError = toStillpointError(thrown);
       if (error.code !== 'CLAIM_MISSING')
-        observe({ type: 'log', node: agent.node, message: `the node could not be given back: ${error.message}` });
+        observe({
+          type: 'log',
+          node: agent.node,
+          message: `the node could not be given back: ${withoutNode(error.on(agent.node)).message}`,
+        });
     }
   });
 }
