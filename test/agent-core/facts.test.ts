@@ -40,7 +40,7 @@ describe('a description', () => {
     expect(facts).toMatchObject({
       node: NODE,
       roles: [Role.SQL, Role.PRIMARY],
-      mariadb: { running: true, datadir: node.server.datadir, port: node.server.port, serverId: 1, sources: [] },
+      mariadb: { running: true, datadir: node.server.datadir, port: node.server.port, serverId: 1, sources: [], replicationAccount: true },
       repository: { path: node.repository },
       claim: { operationId, kind: 'verify' },
       unfinishedRestore: '',

@@ -110,7 +110,7 @@ test('a missing tool is named', async () => {
 
 test('a service that could not be started again matters for a restore', async () => {
   const { config } = node.agent;
-  const service = { driver: 'commands', start: ['/no/such/start'], stop: ['true'] } as const;
+  const service = { driver: 'commands' as const, start: ['/no/such/start'], stop: ['true'] };
   const broken = { ...config, mariadb: { ...mariadbOf(node), service } };
   expect((await checkMariadb(config, 'restore')).find(({ name }) => name === 'mariadb.service')).toMatchObject({ status: CheckStatus.OK });
   const results = await checkMariadb(broken, 'restore');
