@@ -111,7 +111,9 @@ describe('a mistake in a configuration file is named with its line', () => {
       '5: service.stopp: unknown key; did you mean "stop"?',
       '6: service.unti: unknown key',
     ]);
-    expect(problems('cluster: shop\nservice: {driver: systemd, units: c}')).toEqual(['2: service.units: unknown key; did you mean "unit"?']);
+    expect(problems('cluster: shop\nservice: {driver: systemd, units: c}')).toEqual([
+      '2: service.units: unknown key; did you mean "unit"?',
+    ]);
   });
 
   it('a kind that there is not', () => {
