@@ -140,12 +140,12 @@ function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): Se
     logBinBasename,
     logBinIndex: logBin ? withIndexSuffix(path(text('log-bin-index')) || logBinBasename) : '',
     relayLogBasename: path((running && text('relay-log-basename')) || text('relay-log')),
-    neededDirectories: [
+    neededDirectories: distinct([
       ...[...NEEDED_FILES.map((name) => path(text(name))), logBinBasename].filter((file) => file !== '').map((file) => dirname(file)),
       ...NEEDED_DIRECTORIES.flatMap((name) => text(name).split(':'))
         .filter((directory) => directory !== '')
         .map(path),
-    ],
+    ]),
     innodbDataHomeDir: path(text('innodb-data-home-dir')) || datadir,
     innodbLogGroupHomeDir: path(text('innodb-log-group-home-dir')) || datadir,
     innodbUndoDirectory: path(text('innodb-undo-directory')) || datadir,
@@ -153,6 +153,8 @@ function settingsFrom(values: ReadonlyMap<string, string>, running: boolean): Se
     innodbDataFilePath: text('innodb-data-file-path'),
   };
 }
+
+const distinct = (paths: readonly string[]): string[] => [...new Set(paths)].sort();
 
 /** The server appends `.index` to a name without an extension. */
 const withIndexSuffix = (path: string): string => (extname(path) === '' ? `${path}.index` : path);
