@@ -3,7 +3,7 @@ import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/prot
 import { sameGtidPosition } from '@stillpoint/shared/replication';
 import type { Clock } from '@stillpoint/shared/time';
 import { findBlockers } from './blockers.ts';
-import { formatPosition, readCurrentGtid, readPosition, readSources, stoodStill } from './position.ts';
+import { formatPosition, readCurrentGtid, readPosition, readSettledPosition, readSources, stoodStill } from './position.ts';
 import { type Account, openSession, type Session } from './session.ts';
 import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
 
@@ -78,8 +78,8 @@ export async function acquireLock(account: Account, options: LockOptions): Promi
     const requestedMs = clock.monotonicMs();
     await waitForLock(holder, watcher, options);
     const granted = { requestedAt, grantedAt: clock.now(), waitedMs: clock.monotonicMs() - requestedMs };
-    const position = await readPosition(holder, signal);
     const sources = await readSources(holder, signal);
+    const position = sources.length === 0 ? await readPosition(holder, signal) : await readSettledPosition(holder, clock, signal);
     return holdLock(holder, { ...granted, position, sources }, options);
   } catch (error) {
     await makeSureGone(holder, watcher, clock);

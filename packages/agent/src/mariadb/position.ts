@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type MariadbPosition, MariadbPositionSchema, type ReplicationSource, ReplicationSourceSchema } from '@stillpoint/shared/proto';
-import { durationOf } from '@stillpoint/shared/time';
+import { type Clock, durationOf } from '@stillpoint/shared/time';
 import type { Row, Session } from './session.ts';
 
 /** Where the server's binary log and replication stand. Needs BINLOG MONITOR. */
@@ -14,6 +14,21 @@ export async function readPosition(session: Session, signal?: AbortSignal): Prom
     gtidBinlogPos: String(gtid?.binlog_pos ?? ''),
     gtidSlavePos: String(gtid?.slave_pos ?? ''),
   });
+}
+
+const SETTLE_MS = 25;
+
+/**
+ * The position of a server that has just been locked. A replica tells @@gtid_slave_pos a moment after the commit that it
+ * counts, so a lock that is granted in between would record one transaction too few: it is read until it stays the same.
+ */
+export async function readSettledPosition(session: Session, clock: Clock, signal?: AbortSignal): Promise<MariadbPosition> {
+  for (let position = await readPosition(session, signal); ; ) {
+    await clock.sleep(SETTLE_MS, signal);
+    const again = await readPosition(session, signal);
+    if (again.gtidSlavePos === position.gtidSlavePos) return again;
+    position = again;
+  }
 }
 
 /** The last transaction of every domain, logged here or replicated. */
@@ -42,9 +57,11 @@ export async function stoodStill(
   return between.length > 0 && between.every((event) => event.Event_type === 'Binlog_checkpoint');
 }
 
-/** A position for people: `bin.000008:5655 (0-1-840)`. */
-export const formatPosition = (position: MariadbPosition): string =>
-  position.logBin ? `${position.file}:${position.offset} (${position.gtidBinlogPos || 'no GTID'})` : 'no binary log';
+/** A position for people: `bin.000008:5655 (0-1-840)`, and how far it has replicated if it has. */
+export function formatPosition({ logBin, file, offset, gtidBinlogPos, gtidSlavePos }: MariadbPosition): string {
+  const log = logBin ? `${file}:${offset} (${gtidBinlogPos || 'no GTID'})` : 'no binary log';
+  return gtidSlavePos === '' || gtidSlavePos === gtidBinlogPos ? log : `${log}, replicated ${gtidSlavePos}`;
+}
 
 /** Servers that this one replicates from, one entry a connection. Needs SLAVE MONITOR. */
 export async function readSources(session: Session, signal?: AbortSignal): Promise<ReplicationSource[]> {
