@@ -38,6 +38,41 @@ const mariadbSchema = z.strictObject({
     .describe('account with which this server replicates from another after a restore'),
 });
 
+/** How the processes of the engine are started and stopped: only for a restore. */
+const engineServiceSchema = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('systemd').describe('systemctl: the unit mariadb-columnstore on a single node, cmapi and its units on a cluster'),
+  }),
+  z.strictObject({
+    driver: z.literal('commands').describe('commands of your own; the name of a process, PrimProc say, is appended as last argument'),
+    start: argv.describe('returns once that process takes connections'),
+    stop: argv.describe('returns once that process has ended'),
+  }),
+  z.strictObject({ driver: z.literal('mcsadmin').describe('releases before 5: the whole system, through mcsadmin on its parent module') }),
+]);
+
+const cmapiSchema = z.strictObject({
+  url: z
+    .url({ protocol: /^https$/ })
+    .default('https://127.0.0.1:8640')
+    .describe('where cmapi answers; on this node unless said otherwise'),
+  configFile: pathSetting.default('/etc/columnstore/cmapi_server.conf').describe('file of cmapi that holds its API key'),
+  ca: pathSetting.optional().describe('certificate to verify cmapi by; without it only a cmapi on this host is spoken to'),
+});
+
+const columnstoreSchema = z.strictObject({
+  config: pathSetting
+    .default('/etc/columnstore/Columnstore.xml')
+    .describe('configuration of the engine; no ColumnStore where it is missing'),
+  dataDirectory: pathSetting.default('/var/lib/columnstore').describe('where the engine keeps local/module and .secrets'),
+  suspend: z
+    .enum(['auto', 'dbrmctl', 'cmapi', 'mcsadmin'])
+    .default('auto')
+    .describe('what sets the engine read-only: auto takes mcsadmin before 5, cmapi on clusters that it manages, else dbrmctl'),
+  cmapi: cmapiSchema.prefault({}).describe('the management API of clusters since 5'),
+  service: engineServiceSchema.default({ driver: 'systemd' }).describe('how the engine is started and stopped, for a restore'),
+});
+
 /** `agent.yaml`: one node, as its agent sees it. */
 export const agentConfigSchema = z.strictObject({
   cluster: nameSetting.describe('name of the cluster'),
@@ -48,10 +83,12 @@ export const agentConfigSchema = z.strictObject({
   tls: tlsSetting,
   mariadb: mariadbSchema.optional().describe('the MariaDB server of this node'),
   configuration: z.array(pathSetting).default([]).describe('configuration files and directories to back up'),
-  columnstoreConfig: pathSetting.default('/etc/columnstore/Columnstore.xml').describe('where ColumnStore would keep its configuration'),
+  columnstore: columnstoreSchema.prefault({}).describe('the ColumnStore engine of this node, if it has one'),
   stopGrace: durationSetting.default(10_000).describe('how long to wait for work to end when the agent is stopped'),
 });
 
 export type AgentConfig = z.infer<typeof agentConfigSchema>;
 export type MariadbConfig = NonNullable<AgentConfig['mariadb']>;
 export type ServiceConfig = MariadbConfig['service'];
+export type ColumnstoreConfig = AgentConfig['columnstore'];
+export type EngineServiceConfig = ColumnstoreConfig['service'];

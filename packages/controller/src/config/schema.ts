@@ -10,6 +10,15 @@ const backupSchema = z.strictObject({
   lockBackoff: durationSetting.default(5_000).describe('pause between two attempts'),
   lease: durationSetting.default(10_000).describe('how long a hold outlives a silent controller'),
   maxBlock: durationSetting.default(60_000).describe('longest time writers may be shut out; over it the backup is aborted'),
+  columnstore: z
+    .strictObject({
+      drainTimeout: durationSetting.default(20_000).describe('longest wait, with writers shut out, until no table lock is left'),
+      cpimport: z
+        .enum(['wait', 'refuse'])
+        .default('wait')
+        .describe('a bulk load that runs when the backup comes: wait for its end within drainTimeout, or refuse the backup'),
+    })
+    .prefault({}),
   compressionLevel: z.number().int().min(1).max(19).default(3).describe('zstd level'),
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
   checksums: z

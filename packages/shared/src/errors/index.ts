@@ -8,6 +8,7 @@ export {
   errnoOf,
   isAbort,
   StillpointError,
+  type TableLock,
   toStillpointError,
 } from './stillpoint-error.ts';
 export { ERROR_TABLE, type ErrorCode, isErrorCode } from './table.ts';

@@ -14,6 +14,24 @@ export interface BlockingSession {
   readonly lockMode: string;
 }
 
+/** A table lock of ColumnStore that stood in the way; see `TableLock` in error.proto. */
+export interface TableLock {
+  readonly id: number;
+  /** schema.table; empty when the engine cannot tell. */
+  readonly table: string;
+  /** Program that holds it: DMLProc, cpimport, ... */
+  readonly process: string;
+  /** On the node that runs it, which the engine does not name. */
+  readonly pid: number;
+  /** SQL session; empty for bulk loads. */
+  readonly session: string;
+  /** When it was taken, in the words of the engine. */
+  readonly created: string;
+  readonly state: string;
+  readonly dbroots: readonly number[];
+  readonly ageMs: number;
+}
+
 /** What an error may carry besides its code and message. */
 export interface ErrorContext {
   /** What to do next; default: the hint of the table's row. */
@@ -21,6 +39,7 @@ export interface ErrorContext {
   /** Node on which it happened. */
   readonly node?: string | undefined;
   readonly blockers?: readonly BlockingSession[] | undefined;
+  readonly tableLocks?: readonly TableLock[] | undefined;
   readonly cause?: unknown;
 }
 
@@ -33,6 +52,7 @@ export class StillpointError extends Error {
   readonly hint: string;
   readonly node: string | undefined;
   readonly blockers: readonly BlockingSession[];
+  readonly tableLocks: readonly TableLock[];
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
@@ -41,6 +61,7 @@ export class StillpointError extends Error {
     this.hint = context.hint ?? ERROR_TABLE[code].hint;
     this.node = context.node;
     this.blockers = context.blockers ?? [];
+    this.tableLocks = context.tableLocks ?? [];
   }
 
   /** The row of the error table. */
@@ -51,8 +72,8 @@ export class StillpointError extends Error {
   /** The same error, bound to a node if it was not yet. */
   on(node: string): StillpointError {
     if (this.node !== undefined) return this;
-    const { hint, blockers, cause } = this;
-    return new StillpointError(this.code, this.message, { hint, blockers, node, ...(cause === undefined ? {} : { cause }) });
+    const { hint, blockers, tableLocks, cause } = this;
+    return new StillpointError(this.code, this.message, { hint, blockers, tableLocks, node, ...(cause === undefined ? {} : { cause }) });
   }
 }
 

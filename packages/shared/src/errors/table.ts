@@ -1,3 +1,4 @@
+import { COLUMNSTORE_ERRORS } from './columnstore.ts';
 import type { ErrorRow } from './row.ts';
 
 /**
@@ -172,12 +173,6 @@ export const ERROR_TABLE = {
     summary: 'The server keeps InnoDB or Aria files outside of its data directory.',
     hint: 'Move them into the data directory; other layouts cannot be switched atomically.',
   },
-  COLUMNSTORE_UNSUPPORTED: {
-    exit: 'CHECK_FAILED',
-    grpc: 'UNIMPLEMENTED',
-    summary: 'The node runs ColumnStore, and this version cannot bring ColumnStore to a still point.',
-    hint: 'A backup of the MariaDB data alone would be inconsistent with the dbroots, so none is made.',
-  },
   NO_SQL_NODE: {
     exit: 'CHECK_FAILED',
     grpc: 'FAILED_PRECONDITION',
@@ -190,6 +185,8 @@ export const ERROR_TABLE = {
     summary: 'Not enough free space for what is planned.',
     hint: 'Free space on the named file system.',
   },
+
+  ...COLUMNSTORE_ERRORS,
 
   LOCK_TIMEOUT: {
     exit: 'LOCK',

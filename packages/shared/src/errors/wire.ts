@@ -18,6 +18,12 @@ export function toErrorDetail(error: StillpointError): ErrorDetail {
       // A duration of the protocol takes whole milliseconds only.
       age: durationOf(ageMs),
     })),
+    tableLocks: error.tableLocks.map(({ ageMs, id, dbroots, ...rest }) => ({
+      ...rest,
+      id: BigInt(id),
+      dbroots: [...dbroots],
+      age: durationOf(ageMs),
+    })),
   });
 }
 
@@ -35,6 +41,17 @@ export function fromErrorDetail(detail: ErrorDetail, node?: string): StillpointE
       command,
       statement,
       lockMode,
+    })),
+    tableLocks: detail.tableLocks.map(({ id, age, table, process, pid, session, created, state, dbroots }) => ({
+      id: Number(id),
+      table,
+      process,
+      pid,
+      session,
+      created,
+      state,
+      dbroots,
+      ageMs: age === undefined ? 0 : durationMs(age),
     })),
   });
 }

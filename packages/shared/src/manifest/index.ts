@@ -1,6 +1,16 @@
 /** Manifests: what a set and a part look like on disk. Formats are versioned by their `format` field. */
 export { decodePartManifest, decodeSetManifest, encodeManifest, sha256Of } from './codec.ts';
+export { type ListedEntry, type ListedFile, listedEntrySchema } from './files.ts';
 export { LAYOUT, partDirectory, setDirectory } from './layout.ts';
-export type { ConfigurationFile, ManifestPosition, PartManifest, Shard, TableChecksum, UnprovenTable } from './part.ts';
+export type {
+  ConfigurationFile,
+  ManifestPosition,
+  PartColumnstore,
+  PartDbroot,
+  PartManifest,
+  Shard,
+  TableChecksum,
+  UnprovenTable,
+} from './part.ts';
 export type { MemberRole, SetManifest, SetMember } from './set.ts';
 export { stagingBytes } from './space.ts';

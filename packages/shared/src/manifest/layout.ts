@@ -10,6 +10,10 @@ export const LAYOUT = {
   partManifest: 'part.json',
   mariadbFull: 'mariadb.full.mbstream.zst',
   configuration: 'config.tar.zst',
+  /** The i-th shard of a dbroot, from 0: they are written and read in parallel. */
+  dbroot: (number: number, i: number): string => `dbroot${number}.base.${i}.tar.zst`,
+  /** The list of what a dbroot holds. */
+  dbrootFiles: (number: number): string => `dbroot${number}.files.jsonl.zst`,
 } as const;
 
 /** `<repository>/<cluster>/<set-id>`. */

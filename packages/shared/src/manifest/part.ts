@@ -17,9 +17,9 @@ const shard = z.strictObject({
   /** File name within the part's directory: no path. */
   name,
   /** What is in it. */
-  content: z.enum(['mariadb-full', 'configuration']),
-  /** How to read it: with `zstd -dc`, then `mbstream -x` or `tar x`. */
-  encoding: z.enum(['mbstream+zstd', 'tar+zstd']),
+  content: z.enum(['mariadb-full', 'configuration', 'dbroot', 'dbroot-files']),
+  /** How to read it: with `zstd -dc`, then `mbstream -x` or `tar x`; jsonl is one JSON object a line. */
+  encoding: z.enum(['mbstream+zstd', 'tar+zstd', 'jsonl+zstd']),
   /** Size of the file, bytes. */
   storedBytes: bytes,
   /** Digest of the file as stored. */
@@ -74,6 +74,42 @@ const mariadb = z.strictObject({
   dataBytes: bytes,
 });
 
+/** The image of one dbroot: all of it, at the cut. */
+const dbroot = z.strictObject({
+  /** Its number in the cluster: what identifies it. Module ids change, numbers stay. */
+  number: z.number().int().min(1),
+  /** Where it was. */
+  path: absolutePath,
+  files: z.number().int().nonnegative(),
+  directories: z.number().int().nonnegative(),
+  /** Bytes of the files: what a restore needs. */
+  dataBytes: bytes,
+  /** Shards of content `dbroot` that hold it, each a whole tar archive of its own; paths in them are relative to the dbroot. */
+  shards: z.array(name),
+  /** Shard of content `dbroot-files` that lists every file, directory and link (see files.ts). */
+  list: name,
+});
+
+/** The engine on this node, under the suspension. */
+const columnstore = z.strictObject({
+  /** Empty when nothing tells it. */
+  version: z.string(),
+  generation: z.enum(['oam', '1.4', '5', '22.08']),
+  configFile: absolutePath,
+  configRevision: z.number().int().nonnegative(),
+  /** Id of the module that the node was, for people; nothing is keyed by it. */
+  module: z.number().int().nonnegative(),
+  /** True for the owner of dbroot 1, where the block resolution manager was saved. */
+  primary: z.boolean(),
+  /** Path prefix of the saved block resolution manager. */
+  dbrmRoot: absolutePath,
+  /** Which saved set is the current one: BRM_saves, BRM_savesA or BRM_savesB; empty but on the primary. */
+  brmCurrent: z.string(),
+  /** user:group of the data. */
+  owner: z.string(),
+  dbroots: z.array(dbroot),
+});
+
 /** `CHECKSUM TABLE ... EXTENDED` of one table at exactly the cut. */
 const tableChecksum = z.strictObject({
   database: z.string(),
@@ -98,6 +134,7 @@ export const partManifestSchema = z.strictObject({
   writtenBy: z.string(),
   hostname: z.string(),
   mariadb: mariadb.optional(),
+  columnstore: columnstore.optional(),
   shards: z.array(shard),
   configuration: z.array(configurationFile),
   checksums: z.array(tableChecksum),
@@ -107,6 +144,8 @@ export const partManifestSchema = z.strictObject({
 });
 
 export type PartManifest = z.infer<typeof partManifestSchema>;
+export type PartColumnstore = NonNullable<PartManifest['columnstore']>;
+export type PartDbroot = PartColumnstore['dbroots'][number];
 export type Shard = PartManifest['shards'][number];
 export type ConfigurationFile = PartManifest['configuration'][number];
 export type TableChecksum = PartManifest['checksums'][number];

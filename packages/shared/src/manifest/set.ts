@@ -21,6 +21,8 @@ const member = z.strictObject({
   gtidSlavePos: z.string(),
   /** Node that this one replicated from; empty for none or for a source outside of the cluster. */
   source: z.string(),
+  /** Numbers of the dbroots in the part. */
+  dbroots: z.array(z.number().int().min(1)).default([]),
   /** Tables with a checksum. */
   provenTables: z.number().int().nonnegative(),
   /** Writers' wait on this node: from asking for the lock to giving it back. */
@@ -44,6 +46,16 @@ export const setManifestSchema = z.strictObject({
   /** Length of each phase, in order, by the controller's clock. */
   phases: z.array(z.strictObject({ phase: z.string(), ms: z.number().nonnegative() })),
   members: z.array(member).min(1),
+  /** The engine, as its primary had it; absent without ColumnStore. */
+  columnstore: z
+    .strictObject({
+      version: z.string(),
+      generation: z.enum(['oam', '1.4', '5', '22.08']),
+      configRevision: z.number().int().nonnegative(),
+      /** Node that owned dbroot 1. */
+      primary: name,
+    })
+    .optional(),
 });
 
 export type SetManifest = z.infer<typeof setManifestSchema>;

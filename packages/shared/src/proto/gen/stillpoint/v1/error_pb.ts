@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/error.proto.
  */
 export const file_stillpoint_v1_error: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdGlsbHBvaW50L3YxL2Vycm9yLnByb3RvEg1zdGlsbHBvaW50LnYxInIKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIMCgRoaW50GAMgASgJEgwKBG5vZGUYBCABKAkSKAoIYmxvY2tlcnMYBSADKAsyFi5zdGlsbHBvaW50LnYxLkJsb2NrZXIimwEKB0Jsb2NrZXISFQoNY29ubmVjdGlvbl9pZBgBIAEoBBIMCgR1c2VyGAIgASgJEgwKBGhvc3QYAyABKAkSJgoDYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB2NvbW1hbmQYBSABKAkSEQoJc3RhdGVtZW50GAYgASgJEhEKCWxvY2tfbW9kZRgHIAEoCWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChlzdGlsbHBvaW50L3YxL2Vycm9yLnByb3RvEg1zdGlsbHBvaW50LnYxIqEBCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEaGludBgDIAEoCRIMCgRub2RlGAQgASgJEigKCGJsb2NrZXJzGAUgAygLMhYuc3RpbGxwb2ludC52MS5CbG9ja2VyEi0KC3RhYmxlX2xvY2tzGAYgAygLMhguc3RpbGxwb2ludC52MS5UYWJsZUxvY2sirgEKCVRhYmxlTG9jaxIKCgJpZBgBIAEoBBINCgV0YWJsZRgCIAEoCRIPCgdwcm9jZXNzGAMgASgJEgsKA3BpZBgEIAEoDRIPCgdzZXNzaW9uGAUgASgJEg8KB2NyZWF0ZWQYBiABKAkSDQoFc3RhdGUYByABKAkSDwoHZGJyb290cxgIIAMoDRImCgNhZ2UYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24imwEKB0Jsb2NrZXISFQoNY29ubmVjdGlvbl9pZBgBIAEoBBIMCgR1c2VyGAIgASgJEgwKBGhvc3QYAyABKAkSJgoDYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB2NvbW1hbmQYBSABKAkSEQoJc3RhdGVtZW50GAYgASgJEhEKCWxvY2tfbW9kZRgHIAEoCWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * One failure, as it travels: in the gRPC status details of a refused call, and inside task and hold events.
@@ -56,6 +56,13 @@ export type ErrorDetail = Message<"stillpoint.v1.ErrorDetail"> & {
    * @generated from field: repeated stillpoint.v1.Blocker blockers = 5;
    */
   blockers: Blocker[];
+
+  /**
+   * Table locks of ColumnStore that stood in the way.
+   *
+   * @generated from field: repeated stillpoint.v1.TableLock table_locks = 6;
+   */
+  tableLocks: TableLock[];
 };
 
 /**
@@ -64,6 +71,83 @@ export type ErrorDetail = Message<"stillpoint.v1.ErrorDetail"> & {
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_error, 0);
+
+/**
+ * A table lock of ColumnStore: somebody writes, or has died while writing.
+ *
+ * @generated from message stillpoint.v1.TableLock
+ */
+export type TableLock = Message<"stillpoint.v1.TableLock"> & {
+  /**
+   * Id of the lock, as cleartablelock takes it.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * schema.table; empty when the engine cannot tell.
+   *
+   * @generated from field: string table = 2;
+   */
+  table: string;
+
+  /**
+   * Program that holds it: DMLProc for SQL, cpimport for bulk loads.
+   *
+   * @generated from field: string process = 3;
+   */
+  process: string;
+
+  /**
+   * Its process id, on the node that runs it.
+   *
+   * @generated from field: uint32 pid = 4;
+   */
+  pid: number;
+
+  /**
+   * SQL session; empty for bulk loads.
+   *
+   * @generated from field: string session = 5;
+   */
+  session: string;
+
+  /**
+   * When it was taken, in the words of the engine.
+   *
+   * @generated from field: string created = 6;
+   */
+  created: string;
+
+  /**
+   * LOADING or CLEANUP.
+   *
+   * @generated from field: string state = 7;
+   */
+  state: string;
+
+  /**
+   * Numbers of the dbroots it concerns.
+   *
+   * @generated from field: repeated uint32 dbroots = 8;
+   */
+  dbroots: number[];
+
+  /**
+   * How long it has been there.
+   *
+   * @generated from field: google.protobuf.Duration age = 9;
+   */
+  age?: Duration | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.TableLock.
+ * Use `create(TableLockSchema)` to create a new message.
+ */
+export const TableLockSchema: GenMessage<TableLock> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_error, 1);
 
 /**
  * A database session that stands in the way of a lock.
@@ -126,5 +210,5 @@ export type Blocker = Message<"stillpoint.v1.Blocker"> & {
  * Use `create(BlockerSchema)` to create a new message.
  */
 export const BlockerSchema: GenMessage<Blocker> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_error, 1);
+  messageDesc(file_stillpoint_v1_error, 2);
 

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/hold.proto.
  */
 export const file_stillpoint_v1_hold: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEi3wEKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0IkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iYgoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiIKCkhvbGRBdHRhY2gSFAoMb3BlcmF0aW9uX2lkGAEgASgJIgsKCUhvbGRSZW5ldyIMCgpIb2xkQXR0ZXN0Ig0KC0hvbGRSZWxlYXNlIqoCCgtIb2xkUmVxdWVzdBItCgdhY3F1aXJlGAEgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWNxdWlyZUgAEisKBmF0dGFjaBgCIAEoCzIZLnN0aWxscG9pbnQudjEuSG9sZEF0dGFjaEgAEi0KB2FkdmFuY2UYAyABKAsyGi5zdGlsbHBvaW50LnYxLkhvbGRBZHZhbmNlSAASKQoFcmVuZXcYBCABKAsyGC5zdGlsbHBvaW50LnYxLkhvbGRSZW5ld0gAEisKBmF0dGVzdBgFIAEoCzIZLnN0aWxscG9pbnQudjEuSG9sZEF0dGVzdEgAEi0KB3JlbGVhc2UYBiABKAsyGi5zdGlsbHBvaW50LnYxLkhvbGRSZWxlYXNlSABCCQoHcmVxdWVzdCKXAgoMSG9sZEFjcXVpcmVkEjAKDHJlcXVlc3RlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGd2FpdGVkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKCHBvc2l0aW9uGAQgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SMQoHc291cmNlcxgFIAMoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2USFQoNY29ubmVjdGlvbl9pZBgGIAEoBCJgCgxIb2xkQWR2YW5jZWQSJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRInCgR0b29rGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKC0hvbGRSZW5ld2VkEicKBGhlbGQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24igAEKDEhvbGRBdHRlc3RlZBIwCghwb3NpdGlvbhgBIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEhUKDWNvbm5lY3Rpb25faWQYAiABKAQSJwoEaGVsZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI6CgxIb2xkUmVsZWFzZWQSKgoHYmxvY2tlZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK7AgoMSG9sZFJlc3BvbnNlEi8KCGFjcXVpcmVkGAEgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkQWNxdWlyZWRIABIvCghhZHZhbmNlZBgCIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFkdmFuY2VkSAASLQoHcmVuZXdlZBgDIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZFJlbmV3ZWRIABIvCghhdHRlc3RlZBgEIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEF0dGVzdGVkSAASLwoIcmVsZWFzZWQYBSABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRSZWxlYXNlZEgAEiwKBmZhaWxlZBgGIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWxIAEIKCghyZXNwb25zZSqDAQoJSG9sZFBoYXNlEhoKFkhPTERfUEhBU0VfVU5TUEVDSUZJRUQQABIWChJIT0xEX1BIQVNFX1FVSUVTQ0UQARIUChBIT0xEX1BIQVNFX0RSQUlOEAISFgoSSE9MRF9QSEFTRV9TVVNQRU5EEAMSFAoQSE9MRF9QSEFTRV9GTFVTSBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEi3wEKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0IkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iewoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD3JlZnVzZV9jcGltcG9ydBgDIAEoCCIiCgpIb2xkQXR0YWNoEhQKDG9wZXJhdGlvbl9pZBgBIAEoCSILCglIb2xkUmVuZXciDAoKSG9sZEF0dGVzdCINCgtIb2xkUmVsZWFzZSKqAgoLSG9sZFJlcXVlc3QSLQoHYWNxdWlyZRgBIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVIABIrCgZhdHRhY2gYAiABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRhY2hIABItCgdhZHZhbmNlGAMgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWR2YW5jZUgAEikKBXJlbmV3GAQgASgLMhguc3RpbGxwb2ludC52MS5Ib2xkUmVuZXdIABIrCgZhdHRlc3QYBSABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RIABItCgdyZWxlYXNlGAYgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZUgAQgkKB3JlcXVlc3QilwIKDEhvbGRBY3F1aXJlZBIwCgxyZXF1ZXN0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmdyYW50ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBndhaXRlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCghwb3NpdGlvbhgEIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEjEKB3NvdXJjZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlEhUKDWNvbm5lY3Rpb25faWQYBiABKAQijAEKDEhvbGRBZHZhbmNlZBInCgVwaGFzZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuSG9sZFBoYXNlEicKBHRvb2sYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZW5naW5lGAMgASgLMhouc3RpbGxwb2ludC52MS5FbmdpbmVTdGFuZCJxCgtFbmdpbmVTdGFuZBIXCg9jb25maWdfcmV2aXNpb24YASABKAQSFQoNY29uZmlnX3NoYTI1NhgCIAEoCRIWCg5jb250cm9sbGVyX3BpZBgDIAEoDRIaChJjb250cm9sbGVyX3N0YXJ0ZWQYBCABKAQiNgoLSG9sZFJlbmV3ZWQSJwoEaGVsZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKsAQoMSG9sZEF0dGVzdGVkEjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SFQoNY29ubmVjdGlvbl9pZBgCIAEoBBInCgRoZWxkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVuZ2luZRgEIAEoCzIaLnN0aWxscG9pbnQudjEuRW5naW5lU3RhbmQigQEKDEhvbGRSZWxlYXNlZBIqCgdibG9ja2VkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDWVuZ2luZV9yZXN1bWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3R1Y2tfbG9ja3MYAyADKAkiuwIKDEhvbGRSZXNwb25zZRIvCghhY3F1aXJlZBgBIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVkSAASLwoIYWR2YW5jZWQYAiABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRBZHZhbmNlZEgAEi0KB3JlbmV3ZWQYAyABKAsyGi5zdGlsbHBvaW50LnYxLkhvbGRSZW5ld2VkSAASLwoIYXR0ZXN0ZWQYBCABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RlZEgAEi8KCHJlbGVhc2VkGAUgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZWRIABIsCgZmYWlsZWQYBiABKAsyGi5zdGlsbHBvaW50LnYxLkVycm9yRGV0YWlsSABCCgoIcmVzcG9uc2UqgwEKCUhvbGRQaGFzZRIaChZIT0xEX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSSE9MRF9QSEFTRV9RVUlFU0NFEAESFAoQSE9MRF9QSEFTRV9EUkFJThACEhYKEkhPTERfUEhBU0VfU1VTUEVORBADEhQKEEhPTERfUEhBU0VfRkxVU0gQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
 
 /**
  * Take the hold.
@@ -121,6 +121,13 @@ export type HoldAdvance = Message<"stillpoint.v1.HoldAdvance"> & {
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
   timeout?: Duration | undefined;
+
+  /**
+   * DRAIN: give up at once when a cpimport runs, instead of waiting for its end.
+   *
+   * @generated from field: bool refuse_cpimport = 3;
+   */
+  refuseCpimport: boolean;
 };
 
 /**
@@ -340,6 +347,13 @@ export type HoldAdvanced = Message<"stillpoint.v1.HoldAdvanced"> & {
    * @generated from field: google.protobuf.Duration took = 2;
    */
   took?: Duration | undefined;
+
+  /**
+   * SUSPEND: the engine as it stands from now on.
+   *
+   * @generated from field: stillpoint.v1.EngineStand engine = 3;
+   */
+  engine?: EngineStand | undefined;
 };
 
 /**
@@ -348,6 +362,48 @@ export type HoldAdvanced = Message<"stillpoint.v1.HoldAdvanced"> & {
  */
 export const HoldAdvancedSchema: GenMessage<HoldAdvanced> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_hold, 9);
+
+/**
+ * What must not change between suspension and attestation.
+ *
+ * @generated from message stillpoint.v1.EngineStand
+ */
+export type EngineStand = Message<"stillpoint.v1.EngineStand"> & {
+  /**
+   * ConfigRevision of Columnstore.xml.
+   *
+   * @generated from field: uint64 config_revision = 1;
+   */
+  configRevision: bigint;
+
+  /**
+   * sha256 of Columnstore.xml, in hex.
+   *
+   * @generated from field: string config_sha256 = 2;
+   */
+  configSha256: string;
+
+  /**
+   * Process id of controllernode, on the node that runs it; else 0. Its memory is where the read-only flag lives.
+   *
+   * @generated from field: uint32 controller_pid = 3;
+   */
+  controllerPid: number;
+
+  /**
+   * Start time of that process in clock ticks since boot: process ids are given again.
+   *
+   * @generated from field: uint64 controller_started = 4;
+   */
+  controllerStarted: bigint;
+};
+
+/**
+ * Describes the message stillpoint.v1.EngineStand.
+ * Use `create(EngineStandSchema)` to create a new message.
+ */
+export const EngineStandSchema: GenMessage<EngineStand> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_hold, 10);
 
 /**
  * The lease was pushed out.
@@ -368,7 +424,7 @@ export type HoldRenewed = Message<"stillpoint.v1.HoldRenewed"> & {
  * Use `create(HoldRenewedSchema)` to create a new message.
  */
 export const HoldRenewedSchema: GenMessage<HoldRenewed> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 10);
+  messageDesc(file_stillpoint_v1_hold, 11);
 
 /**
  * Proof that the hold was never released.
@@ -396,6 +452,13 @@ export type HoldAttested = Message<"stillpoint.v1.HoldAttested"> & {
    * @generated from field: google.protobuf.Duration held = 3;
    */
   held?: Duration | undefined;
+
+  /**
+   * The engine now; equal to that of SUSPEND or the set is void. Absent where nothing was suspended.
+   *
+   * @generated from field: stillpoint.v1.EngineStand engine = 4;
+   */
+  engine?: EngineStand | undefined;
 };
 
 /**
@@ -403,7 +466,7 @@ export type HoldAttested = Message<"stillpoint.v1.HoldAttested"> & {
  * Use `create(HoldAttestedSchema)` to create a new message.
  */
 export const HoldAttestedSchema: GenMessage<HoldAttested> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 11);
+  messageDesc(file_stillpoint_v1_hold, 12);
 
 /**
  * The hold has ended.
@@ -417,6 +480,20 @@ export type HoldReleased = Message<"stillpoint.v1.HoldReleased"> & {
    * @generated from field: google.protobuf.Duration blocked = 1;
    */
   blocked?: Duration | undefined;
+
+  /**
+   * Setting the engine read-write again and seeing that it is, as a part of that; absent where nothing was suspended.
+   *
+   * @generated from field: google.protobuf.Duration engine_resume = 2;
+   */
+  engineResume?: Duration | undefined;
+
+  /**
+   * Table locks that were there after the resume: a sentence each, with what to do.
+   *
+   * @generated from field: repeated string stuck_locks = 3;
+   */
+  stuckLocks: string[];
 };
 
 /**
@@ -424,7 +501,7 @@ export type HoldReleased = Message<"stillpoint.v1.HoldReleased"> & {
  * Use `create(HoldReleasedSchema)` to create a new message.
  */
 export const HoldReleasedSchema: GenMessage<HoldReleased> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 12);
+  messageDesc(file_stillpoint_v1_hold, 13);
 
 /**
  * Agent to controller: one answer to each request, and `failed` at any time. After `failed` nothing is held any more.
@@ -493,7 +570,7 @@ export type HoldResponse = Message<"stillpoint.v1.HoldResponse"> & {
  * Use `create(HoldResponseSchema)` to create a new message.
  */
 export const HoldResponseSchema: GenMessage<HoldResponse> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 13);
+  messageDesc(file_stillpoint_v1_hold, 14);
 
 /**
  * A node's way into and out of the still point. All of these happen while writers wait, so all are bounded.
@@ -523,14 +600,14 @@ export const HoldPhase = {
   DRAIN: 2,
 
   /**
-   * The ColumnStore engine is read-only (nodes of role PM).
+   * The ColumnStore engine is read-only (set on its primary, seen on the other nodes of role PM).
    *
    * @generated from enum value: HOLD_PHASE_SUSPEND = 3;
    */
   SUSPEND: 3,
 
   /**
-   * The block resolution manager is saved (nodes of role PM).
+   * The block resolution manager is saved (by the primary of the engine).
    *
    * @generated from enum value: HOLD_PHASE_FLUSH = 4;
    */

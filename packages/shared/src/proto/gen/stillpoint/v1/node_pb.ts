@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/node.proto.
  */
 export const file_stillpoint_v1_node: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL25vZGUucHJvdG8SDXN0aWxscG9pbnQudjEi6AIKCU5vZGVGYWN0cxIMCgRub2RlGAEgASgJEhUKDWFnZW50X3ZlcnNpb24YAiABKAkSEAoIaG9zdG5hbWUYAyABKAkSIgoFcm9sZXMYBCADKA4yEy5zdGlsbHBvaW50LnYxLlJvbGUSLAoHbWFyaWFkYhgFIAEoCzIbLnN0aWxscG9pbnQudjEuTWFyaWFkYkZhY3RzEjQKC2NvbHVtbnN0b3JlGAYgASgLMh8uc3RpbGxwb2ludC52MS5Db2x1bW5zdG9yZUZhY3RzEjIKCnJlcG9zaXRvcnkYByABKAsyHi5zdGlsbHBvaW50LnYxLlJlcG9zaXRvcnlGYWN0cxIjCgVjbGFpbRgIIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0SGgoSdW5maW5pc2hlZF9yZXN0b3JlGAkgASgJEicKA25vdxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi/AIKDE1hcmlhZGJGYWN0cxIPCgdydW5uaW5nGAEgASgIEg8KB3ZlcnNpb24YAiABKAkSGwoTYmFja3VwX3Rvb2xfdmVyc2lvbhgDIAEoCRIRCglzZXJ2ZXJfaWQYBCABKA0SDwoHZGF0YWRpchgFIAEoCRIVCg1kYXRhZGlyX2J5dGVzGAYgASgEEhoKEmRhdGFkaXJfZnJlZV9ieXRlcxgHIAEoBBIeChZkYXRhZGlyX2lzX21vdW50X3BvaW50GAggASgIEjAKCHBvc2l0aW9uGAkgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SMQoHc291cmNlcxgKIAMoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2USFwoPYWR2ZXJ0aXNlZF9ob3N0GAsgASgJEgwKBHBvcnQYDCABKA0SDQoFb3duZXIYDSABKAkSGwoTcmVwbGljYXRpb25fYWNjb3VudBgOIAEoCCJxCg9NYXJpYWRiUG9zaXRpb24SDwoHbG9nX2JpbhgBIAEoCBIMCgRmaWxlGAIgASgJEg4KBm9mZnNldBgDIAEoBBIXCg9ndGlkX2JpbmxvZ19wb3MYBCABKAkSFgoOZ3RpZF9zbGF2ZV9wb3MYBSABKAkitwEKEVJlcGxpY2F0aW9uU291cmNlEhcKD2Nvbm5lY3Rpb25fbmFtZRgBIAEoCRIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKA0SDAoEdXNlchgEIAEoCRISCgp1c2luZ19ndGlkGAUgASgJEg8KB3J1bm5pbmcYBiABKAgSEgoKbGFzdF9lcnJvchgHIAEoCRImCgNsYWcYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iOAoQQ29sdW1uc3RvcmVGYWN0cxITCgtjb25maWdfZmlsZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjMKD1JlcG9zaXRvcnlGYWN0cxIMCgRwYXRoGAEgASgJEhIKCmZyZWVfYnl0ZXMYAiABKAQilAEKBUNsYWltEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIMCgRraW5kGAIgASgJEg0KBW93bmVyGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgpleHBpcmVzX2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInQKC0NoZWNrUmVzdWx0EgwKBG5hbWUYASABKAkSKgoGc3RhdHVzGAIgASgOMhouc3RpbGxwb2ludC52MS5DaGVja1N0YXR1cxIPCgdtZXNzYWdlGAMgASgJEgwKBGhpbnQYBCABKAkSDAoEY29kZRgFIAEoCSpJCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIMCghST0xFX1NRTBABEgsKB1JPTEVfUE0QAhIQCgxST0xFX1BSSU1BUlkQAypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL25vZGUucHJvdG8SDXN0aWxscG9pbnQudjEi6AIKCU5vZGVGYWN0cxIMCgRub2RlGAEgASgJEhUKDWFnZW50X3ZlcnNpb24YAiABKAkSEAoIaG9zdG5hbWUYAyABKAkSIgoFcm9sZXMYBCADKA4yEy5zdGlsbHBvaW50LnYxLlJvbGUSLAoHbWFyaWFkYhgFIAEoCzIbLnN0aWxscG9pbnQudjEuTWFyaWFkYkZhY3RzEjQKC2NvbHVtbnN0b3JlGAYgASgLMh8uc3RpbGxwb2ludC52MS5Db2x1bW5zdG9yZUZhY3RzEjIKCnJlcG9zaXRvcnkYByABKAsyHi5zdGlsbHBvaW50LnYxLlJlcG9zaXRvcnlGYWN0cxIjCgVjbGFpbRgIIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0SGgoSdW5maW5pc2hlZF9yZXN0b3JlGAkgASgJEicKA25vdxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi/AIKDE1hcmlhZGJGYWN0cxIPCgdydW5uaW5nGAEgASgIEg8KB3ZlcnNpb24YAiABKAkSGwoTYmFja3VwX3Rvb2xfdmVyc2lvbhgDIAEoCRIRCglzZXJ2ZXJfaWQYBCABKA0SDwoHZGF0YWRpchgFIAEoCRIVCg1kYXRhZGlyX2J5dGVzGAYgASgEEhoKEmRhdGFkaXJfZnJlZV9ieXRlcxgHIAEoBBIeChZkYXRhZGlyX2lzX21vdW50X3BvaW50GAggASgIEjAKCHBvc2l0aW9uGAkgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SMQoHc291cmNlcxgKIAMoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2USFwoPYWR2ZXJ0aXNlZF9ob3N0GAsgASgJEgwKBHBvcnQYDCABKA0SDQoFb3duZXIYDSABKAkSGwoTcmVwbGljYXRpb25fYWNjb3VudBgOIAEoCCJxCg9NYXJpYWRiUG9zaXRpb24SDwoHbG9nX2JpbhgBIAEoCBIMCgRmaWxlGAIgASgJEg4KBm9mZnNldBgDIAEoBBIXCg9ndGlkX2JpbmxvZ19wb3MYBCABKAkSFgoOZ3RpZF9zbGF2ZV9wb3MYBSABKAkitwEKEVJlcGxpY2F0aW9uU291cmNlEhcKD2Nvbm5lY3Rpb25fbmFtZRgBIAEoCRIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKA0SDAoEdXNlchgEIAEoCRISCgp1c2luZ19ndGlkGAUgASgJEg8KB3J1bm5pbmcYBiABKAgSEgoKbGFzdF9lcnJvchgHIAEoCRImCgNsYWcYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24irgQKEENvbHVtbnN0b3JlRmFjdHMSEwoLY29uZmlnX2ZpbGUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRI4CgpnZW5lcmF0aW9uGAMgASgOMiQuc3RpbGxwb2ludC52MS5Db2x1bW5zdG9yZUdlbmVyYXRpb24SFwoPY29uZmlnX3JldmlzaW9uGAQgASgEEjEKB21vZHVsZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLkNvbHVtbnN0b3JlTW9kdWxlEiYKB2Ricm9vdHMYBiADKAsyFS5zdGlsbHBvaW50LnYxLkRicm9vdBIOCgZtb2R1bGUYByABKA0SFgoOcHJpbWFyeV9tb2R1bGUYCCABKA0SFwoPY29udHJvbGxlcl9ob3N0GAkgASgJEhEKCWRicm1fcm9vdBgKIAEoCRIPCgdzdG9yYWdlGAsgASgJEg0KBW93bmVyGAwgASgJEhYKDnN1c3BlbmRfZHJpdmVyGA0gASgJEhYKDnNlcnZpY2VfZHJpdmVyGA4gASgJEicKBG1vZGUYDyABKA4yGS5zdGlsbHBvaW50LnYxLkVuZ2luZU1vZGUSDgoGc3RhdHVzGBAgASgJEg0KBXJlYWR5GBEgASgIEi8KCXByb2Nlc3NlcxgSIAMoCzIcLnN0aWxscG9pbnQudjEuRW5naW5lUHJvY2VzcxIRCglsb2Fkc19icm0YEyABKAgSFgoOY29udHJhZGljdGlvbnMYFCADKAkiaAoRQ29sdW1uc3RvcmVNb2R1bGUSCgoCaWQYASABKA0SEQoJYWRkcmVzc2VzGAIgAygJEhIKCmhvc3RfbmFtZXMYAyADKAkSDwoHZGJyb290cxgEIAMoDRIPCgdlbmFibGVkGAUgASgIInAKBkRicm9vdBIOCgZudW1iZXIYASABKA0SDAoEcGF0aBgCIAEoCRINCgVvd25lZBgDIAEoCBINCgVieXRlcxgEIAEoBBISCgpmcmVlX2J5dGVzGAUgASgEEhYKDmlzX21vdW50X3BvaW50GAYgASgIIjkKDUVuZ2luZVByb2Nlc3MSDAoEbmFtZRgBIAEoCRINCgVzdGFnZRgCIAEoDRILCgNwaWQYAyABKA0iMwoPUmVwb3NpdG9yeUZhY3RzEgwKBHBhdGgYASABKAkSEgoKZnJlZV9ieXRlcxgCIAEoBCKUAQoFQ2xhaW0SFAoMb3BlcmF0aW9uX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSDQoFb3duZXIYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCmV4cGlyZXNfaW4YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24idAoLQ2hlY2tSZXN1bHQSDAoEbmFtZRgBIAEoCRIqCgZzdGF0dXMYAiABKA4yGi5zdGlsbHBvaW50LnYxLkNoZWNrU3RhdHVzEg8KB21lc3NhZ2UYAyABKAkSDAoEaGludBgEIAEoCRIMCgRjb2RlGAUgASgJKkkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEgwKCFJPTEVfU1FMEAESCwoHUk9MRV9QTRACEhAKDFJPTEVfUFJJTUFSWRADKsIBChVDb2x1bW5zdG9yZUdlbmVyYXRpb24SJgoiQ09MVU1OU1RPUkVfR0VORVJBVElPTl9VTlNQRUNJRklFRBAAEh4KGkNPTFVNTlNUT1JFX0dFTkVSQVRJT05fT0FNEAESHwobQ09MVU1OU1RPUkVfR0VORVJBVElPTl9WMV80EAISHQoZQ09MVU1OU1RPUkVfR0VORVJBVElPTl9WNRADEiEKHUNPTFVNTlNUT1JFX0dFTkVSQVRJT05fVjIyXzA4EAQqfQoKRW5naW5lTW9kZRIbChdFTkdJTkVfTU9ERV9VTlNQRUNJRklFRBAAEhoKFkVOR0lORV9NT0RFX1JFQURfV1JJVEUQARIZChVFTkdJTkVfTU9ERV9SRUFEX09OTFkQAhIbChdFTkdJTkVfTU9ERV9VTlJFQUNIQUJMRRADKnMKC0NoZWNrU3RhdHVzEhwKGENIRUNLX1NUQVRVU19VTlNQRUNJRklFRBAAEhMKD0NIRUNLX1NUQVRVU19PSxABEhgKFENIRUNLX1NUQVRVU19XQVJOSU5HEAISFwoTQ0hFQ0tfU1RBVFVTX0ZBSUxFRBADYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Everything an agent can tell about its node without changing anything on it.
@@ -330,24 +330,150 @@ export const ReplicationSourceSchema: GenMessage<ReplicationSource> = /*@__PURE_
   messageDesc(file_stillpoint_v1_node, 3);
 
 /**
- * ColumnStore, as far as its presence can be seen from files.
+ * ColumnStore on one node: what its Columnstore.xml says of the cluster, and what is to be seen of the engine here.
  *
  * @generated from message stillpoint.v1.ColumnstoreFacts
  */
 export type ColumnstoreFacts = Message<"stillpoint.v1.ColumnstoreFacts"> & {
   /**
-   * Path of Columnstore.xml (or Calpont.xml).
+   * Path of Columnstore.xml.
    *
    * @generated from field: string config_file = 1;
    */
   configFile: string;
 
   /**
-   * Version from the engine's own version file; empty when it has none.
+   * Version of the engine; empty when nothing on disk or in the server tells it.
    *
    * @generated from field: string version = 2;
    */
   version: string;
+
+  /**
+   * How this release is laid out and controlled.
+   *
+   * @generated from field: stillpoint.v1.ColumnstoreGeneration generation = 3;
+   */
+  generation: ColumnstoreGeneration;
+
+  /**
+   * ConfigRevision: cmapi counts it up with every change; 0 where there is none.
+   *
+   * @generated from field: uint64 config_revision = 4;
+   */
+  configRevision: bigint;
+
+  /**
+   * Performance modules of the cluster.
+   *
+   * @generated from field: repeated stillpoint.v1.ColumnstoreModule modules = 5;
+   */
+  modules: ColumnstoreModule[];
+
+  /**
+   * Every dbroot of the cluster, by number. Numbers may have holes.
+   *
+   * @generated from field: repeated stillpoint.v1.Dbroot dbroots = 6;
+   */
+  dbroots: Dbroot[];
+
+  /**
+   * Id of the module that this node is; 0 when it is none or that is in doubt.
+   *
+   * @generated from field: uint32 module = 7;
+   */
+  module: number;
+
+  /**
+   * Id of the module that owns dbroot 1 and runs controllernode; 0 when none does.
+   *
+   * @generated from field: uint32 primary_module = 8;
+   */
+  primaryModule: number;
+
+  /**
+   * Host or address of controllernode, as the file has it.
+   *
+   * @generated from field: string controller_host = 9;
+   */
+  controllerHost: string;
+
+  /**
+   * Path prefix of the saved block resolution manager, for example /var/lib/columnstore/data1/systemFiles/dbrm/BRM_saves.
+   *
+   * @generated from field: string dbrm_root = 10;
+   */
+  dbrmRoot: string;
+
+  /**
+   * local, or storagemanager for data in object storage.
+   *
+   * @generated from field: string storage = 11;
+   */
+  storage: string;
+
+  /**
+   * Operating system account that owns the data, as user:group.
+   *
+   * @generated from field: string owner = 12;
+   */
+  owner: string;
+
+  /**
+   * dbrmctl, cmapi or mcsadmin: what sets the engine read-only on this node.
+   *
+   * @generated from field: string suspend_driver = 13;
+   */
+  suspendDriver: string;
+
+  /**
+   * systemd, commands, cmapi or mcsadmin: what starts and stops the engine.
+   *
+   * @generated from field: string service_driver = 14;
+   */
+  serviceDriver: string;
+
+  /**
+   * Whether the engine takes writes.
+   *
+   * @generated from field: stillpoint.v1.EngineMode mode = 15;
+   */
+  mode: EngineMode;
+
+  /**
+   * The status in the engine's own words.
+   *
+   * @generated from field: string status = 16;
+   */
+  status: string;
+
+  /**
+   * True when the engine says that it is ready for queries.
+   *
+   * @generated from field: bool ready = 17;
+   */
+  ready: boolean;
+
+  /**
+   * Processes that belong on this node, in the order of their start.
+   *
+   * @generated from field: repeated stillpoint.v1.EngineProcess processes = 18;
+   */
+  processes: EngineProcess[];
+
+  /**
+   * True when starting the engine here needs the agent to load the block resolution manager first.
+   *
+   * @generated from field: bool loads_brm = 19;
+   */
+  loadsBrm: boolean;
+
+  /**
+   * What the file says and what is to be seen on this node disagree: a sentence each. Empty when they agree.
+   *
+   * @generated from field: repeated string contradictions = 20;
+   */
+  contradictions: string[];
 };
 
 /**
@@ -356,6 +482,146 @@ export type ColumnstoreFacts = Message<"stillpoint.v1.ColumnstoreFacts"> & {
  */
 export const ColumnstoreFactsSchema: GenMessage<ColumnstoreFacts> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_node, 4);
+
+/**
+ * A performance module: a node of the engine. Ids are given anew when nodes come and go; dbroot numbers are what stays.
+ *
+ * @generated from message stillpoint.v1.ColumnstoreModule
+ */
+export type ColumnstoreModule = Message<"stillpoint.v1.ColumnstoreModule"> & {
+  /**
+   * The N of pmN.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * Addresses, one a network interface.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+
+  /**
+   * Host names, one a network interface.
+   *
+   * @generated from field: repeated string host_names = 3;
+   */
+  hostNames: string[];
+
+  /**
+   * Numbers of the dbroots that it owns; it may own several, or none.
+   *
+   * @generated from field: repeated uint32 dbroots = 4;
+   */
+  dbroots: number[];
+
+  /**
+   * False when an administrator has disabled it.
+   *
+   * @generated from field: bool enabled = 5;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.ColumnstoreModule.
+ * Use `create(ColumnstoreModuleSchema)` to create a new message.
+ */
+export const ColumnstoreModuleSchema: GenMessage<ColumnstoreModule> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_node, 5);
+
+/**
+ * A numbered data directory of the engine.
+ *
+ * @generated from message stillpoint.v1.Dbroot
+ */
+export type Dbroot = Message<"stillpoint.v1.Dbroot"> & {
+  /**
+   * Its number in the cluster.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Its directory.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * True when this node owns it. A directory of that name proves nothing: cmapi makes empty ones on every node.
+   *
+   * @generated from field: bool owned = 3;
+   */
+  owned: boolean;
+
+  /**
+   * Bytes below it; 0 unless owned.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * Bytes free on its file system for the agent's user; 0 unless owned.
+   *
+   * @generated from field: uint64 free_bytes = 5;
+   */
+  freeBytes: bigint;
+
+  /**
+   * True when it is itself a mount point, and so cannot be renamed.
+   *
+   * @generated from field: bool is_mount_point = 6;
+   */
+  isMountPoint: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.Dbroot.
+ * Use `create(DbrootSchema)` to create a new message.
+ */
+export const DbrootSchema: GenMessage<Dbroot> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_node, 6);
+
+/**
+ * A process of the engine.
+ *
+ * @generated from message stillpoint.v1.EngineProcess
+ */
+export type EngineProcess = Message<"stillpoint.v1.EngineProcess"> & {
+  /**
+   * Name of its program, for example PrimProc.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Processes of one stage start together on all nodes, after all of the stage before; they stop the other way round.
+   *
+   * @generated from field: uint32 stage = 2;
+   */
+  stage: number;
+
+  /**
+   * Its process id; 0 when it does not run.
+   *
+   * @generated from field: uint32 pid = 3;
+   */
+  pid: number;
+};
+
+/**
+ * Describes the message stillpoint.v1.EngineProcess.
+ * Use `create(EngineProcessSchema)` to create a new message.
+ */
+export const EngineProcessSchema: GenMessage<EngineProcess> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_node, 7);
 
 /**
  * The place on the node where its parts are kept.
@@ -383,7 +649,7 @@ export type RepositoryFacts = Message<"stillpoint.v1.RepositoryFacts"> & {
  * Use `create(RepositoryFactsSchema)` to create a new message.
  */
 export const RepositoryFactsSchema: GenMessage<RepositoryFacts> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 5);
+  messageDesc(file_stillpoint_v1_node, 8);
 
 /**
  * The operation that owns a node for the moment. Its id is a fencing token.
@@ -432,7 +698,7 @@ export type Claim = Message<"stillpoint.v1.Claim"> & {
  * Use `create(ClaimSchema)` to create a new message.
  */
 export const ClaimSchema: GenMessage<Claim> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 6);
+  messageDesc(file_stillpoint_v1_node, 9);
 
 /**
  * One look at a node.
@@ -481,7 +747,7 @@ export type CheckResult = Message<"stillpoint.v1.CheckResult"> & {
  * Use `create(CheckResultSchema)` to create a new message.
  */
 export const CheckResultSchema: GenMessage<CheckResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 7);
+  messageDesc(file_stillpoint_v1_node, 10);
 
 /**
  * What a node has to do with the cluster.
@@ -532,6 +798,109 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_stillpoint_v1_node, 0);
 
 /**
+ * How a release of ColumnStore is laid out and controlled.
+ *
+ * @generated from enum stillpoint.v1.ColumnstoreGeneration
+ */
+export const ColumnstoreGeneration = {
+  /**
+   * Unknown, or never sent.
+   *
+   * @generated from enum value: COLUMNSTORE_GENERATION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * 1.0 to 1.2: below one installation directory, controlled by mcsadmin.
+   *
+   * @generated from enum value: COLUMNSTORE_GENERATION_OAM = 1;
+   */
+  OAM: 1,
+
+  /**
+   * 1.4: files at their present places, still controlled by mcsadmin.
+   *
+   * @generated from enum value: COLUMNSTORE_GENERATION_V1_4 = 2;
+   */
+  V1_4: 2,
+
+  /**
+   * 5 and 6: cmapi on clusters; ExeMgr is a process of its own.
+   *
+   * @generated from enum value: COLUMNSTORE_GENERATION_V5 = 3;
+   */
+  V5: 3,
+
+  /**
+   * 22.08 and later: ExeMgr is a part of PrimProc.
+   *
+   * @generated from enum value: COLUMNSTORE_GENERATION_V22_08 = 4;
+   */
+  V22_08: 4,
+} as const;
+
+/**
+ * How a release of ColumnStore is laid out and controlled.
+ *
+ * @generated from enum stillpoint.v1.ColumnstoreGeneration
+ */
+export type ColumnstoreGeneration = (typeof ColumnstoreGeneration)[keyof typeof ColumnstoreGeneration] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.ColumnstoreGeneration.
+ */
+export const ColumnstoreGenerationSchema: GenEnum<ColumnstoreGeneration> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_node, 1);
+
+/**
+ * Whether the engine takes writes.
+ *
+ * @generated from enum stillpoint.v1.EngineMode
+ */
+export const EngineMode = {
+  /**
+   * Its status could not be understood, or never sent.
+   *
+   * @generated from enum value: ENGINE_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It does.
+   *
+   * @generated from enum value: ENGINE_MODE_READ_WRITE = 1;
+   */
+  READ_WRITE: 1,
+
+  /**
+   * It refuses them: set so by an administrator, by a tool, or by itself after a fault.
+   *
+   * @generated from enum value: ENGINE_MODE_READ_ONLY = 2;
+   */
+  READ_ONLY: 2,
+
+  /**
+   * controllernode does not answer: the engine is stopped or broken.
+   *
+   * @generated from enum value: ENGINE_MODE_UNREACHABLE = 3;
+   */
+  UNREACHABLE: 3,
+} as const;
+
+/**
+ * Whether the engine takes writes.
+ *
+ * @generated from enum stillpoint.v1.EngineMode
+ */
+export type EngineMode = (typeof EngineMode)[keyof typeof EngineMode] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.EngineMode.
+ */
+export const EngineModeSchema: GenEnum<EngineMode> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_node, 2);
+
+/**
  * How one look at a node ended.
  *
  * @generated from enum stillpoint.v1.CheckStatus
@@ -577,5 +946,5 @@ export type CheckStatus = (typeof CheckStatus)[keyof typeof CheckStatus] | Unkno
  * Describes the enum stillpoint.v1.CheckStatus.
  */
 export const CheckStatusSchema: GenEnum<CheckStatus> = /*@__PURE__*/
-  enumDesc(file_stillpoint_v1_node, 1);
+  enumDesc(file_stillpoint_v1_node, 3);
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/task.proto.
  */
 export const file_stillpoint_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEi9AMKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSABCBgoEdGFzayJKCgtDYXB0dXJlVGFzaxIOCgZzZXRfaWQYASABKAkSGQoRY29tcHJlc3Npb25fbGV2ZWwYAiABKA0SEAoIcGFyYWxsZWwYAyABKA0iHQoLUHVibGlzaFRhc2sSDgoGc2V0X2lkGAEgASgJIhwKClZlcmlmeVRhc2sSDgoGc2V0X2lkGAEgASgJItsBCglTdGFnZVRhc2sSDgoGc2V0X2lkGAEgASgJEhMKC3NvdXJjZV9ub2RlGAIgASgJEhMKC3BhcnRfc2hhMjU2GAMgASgJEicKBHNlZWQYBCABKAsyGS5zdGlsbHBvaW50LnYxLlNlZWRTb3VyY2USFQoNZ3RpZF9wb3NpdGlvbhgFIAEoCRIcChRwcmVwYXJlX21lbW9yeV9ieXRlcxgGIAEoBBIdChVyZXN0b3JlX2NvbmZpZ3VyYXRpb24YByABKAgSFwoPb3duX3BhcnRfc2hhMjU2GAggASgJIi0KClNlZWRTb3VyY2USDwoHYWRkcmVzcxgBIAEoCRIOCgZ0aWNrZXQYAiABKAkiEAoOU3RvcFNlcnZlclRhc2siDAoKU3dpdGNoVGFzayI9Cg9TdGFydFNlcnZlclRhc2sSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuCg1SZXBsaWNhdGVUYXNrEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDRIVCg1ndGlkX3Bvc2l0aW9uGAMgASgJEioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJgoMUm9sbGJhY2tUYXNrEhYKDnJlc3RhcnRfc2VydmVyGAEgASgIIgwKCkZpbmlzaFRhc2siRQoMVGFza1Byb2dyZXNzEgwKBHN0ZXAYASABKAkSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBCJECgdUYXNrTG9nEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYAiABKAki1AMKClRhc2tSZXN1bHQSLwoHY2FwdHVyZRgBIAEoCzIcLnN0aWxscG9pbnQudjEuQ2FwdHVyZVJlc3VsdEgAEi8KB3B1Ymxpc2gYAiABKAsyHC5zdGlsbHBvaW50LnYxLlB1Ymxpc2hSZXN1bHRIABItCgZ2ZXJpZnkYAyABKAsyGy5zdGlsbHBvaW50LnYxLlZlcmlmeVJlc3VsdEgAEisKBXN0YWdlGAQgASgLMhouc3RpbGxwb2ludC52MS5TdGFnZVJlc3VsdEgAEi0KBnN3aXRjaBgFIAEoCzIbLnN0aWxscG9pbnQudjEuU3dpdGNoUmVzdWx0SAASOAoMc3RhcnRfc2VydmVyGAYgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclJlc3VsdEgAEjMKCXJlcGxpY2F0ZRgHIAEoCzIeLnN0aWxscG9pbnQudjEuUmVwbGljYXRlUmVzdWx0SAASMQoIcm9sbGJhY2sYCCABKAsyHS5zdGlsbHBvaW50LnYxLlJvbGxiYWNrUmVzdWx0SAASLQoGZmluaXNoGAkgASgLMhsuc3RpbGxwb2ludC52MS5GaW5pc2hSZXN1bHRIAEIICgZyZXN1bHQilAEKDUNhcHR1cmVSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbhISCgpkYXRhX2J5dGVzGAIgASgEEhQKDHN0b3JlZF9ieXRlcxgDIAEoBBInCgR0b29rGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDVB1Ymxpc2hSZXN1bHQSEwoLcGFydF9zaGEyNTYYASABKAkSEAoIbWFuaWZlc3QYAiABKAwiLwoMVmVyaWZ5UmVzdWx0Eg0KBWJ5dGVzGAEgASgEEhAKCHByb2JsZW1zGAIgAygJIlkKC1N0YWdlUmVzdWx0EgwKBHBhdGgYASABKAkSDQoFYnl0ZXMYAiABKAQSFAoMdGFibGVzX2VxdWFsGAMgASgNEhcKD3RhYmxlc191bnByb3ZlbhgEIAMoCSIzCgxTd2l0Y2hSZXN1bHQSDAoEa2VwdBgBIAMoCRIVCg1jb25maWd1cmF0aW9uGAIgAygJIkUKEVN0YXJ0U2VydmVyUmVzdWx0EjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24iQwoPUmVwbGljYXRlUmVzdWx0EjAKBnNvdXJjZRgBIAEoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2UiOgoOUm9sbGJhY2tSZXN1bHQSFQoNc3dpdGNoZWRfYmFjaxgBIAEoCBIRCglzZXRfYXNpZGUYAiABKAkiIwoMRmluaXNoUmVzdWx0EhMKC2ZyZWVkX2J5dGVzGAEgASgEKqYBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhYKElRBU0tfU1RBVEVfUlVOTklORxABEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAISFQoRVEFTS19TVEFURV9GQUlMRUQQAxIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAEEhoKFlRBU0tfU1RBVEVfSU5URVJSVVBURUQQBWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEiygUKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSAASNAoLc3RvcF9lbmdpbmUYCyABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BFbmdpbmVUYXNrSAASLgoIbG9hZF9icm0YDCABKAsyGi5zdGlsbHBvaW50LnYxLkxvYWRCcm1UYXNrSAASNgoMc3RhcnRfZW5naW5lGA0gASgLMh4uc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVRhc2tIABI2Cgxwcm92ZV9lbmdpbmUYDiABKAsyHi5zdGlsbHBvaW50LnYxLlByb3ZlRW5naW5lVGFza0gAQgYKBHRhc2siSgoLQ2FwdHVyZVRhc2sSDgoGc2V0X2lkGAEgASgJEhkKEWNvbXByZXNzaW9uX2xldmVsGAIgASgNEhAKCHBhcmFsbGVsGAMgASgNIh0KC1B1Ymxpc2hUYXNrEg4KBnNldF9pZBgBIAEoCSIcCgpWZXJpZnlUYXNrEg4KBnNldF9pZBgBIAEoCSK1AgoJU3RhZ2VUYXNrEg4KBnNldF9pZBgBIAEoCRITCgtzb3VyY2Vfbm9kZRgCIAEoCRITCgtwYXJ0X3NoYTI1NhgDIAEoCRInCgRzZWVkGAQgASgLMhkuc3RpbGxwb2ludC52MS5TZWVkU291cmNlEhUKDWd0aWRfcG9zaXRpb24YBSABKAkSHAoUcHJlcGFyZV9tZW1vcnlfYnl0ZXMYBiABKAQSHQoVcmVzdG9yZV9jb25maWd1cmF0aW9uGAcgASgIEhcKD293bl9wYXJ0X3NoYTI1NhgIIAEoCRIsCgdkYnJvb3RzGAkgAygLMhsuc3RpbGxwb2ludC52MS5EYnJvb3RTb3VyY2USFQoNZW1wdHlfZGJyb290cxgKIAMoDRITCgtjb2x1bW5zdG9yZRgLIAEoCCJqCgxEYnJvb3RTb3VyY2USDgoGbnVtYmVyGAEgASgNEgwKBG5vZGUYAiABKAkSEwoLcGFydF9zaGEyNTYYAyABKAkSJwoEc2VlZBgEIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSItCgpTZWVkU291cmNlEg8KB2FkZHJlc3MYASABKAkSDgoGdGlja2V0GAIgASgJIhAKDlN0b3BTZXJ2ZXJUYXNrIgwKClN3aXRjaFRhc2siPQoPU3RhcnRTZXJ2ZXJUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoNUmVwbGljYXRlVGFzaxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SFQoNZ3RpZF9wb3NpdGlvbhgDIAEoCRIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKDFJvbGxiYWNrVGFzaxIWCg5yZXN0YXJ0X3NlcnZlchgBIAEoCCIMCgpGaW5pc2hUYXNrIi0KDlN0b3BFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEgwKBGxhc3QYAiABKAgiOQoLTG9hZEJybVRhc2sSKgoHcHJpbWFyeRgBIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSJMCg9TdGFydEVuZ2luZVRhc2sSDQoFc3RhZ2UYASABKA0SKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI9Cg9Qcm92ZUVuZ2luZVRhc2sSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJFCgxUYXNrUHJvZ3Jlc3MSDAoEc3RlcBgBIAEoCRISCgpieXRlc19kb25lGAIgASgEEhMKC2J5dGVzX3RvdGFsGAMgASgEIkQKB1Rhc2tMb2cSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHbWVzc2FnZRgCIAEoCSKyBQoKVGFza1Jlc3VsdBIvCgdjYXB0dXJlGAEgASgLMhwuc3RpbGxwb2ludC52MS5DYXB0dXJlUmVzdWx0SAASLwoHcHVibGlzaBgCIAEoCzIcLnN0aWxscG9pbnQudjEuUHVibGlzaFJlc3VsdEgAEi0KBnZlcmlmeRgDIAEoCzIbLnN0aWxscG9pbnQudjEuVmVyaWZ5UmVzdWx0SAASKwoFc3RhZ2UYBCABKAsyGi5zdGlsbHBvaW50LnYxLlN0YWdlUmVzdWx0SAASLQoGc3dpdGNoGAUgASgLMhsuc3RpbGxwb2ludC52MS5Td2l0Y2hSZXN1bHRIABI4CgxzdGFydF9zZXJ2ZXIYBiABKAsyIC5zdGlsbHBvaW50LnYxLlN0YXJ0U2VydmVyUmVzdWx0SAASMwoJcmVwbGljYXRlGAcgASgLMh4uc3RpbGxwb2ludC52MS5SZXBsaWNhdGVSZXN1bHRIABIxCghyb2xsYmFjaxgIIAEoCzIdLnN0aWxscG9pbnQudjEuUm9sbGJhY2tSZXN1bHRIABItCgZmaW5pc2gYCSABKAsyGy5zdGlsbHBvaW50LnYxLkZpbmlzaFJlc3VsdEgAEjYKC3N0b3BfZW5naW5lGAogASgLMh8uc3RpbGxwb2ludC52MS5TdG9wRW5naW5lUmVzdWx0SAASMAoIbG9hZF9icm0YCyABKAsyHC5zdGlsbHBvaW50LnYxLkxvYWRCcm1SZXN1bHRIABI4CgxzdGFydF9lbmdpbmUYDCABKAsyIC5zdGlsbHBvaW50LnYxLlN0YXJ0RW5naW5lUmVzdWx0SAASOAoMcHJvdmVfZW5naW5lGA0gASgLMiAuc3RpbGxwb2ludC52MS5Qcm92ZUVuZ2luZVJlc3VsdEgAQggKBnJlc3VsdCLBAQoNQ2FwdHVyZVJlc3VsdBIwCghwb3NpdGlvbhgBIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEhIKCmRhdGFfYnl0ZXMYAiABKAQSFAoMc3RvcmVkX2J5dGVzGAMgASgEEicKBHRvb2sYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoHZGJyb290cxgFIAMoCzIaLnN0aWxscG9pbnQudjEuRGJyb290SW1hZ2UiUQoLRGJyb290SW1hZ2USDgoGbnVtYmVyGAEgASgNEg0KBWZpbGVzGAIgASgEEg0KBWJ5dGVzGAMgASgEEhQKDHN0b3JlZF9ieXRlcxgEIAEoBCI2Cg1QdWJsaXNoUmVzdWx0EhMKC3BhcnRfc2hhMjU2GAEgASgJEhAKCG1hbmlmZXN0GAIgASgMIi8KDFZlcmlmeVJlc3VsdBINCgVieXRlcxgBIAEoBBIQCghwcm9ibGVtcxgCIAMoCSJZCgtTdGFnZVJlc3VsdBIMCgRwYXRoGAEgASgJEg0KBWJ5dGVzGAIgASgEEhQKDHRhYmxlc19lcXVhbBgDIAEoDRIXCg90YWJsZXNfdW5wcm92ZW4YBCADKAkiMwoMU3dpdGNoUmVzdWx0EgwKBGtlcHQYASADKAkSFQoNY29uZmlndXJhdGlvbhgCIAMoCSJFChFTdGFydFNlcnZlclJlc3VsdBIwCghwb3NpdGlvbhgBIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uIkMKD1JlcGxpY2F0ZVJlc3VsdBIwCgZzb3VyY2UYASABKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlIjoKDlJvbGxiYWNrUmVzdWx0EhUKDXN3aXRjaGVkX2JhY2sYASABKAgSEQoJc2V0X2FzaWRlGAIgASgJIiMKDEZpbmlzaFJlc3VsdBITCgtmcmVlZF9ieXRlcxgBIAEoBCIjChBTdG9wRW5naW5lUmVzdWx0Eg8KB3N0b3BwZWQYASADKAkiIQoNTG9hZEJybVJlc3VsdBIQCghyZXBsYXllZBgBIAEoDSIkChFTdGFydEVuZ2luZVJlc3VsdBIPCgdydW5uaW5nGAEgAygJIk8KEVByb3ZlRW5naW5lUmVzdWx0EisKBnRhYmxlcxgBIAMoCzIbLnN0aWxscG9pbnQudjEuU2Nhbm5lZFRhYmxlEg0KBWxvY2tzGAIgAygJIk0KDFNjYW5uZWRUYWJsZRIQCghkYXRhYmFzZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIMCgRyb3dzGAMgASgEEg4KBmRpZ2VzdBgEIAEoCSqmAQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJUQVNLX1NUQVRFX1JVTk5JTkcQARIYChRUQVNLX1NUQVRFX1NVQ0NFRURFRBACEhUKEVRBU0tfU1RBVEVfRkFJTEVEEAMSGAoUVEFTS19TVEFURV9DQU5DRUxMRUQQBBIaChZUQVNLX1NUQVRFX0lOVEVSUlVQVEVEEAViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
 
 /**
  * Long work on one node. Each kind runs at most once per operation and task id; starting it again attaches to it.
@@ -107,6 +107,38 @@ export type TaskSpec = Message<"stillpoint.v1.TaskSpec"> & {
      */
     value: FinishTask;
     case: "finish";
+  } | {
+    /**
+     * Stop one stage of the engine's processes on this node.
+     *
+     * @generated from field: stillpoint.v1.StopEngineTask stop_engine = 11;
+     */
+    value: StopEngineTask;
+    case: "stopEngine";
+  } | {
+    /**
+     * Load the block resolution manager into the shared memory of this node.
+     *
+     * @generated from field: stillpoint.v1.LoadBrmTask load_brm = 12;
+     */
+    value: LoadBrmTask;
+    case: "loadBrm";
+  } | {
+    /**
+     * Start one stage of the engine's processes on this node.
+     *
+     * @generated from field: stillpoint.v1.StartEngineTask start_engine = 13;
+     */
+    value: StartEngineTask;
+    case: "startEngine";
+  } | {
+    /**
+     * Read every ColumnStore table whole, through this node's server.
+     *
+     * @generated from field: stillpoint.v1.ProveEngineTask prove_engine = 14;
+     */
+    value: ProveEngineTask;
+    case: "proveEngine";
   } | { case: undefined; value?: undefined };
 };
 
@@ -208,7 +240,8 @@ export type StageTask = Message<"stillpoint.v1.StageTask"> & {
   setId: string;
 
   /**
-   * The node whose part is the image: this node itself, or the one whose image seeds this replica.
+   * The node whose part is the image of the server: this node itself, or the one whose image seeds this replica. Empty on a node
+   * without a server.
    *
    * @generated from field: string source_node = 2;
    */
@@ -255,6 +288,27 @@ export type StageTask = Message<"stillpoint.v1.StageTask"> & {
    * @generated from field: string own_part_sha256 = 8;
    */
   ownPartSha256: string;
+
+  /**
+   * Dbroots that this node owns, and where the image of each lies.
+   *
+   * @generated from field: repeated stillpoint.v1.DbrootSource dbroots = 9;
+   */
+  dbroots: DbrootSource[];
+
+  /**
+   * Dbroots that this node owns and the set does not have: they become empty.
+   *
+   * @generated from field: repeated uint32 empty_dbroots = 10;
+   */
+  emptyDbroots: number[];
+
+  /**
+   * True on a node of the engine: the place of the block resolution manager, the tuning values and the shared memory are seen to.
+   *
+   * @generated from field: bool columnstore = 11;
+   */
+  columnstore: boolean;
 };
 
 /**
@@ -263,6 +317,48 @@ export type StageTask = Message<"stillpoint.v1.StageTask"> & {
  */
 export const StageTaskSchema: GenMessage<StageTask> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_task, 4);
+
+/**
+ * Where the image of a dbroot lies.
+ *
+ * @generated from message stillpoint.v1.DbrootSource
+ */
+export type DbrootSource = Message<"stillpoint.v1.DbrootSource"> & {
+  /**
+   * Number of the dbroot.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Node whose part holds it.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * sha256, in hex, that the set's manifest gives for that part's manifest.
+   *
+   * @generated from field: string part_sha256 = 3;
+   */
+  partSha256: string;
+
+  /**
+   * Where to fetch the part from when it is not in this node's repository.
+   *
+   * @generated from field: stillpoint.v1.SeedSource seed = 4;
+   */
+  seed?: SeedSource | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.DbrootSource.
+ * Use `create(DbrootSourceSchema)` to create a new message.
+ */
+export const DbrootSourceSchema: GenMessage<DbrootSource> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 5);
 
 /**
  * Another agent that hands out a part.
@@ -290,7 +386,7 @@ export type SeedSource = Message<"stillpoint.v1.SeedSource"> & {
  * Use `create(SeedSourceSchema)` to create a new message.
  */
 export const SeedSourceSchema: GenMessage<SeedSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 5);
+  messageDesc(file_stillpoint_v1_task, 6);
 
 /**
  * Nothing to say beyond the operation.
@@ -305,7 +401,7 @@ export type StopServerTask = Message<"stillpoint.v1.StopServerTask"> & {
  * Use `create(StopServerTaskSchema)` to create a new message.
  */
 export const StopServerTaskSchema: GenMessage<StopServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 6);
+  messageDesc(file_stillpoint_v1_task, 7);
 
 /**
  * Nothing to say beyond the operation: what to switch is what was staged.
@@ -320,7 +416,7 @@ export type SwitchTask = Message<"stillpoint.v1.SwitchTask"> & {
  * Use `create(SwitchTaskSchema)` to create a new message.
  */
 export const SwitchTaskSchema: GenMessage<SwitchTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 7);
+  messageDesc(file_stillpoint_v1_task, 8);
 
 /**
  * What to expect of the started server.
@@ -341,7 +437,7 @@ export type StartServerTask = Message<"stillpoint.v1.StartServerTask"> & {
  * Use `create(StartServerTaskSchema)` to create a new message.
  */
 export const StartServerTaskSchema: GenMessage<StartServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 8);
+  messageDesc(file_stillpoint_v1_task, 9);
 
 /**
  * Which server to follow.
@@ -383,7 +479,7 @@ export type ReplicateTask = Message<"stillpoint.v1.ReplicateTask"> & {
  * Use `create(ReplicateTaskSchema)` to create a new message.
  */
 export const ReplicateTaskSchema: GenMessage<ReplicateTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 9);
+  messageDesc(file_stillpoint_v1_task, 10);
 
 /**
  * Nothing to say beyond the operation.
@@ -404,7 +500,7 @@ export type RollbackTask = Message<"stillpoint.v1.RollbackTask"> & {
  * Use `create(RollbackTaskSchema)` to create a new message.
  */
 export const RollbackTaskSchema: GenMessage<RollbackTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 10);
+  messageDesc(file_stillpoint_v1_task, 11);
 
 /**
  * Nothing to say beyond the operation.
@@ -419,7 +515,105 @@ export type FinishTask = Message<"stillpoint.v1.FinishTask"> & {
  * Use `create(FinishTaskSchema)` to create a new message.
  */
 export const FinishTaskSchema: GenMessage<FinishTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 11);
+  messageDesc(file_stillpoint_v1_task, 12);
+
+/**
+ * What to stop. After the last stage the block resolution manager is saved and the shared memory cleared.
+ *
+ * @generated from message stillpoint.v1.StopEngineTask
+ */
+export type StopEngineTask = Message<"stillpoint.v1.StopEngineTask"> & {
+  /**
+   * A stage of NodeFacts.columnstore.processes.
+   *
+   * @generated from field: uint32 stage = 1;
+   */
+  stage: number;
+
+  /**
+   * True for the last one.
+   *
+   * @generated from field: bool last = 2;
+   */
+  last: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.StopEngineTask.
+ * Use `create(StopEngineTaskSchema)` to create a new message.
+ */
+export const StopEngineTaskSchema: GenMessage<StopEngineTask> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 13);
+
+/**
+ * Where the block resolution manager comes from.
+ *
+ * @generated from message stillpoint.v1.LoadBrmTask
+ */
+export type LoadBrmTask = Message<"stillpoint.v1.LoadBrmTask"> & {
+  /**
+   * The primary of the engine, with a ticket for its current set; absent on the primary itself, which loads its own.
+   *
+   * @generated from field: stillpoint.v1.SeedSource primary = 1;
+   */
+  primary?: SeedSource | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.LoadBrmTask.
+ * Use `create(LoadBrmTaskSchema)` to create a new message.
+ */
+export const LoadBrmTaskSchema: GenMessage<LoadBrmTask> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 14);
+
+/**
+ * What to start.
+ *
+ * @generated from message stillpoint.v1.StartEngineTask
+ */
+export type StartEngineTask = Message<"stillpoint.v1.StartEngineTask"> & {
+  /**
+   * A stage of NodeFacts.columnstore.processes.
+   *
+   * @generated from field: uint32 stage = 1;
+   */
+  stage: number;
+
+  /**
+   * Longest time until its processes run.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 2;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.StartEngineTask.
+ * Use `create(StartEngineTaskSchema)` to create a new message.
+ */
+export const StartEngineTaskSchema: GenMessage<StartEngineTask> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 15);
+
+/**
+ * How long to wait for an engine that has been started.
+ *
+ * @generated from message stillpoint.v1.ProveEngineTask
+ */
+export type ProveEngineTask = Message<"stillpoint.v1.ProveEngineTask"> & {
+  /**
+   * Longest time until the first table can be read.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 1;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.ProveEngineTask.
+ * Use `create(ProveEngineTaskSchema)` to create a new message.
+ */
+export const ProveEngineTaskSchema: GenMessage<ProveEngineTask> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 16);
 
 /**
  * How far long work has come.
@@ -454,7 +648,7 @@ export type TaskProgress = Message<"stillpoint.v1.TaskProgress"> & {
  * Use `create(TaskProgressSchema)` to create a new message.
  */
 export const TaskProgressSchema: GenMessage<TaskProgress> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 12);
+  messageDesc(file_stillpoint_v1_task, 17);
 
 /**
  * A line for the log, from the agent.
@@ -482,7 +676,7 @@ export type TaskLog = Message<"stillpoint.v1.TaskLog"> & {
  * Use `create(TaskLogSchema)` to create a new message.
  */
 export const TaskLogSchema: GenMessage<TaskLog> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 13);
+  messageDesc(file_stillpoint_v1_task, 18);
 
 /**
  * What long work brought about.
@@ -567,6 +761,38 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
      */
     value: FinishResult;
     case: "finish";
+  } | {
+    /**
+     * A stage of the engine has stopped.
+     *
+     * @generated from field: stillpoint.v1.StopEngineResult stop_engine = 10;
+     */
+    value: StopEngineResult;
+    case: "stopEngine";
+  } | {
+    /**
+     * The block resolution manager is loaded.
+     *
+     * @generated from field: stillpoint.v1.LoadBrmResult load_brm = 11;
+     */
+    value: LoadBrmResult;
+    case: "loadBrm";
+  } | {
+    /**
+     * A stage of the engine runs.
+     *
+     * @generated from field: stillpoint.v1.StartEngineResult start_engine = 12;
+     */
+    value: StartEngineResult;
+    case: "startEngine";
+  } | {
+    /**
+     * The tables could be read.
+     *
+     * @generated from field: stillpoint.v1.ProveEngineResult prove_engine = 13;
+     */
+    value: ProveEngineResult;
+    case: "proveEngine";
   } | { case: undefined; value?: undefined };
 };
 
@@ -575,7 +801,7 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 14);
+  messageDesc(file_stillpoint_v1_task, 19);
 
 /**
  * The image lies in the part.
@@ -610,6 +836,13 @@ export type CaptureResult = Message<"stillpoint.v1.CaptureResult"> & {
    * @generated from field: google.protobuf.Duration took = 4;
    */
   took?: Duration | undefined;
+
+  /**
+   * The dbroots in it.
+   *
+   * @generated from field: repeated stillpoint.v1.DbrootImage dbroots = 5;
+   */
+  dbroots: DbrootImage[];
 };
 
 /**
@@ -617,7 +850,49 @@ export type CaptureResult = Message<"stillpoint.v1.CaptureResult"> & {
  * Use `create(CaptureResultSchema)` to create a new message.
  */
 export const CaptureResultSchema: GenMessage<CaptureResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 15);
+  messageDesc(file_stillpoint_v1_task, 20);
+
+/**
+ * One dbroot in a part.
+ *
+ * @generated from message stillpoint.v1.DbrootImage
+ */
+export type DbrootImage = Message<"stillpoint.v1.DbrootImage"> & {
+  /**
+   * Its number.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Files in it.
+   *
+   * @generated from field: uint64 files = 2;
+   */
+  files: bigint;
+
+  /**
+   * Bytes of these files.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * Bytes stored.
+   *
+   * @generated from field: uint64 stored_bytes = 4;
+   */
+  storedBytes: bigint;
+};
+
+/**
+ * Describes the message stillpoint.v1.DbrootImage.
+ * Use `create(DbrootImageSchema)` to create a new message.
+ */
+export const DbrootImageSchema: GenMessage<DbrootImage> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 21);
 
 /**
  * The part is complete.
@@ -645,7 +920,7 @@ export type PublishResult = Message<"stillpoint.v1.PublishResult"> & {
  * Use `create(PublishResultSchema)` to create a new message.
  */
 export const PublishResultSchema: GenMessage<PublishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 16);
+  messageDesc(file_stillpoint_v1_task, 22);
 
 /**
  * The part was read back.
@@ -673,7 +948,7 @@ export type VerifyResult = Message<"stillpoint.v1.VerifyResult"> & {
  * Use `create(VerifyResultSchema)` to create a new message.
  */
 export const VerifyResultSchema: GenMessage<VerifyResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 17);
+  messageDesc(file_stillpoint_v1_task, 23);
 
 /**
  * The part is staged.
@@ -715,7 +990,7 @@ export type StageResult = Message<"stillpoint.v1.StageResult"> & {
  * Use `create(StageResultSchema)` to create a new message.
  */
 export const StageResultSchema: GenMessage<StageResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 18);
+  messageDesc(file_stillpoint_v1_task, 24);
 
 /**
  * The staged data is in place.
@@ -743,7 +1018,7 @@ export type SwitchResult = Message<"stillpoint.v1.SwitchResult"> & {
  * Use `create(SwitchResultSchema)` to create a new message.
  */
 export const SwitchResultSchema: GenMessage<SwitchResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 19);
+  messageDesc(file_stillpoint_v1_task, 25);
 
 /**
  * The server answers.
@@ -764,7 +1039,7 @@ export type StartServerResult = Message<"stillpoint.v1.StartServerResult"> & {
  * Use `create(StartServerResultSchema)` to create a new message.
  */
 export const StartServerResultSchema: GenMessage<StartServerResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 20);
+  messageDesc(file_stillpoint_v1_task, 26);
 
 /**
  * Replication runs.
@@ -785,7 +1060,7 @@ export type ReplicateResult = Message<"stillpoint.v1.ReplicateResult"> & {
  * Use `create(ReplicateResultSchema)` to create a new message.
  */
 export const ReplicateResultSchema: GenMessage<ReplicateResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 21);
+  messageDesc(file_stillpoint_v1_task, 27);
 
 /**
  * The old data is back, or the staged data is gone.
@@ -813,7 +1088,7 @@ export type RollbackResult = Message<"stillpoint.v1.RollbackResult"> & {
  * Use `create(RollbackResultSchema)` to create a new message.
  */
 export const RollbackResultSchema: GenMessage<RollbackResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 22);
+  messageDesc(file_stillpoint_v1_task, 28);
 
 /**
  * The old data is discarded.
@@ -834,7 +1109,140 @@ export type FinishResult = Message<"stillpoint.v1.FinishResult"> & {
  * Use `create(FinishResultSchema)` to create a new message.
  */
 export const FinishResultSchema: GenMessage<FinishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 23);
+  messageDesc(file_stillpoint_v1_task, 29);
+
+/**
+ * A stage of the engine has stopped.
+ *
+ * @generated from message stillpoint.v1.StopEngineResult
+ */
+export type StopEngineResult = Message<"stillpoint.v1.StopEngineResult"> & {
+  /**
+   * Programs that were stopped.
+   *
+   * @generated from field: repeated string stopped = 1;
+   */
+  stopped: string[];
+};
+
+/**
+ * Describes the message stillpoint.v1.StopEngineResult.
+ * Use `create(StopEngineResultSchema)` to create a new message.
+ */
+export const StopEngineResultSchema: GenMessage<StopEngineResult> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 30);
+
+/**
+ * The block resolution manager is loaded.
+ *
+ * @generated from message stillpoint.v1.LoadBrmResult
+ */
+export type LoadBrmResult = Message<"stillpoint.v1.LoadBrmResult"> & {
+  /**
+   * Transactions of the journal that were replayed.
+   *
+   * @generated from field: uint32 replayed = 1;
+   */
+  replayed: number;
+};
+
+/**
+ * Describes the message stillpoint.v1.LoadBrmResult.
+ * Use `create(LoadBrmResultSchema)` to create a new message.
+ */
+export const LoadBrmResultSchema: GenMessage<LoadBrmResult> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 31);
+
+/**
+ * A stage of the engine runs.
+ *
+ * @generated from message stillpoint.v1.StartEngineResult
+ */
+export type StartEngineResult = Message<"stillpoint.v1.StartEngineResult"> & {
+  /**
+   * Programs that run.
+   *
+   * @generated from field: repeated string running = 1;
+   */
+  running: string[];
+};
+
+/**
+ * Describes the message stillpoint.v1.StartEngineResult.
+ * Use `create(StartEngineResultSchema)` to create a new message.
+ */
+export const StartEngineResultSchema: GenMessage<StartEngineResult> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 32);
+
+/**
+ * What reading every table whole has shown.
+ *
+ * @generated from message stillpoint.v1.ProveEngineResult
+ */
+export type ProveEngineResult = Message<"stillpoint.v1.ProveEngineResult"> & {
+  /**
+   * Tables, in order of their names.
+   *
+   * @generated from field: repeated stillpoint.v1.ScannedTable tables = 1;
+   */
+  tables: ScannedTable[];
+
+  /**
+   * Table locks that are there: a sentence each.
+   *
+   * @generated from field: repeated string locks = 2;
+   */
+  locks: string[];
+};
+
+/**
+ * Describes the message stillpoint.v1.ProveEngineResult.
+ * Use `create(ProveEngineResultSchema)` to create a new message.
+ */
+export const ProveEngineResultSchema: GenMessage<ProveEngineResult> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 33);
+
+/**
+ * One table that was read whole.
+ *
+ * @generated from message stillpoint.v1.ScannedTable
+ */
+export type ScannedTable = Message<"stillpoint.v1.ScannedTable"> & {
+  /**
+   * Database.
+   *
+   * @generated from field: string database = 1;
+   */
+  database: string;
+
+  /**
+   * Table.
+   *
+   * @generated from field: string table = 2;
+   */
+  table: string;
+
+  /**
+   * Rows.
+   *
+   * @generated from field: uint64 rows = 3;
+   */
+  rows: bigint;
+
+  /**
+   * Something over all columns that is the same on every node that reads the same data.
+   *
+   * @generated from field: string digest = 4;
+   */
+  digest: string;
+};
+
+/**
+ * Describes the message stillpoint.v1.ScannedTable.
+ * Use `create(ScannedTableSchema)` to create a new message.
+ */
+export const ScannedTableSchema: GenMessage<ScannedTable> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 34);
 
 /**
  * Where long work stands.
