@@ -1,6 +1,10 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { TaskSpec } from '@stillpoint/shared/proto';
 import { captureTask, publishTask } from '../capture/index.ts';
+import { loadBrmTask } from '../columnstore/brm/load-task.ts';
+import { proveEngineTask } from '../columnstore/prove/task.ts';
+import { startEngineTask } from '../columnstore/service/start-task.ts';
+import { stopEngineTask } from '../columnstore/service/stop-task.ts';
 import { verifyTask } from '../repository/index.ts';
 import { finishTask, replicateTask, rollbackTask, stageTask, startServerTask, stopServerTask, switchTask } from '../restore/index.ts';
 import type { TaskDefinition, TaskDefinitions, TaskKind, TaskSpecOf } from './types.ts';
@@ -17,6 +21,10 @@ export const TASK_DEFINITIONS = {
   replicate: replicateTask,
   rollback: rollbackTask,
   finish: finishTask,
+  stopEngine: stopEngineTask,
+  loadBrm: loadBrmTask,
+  startEngine: startEngineTask,
+  proveEngine: proveEngineTask,
 } satisfies TaskDefinitions;
 
 /**
@@ -34,6 +42,10 @@ export const OUTLIVES_CLAIM: Readonly<Record<TaskKind, boolean>> = {
   replicate: true,
   rollback: true,
   finish: true,
+  stopEngine: true,
+  loadBrm: true,
+  startEngine: true,
+  proveEngine: true,
 };
 
 /** Kind of a task. Throws USAGE for a spec that names none: a kind that only a newer controller knows. */
