@@ -72,6 +72,7 @@ export function member(node: string, changes: Partial<SetMember> = {}): SetMembe
     gtidBinlogPos: '0-1-840',
     gtidSlavePos: primary ? '' : '0-1-840',
     source: primary ? '' : 'db1',
+    dbroots: [],
     provenTables: 4,
     blockedMs: 1_200,
     ...changes,

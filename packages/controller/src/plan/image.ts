@@ -23,6 +23,7 @@ const NEW_REPLICA: Omit<SetMember, 'node' | 'source'> = {
   mariadbVersion: '',
   gtidBinlogPos: '',
   gtidSlavePos: '',
+  dbroots: [],
   provenTables: 0,
   blockedMs: 0,
 };

@@ -28,16 +28,18 @@ function memberOf({ blockedMs, holds, parts, plan }: BackupRun, node: string): S
   const position = holds.get(node)?.acquired.position;
   if (planned === undefined || published === undefined) throw new Error(`nothing was published by ${node}`);
   const { part, sha256 } = published;
+  const dbroots = part.columnstore?.dbroots ?? [];
   return {
     node,
     roles: [...planned.roles],
     partSha256: sha256,
     storedBytes: part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
-    dataBytes: part.mariadb?.dataBytes ?? 0,
+    dataBytes: (part.mariadb?.dataBytes ?? 0) + dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, 0),
     mariadbVersion: part.mariadb?.version ?? '',
     gtidBinlogPos: position?.gtidBinlogPos ?? '',
     gtidSlavePos: position?.gtidSlavePos ?? '',
     source: planned.source,
+    dbroots: dbroots.map(({ number }) => number),
     provenTables: part.checksums.length,
     blockedMs: blockedMs.get(node) ?? 0,
   };
