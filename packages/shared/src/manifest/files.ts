@@ -18,8 +18,8 @@ const common = {
 };
 
 /**
- * One line of a dbroot's list: directories before what lies in them. A file tells where its bytes lie: every frame of a shard can
- * be decompressed alone, and the file's content begins `at` bytes into it.
+ * One line of a dbroot's list: directories before what lies in them, and the files of one shard in the order in which they lie in it. A
+ * file tells where its bytes lie: every frame of a shard can be decompressed alone, and the file's content begins `at` bytes into it.
  */
 export const listedEntrySchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('directory'), ...common }),

@@ -5,6 +5,7 @@ import {
   decodeSetManifest,
   encodeManifest,
   LAYOUT,
+  type PartDbroot,
   type PartManifest,
   partDirectory,
   type SetManifest,
@@ -37,9 +38,34 @@ const part: PartManifest = {
     lastLsn: '18446744073709551615',
     dataBytes: 389_000_000,
   },
+  columnstore: {
+    version: '6.4.12',
+    generation: '5',
+    configFile: '/etc/columnstore/Columnstore.xml',
+    configRevision: 7,
+    module: 1,
+    primary: true,
+    dbrmRoot: '/var/lib/columnstore/data1/systemFiles/dbrm/BRM_saves',
+    brmCurrent: 'BRM_saves',
+    owner: 'mysql:mysql',
+    dbroots: [
+      {
+        number: 1,
+        path: '/var/lib/columnstore/data1',
+        files: 95,
+        directories: 300,
+        dataBytes: 405_900_000,
+        shards: [LAYOUT.dbroot(1, 0), LAYOUT.dbroot(1, 1)],
+        list: LAYOUT.dbrootFiles(1),
+      },
+    ],
+  },
   shards: [
     { name: LAYOUT.mariadbFull, content: 'mariadb-full', encoding: 'mbstream+zstd', storedBytes: 12_345, sha256: sha },
     { name: LAYOUT.configuration, content: 'configuration', encoding: 'tar+zstd', storedBytes: 123, sha256: sha },
+    { name: LAYOUT.dbroot(1, 0), content: 'dbroot', encoding: 'tar+zstd', storedBytes: 123, sha256: sha },
+    { name: LAYOUT.dbroot(1, 1), content: 'dbroot', encoding: 'tar+zstd', storedBytes: 123, sha256: sha },
+    { name: LAYOUT.dbrootFiles(1), content: 'dbroot-files', encoding: 'jsonl+zstd', storedBytes: 123, sha256: sha },
   ],
   configuration: [
     { path: '/etc/mysql/my.cnf', bytes: 12, mode: '0644', owner: 'root', group: 'root', mtime: '2026-01-01T00:00:00.000Z', sha256: sha },
@@ -71,6 +97,7 @@ const set: SetManifest = {
       gtidBinlogPos: '0-1-42',
       gtidSlavePos: '',
       source: '',
+      dbroots: [1],
       provenTables: 1,
       blockedMs: 210,
     },
@@ -113,9 +140,9 @@ describe('manifests', () => {
     expect(sha256Of(again)).toBe(sha256Of(encodeManifest(part)));
   });
 
-  it('of a node without a server have no server', () => {
-    const { mariadb: _, ...rest } = part;
-    expect(decodePartManifest(bytes(rest), 'part.json').mariadb).toBeUndefined();
+  it('of a node without a server or an engine have none', () => {
+    const { mariadb: _, columnstore: __, ...rest } = part;
+    expect(decodePartManifest(bytes(rest), 'part.json')).toEqual(rest);
   });
 
   it('are digested by sha256', () => {
@@ -138,10 +165,27 @@ describe('a manifest that is not what was written is refused', () => {
     expect(refusal(decodeSetManifest, encodeManifest(part))).toMatch(/^: format:/);
   });
 
-  it.each(Object.keys(part).filter((key) => key !== 'mariadb'))('%s is missing', (key) => {
+  it.each(Object.keys(part).filter((key) => key !== 'mariadb' && key !== 'columnstore'))('%s is missing', (key) => {
     const copy: Record<string, unknown> = { ...part };
     delete copy[key];
     expect(refusal(decodePartManifest, bytes(copy))).toMatch(new RegExp(`^: ${key}:`));
+  });
+
+  it('dbroots whose files it does not have, or has twice', () => {
+    const dbrootRefusal = (change: (dbroot: PartDbroot, all: PartDbroot[]) => void): string =>
+      refusal(
+        decodePartManifest,
+        partWith(({ columnstore }) => {
+          const dbroots = columnstore?.dbroots ?? [];
+          for (const dbroot of dbroots.slice()) change(dbroot, dbroots);
+        }),
+      );
+    const where = ': columnstore.dbroots.0: ';
+    expect(dbrootRefusal((dbroot) => dbroot.shards.push('other'))).toBe(`${where}other is not among the shards`);
+    expect(dbrootRefusal((dbroot) => dbroot.shards.push(dbroot.list))).toBe(`${where}${LAYOUT.dbrootFiles(1)} is not among the shards`);
+    expect(dbrootRefusal((dbroot) => Object.assign(dbroot, { list: LAYOUT.dbroot(1, 0) }))).toMatch(/is not among the shards$/);
+    expect(dbrootRefusal((dbroot) => Object.assign(dbroot, { shards: [] }))).toMatch(/^: columnstore\.dbroots\.0\.shards: /);
+    expect(dbrootRefusal((dbroot, all) => all.push(dbroot))).toBe(': columnstore.dbroots.1: dbroot 1 is there twice');
   });
 
   it('something that it does not know', () => {

@@ -84,8 +84,11 @@ const dbroot = z.strictObject({
   directories: z.number().int().nonnegative(),
   /** Bytes of the files: what a restore needs. */
   dataBytes: bytes,
-  /** Shards of content `dbroot` that hold it, each a whole tar archive of its own; paths in them are relative to the dbroot. */
-  shards: z.array(name),
+  /**
+   * Shards of content `dbroot` that hold it, each a whole tar archive of its own; paths in them are relative to the dbroot. The last one
+   * ends with the directories and links: unpacked in order, directories get their times after everything in them.
+   */
+  shards: z.array(name).min(1),
   /** Shard of content `dbroot-files` that lists every file, directory and link (see files.ts). */
   list: name,
 });
@@ -104,7 +107,7 @@ const columnstore = z.strictObject({
   /** Path prefix of the saved block resolution manager. */
   dbrmRoot: absolutePath,
   /** Which saved set is the current one: BRM_saves, BRM_savesA or BRM_savesB; empty but on the primary. */
-  brmCurrent: z.string(),
+  brmCurrent: z.string().regex(/^(?:BRM_saves[AB]?)?$/),
   /** user:group of the data. */
   owner: z.string(),
   dbroots: z.array(dbroot),
@@ -122,8 +125,7 @@ const tableChecksum = z.strictObject({
 /** A table without a checksum, and why. */
 const unprovenTable = z.strictObject({ database: z.string(), table: z.string(), reason: z.string() });
 
-/** `part.json`: everything about one node's share of a set. */
-export const partManifestSchema = z.strictObject({
+const manifest = z.strictObject({
   format: z.literal('stillpoint-part/1'),
   cluster: name,
   setId: name,
@@ -143,7 +145,21 @@ export const partManifestSchema = z.strictObject({
   timings: z.strictObject({ lockWaitMs: milliseconds, blockedMs: milliseconds, captureMs: milliseconds }),
 });
 
-export type PartManifest = z.infer<typeof partManifestSchema>;
+/** `part.json`: everything about one node's share of a set. What its dbroots name is among its shards. */
+export const partManifestSchema = manifest.superRefine(({ columnstore: engine, shards }, context) => {
+  const has = (shard: string, content: Shard['content']): boolean => shards.some((each) => each.name === shard && each.content === content);
+  for (const [index, { list, ...dbroot }] of (engine?.dbroots ?? []).entries()) {
+    const missing = [...dbroot.shards.filter((shard) => !has(shard, 'dbroot')), ...(has(list, 'dbroot-files') ? [] : [list])];
+    for (const shard of missing) {
+      context.addIssue({ code: 'custom', path: ['columnstore', 'dbroots', index], message: `${shard} is not among the shards` });
+    }
+    if (engine?.dbroots.findIndex(({ number }) => number === dbroot.number) !== index) {
+      context.addIssue({ code: 'custom', path: ['columnstore', 'dbroots', index], message: `dbroot ${dbroot.number} is there twice` });
+    }
+  }
+});
+
+export type PartManifest = z.infer<typeof manifest>;
 export type PartColumnstore = NonNullable<PartManifest['columnstore']>;
 export type PartDbroot = PartColumnstore['dbroots'][number];
 export type Shard = PartManifest['shards'][number];
