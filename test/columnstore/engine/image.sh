@@ -1,0 +1,50 @@
+# From the programs to the image of a node. To be sourced. Needs `use_podman`.
+#
+#   a minimal system with the libraries  +  runtime  +  image/  =  localhost/stillpoint-columnstore:VERSION-DIGEST
+#
+# The digest is that of everything in this directory that the image is made of: an image is never taken for one of other scripts.
+
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+
+digest() { cat "$@" | sha256sum | cut -c1-8; }
+
+system_image() { echo "localhost/stillpoint-columnstore-system:$(digest "$here/system.sh")"; }
+
+engine_image() { echo "localhost/stillpoint-columnstore:$(cat "$cache/version")-$(digest "$here"/{engine,system}.sh "$here"/image/*)"; }
+
+# The preload needs a compiler, which an image has no use for.
+compile_nolimit() {
+  local library=$cache/nolimit
+  mkdir -p "$library"
+  gcc -shared -fPIC -O2 -Wall -Werror -o "$library/nolimit.so" "$here/image/nolimit.c" -ldl
+}
+
+make_engine_image() {
+  compile_nolimit
+  say "making the image $1; log: $cache/image.log"
+  logged image podman build --pull-never --isolation=chroot --tag "$1" --build-arg "SYSTEM=$2" \
+    --build-context "runtime=$cache/runtime" --build-context "nolimit=$cache/nolimit" "$here/image"
+}
+
+# Of every name, only the newest is of use.
+remove_older_images() {
+  local kept
+  for kept in "$@"; do
+    podman images --format '{{.Repository}}:{{.Tag}}' --filter "reference=${kept%:*}" | grep -vxF "$kept" | xargs -r podman rmi >/dev/null 2>&1 || true
+  done
+  podman image prune -f >/dev/null
+}
+
+# Prints the name of an image that is there.
+build_image() {
+  local system image
+  system=$(system_image)
+  image=$(engine_image)
+  if ! podman image exists "$image"; then
+    podman image exists "$system" || make_system_image "$system"
+    make_engine_image "$image" "$system"
+    remove_older_images "$system" "$image"
+  fi
+  echo "$image" | put "$cache/image"
+  echo "$image"
+}

@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sweep, testDirectory } from '../../harness/mariadb-server.ts';
+import { columnstoreXml, type Module } from './columnstore-xml.ts';
+import { type Nodes, startFromDisk, startNew, stopInOrder } from './lifecycle.ts';
+import { createNetwork, type TestNetwork } from './network.ts';
+import { type NodeContainer, startNodeContainer } from './node-container.ts';
+
+export interface ColumnstoreClusterOptions {
+  /** Default 3. */
+  readonly nodes?: number;
+  /** Numbers of the dbroots of each node; default one each. Dbroot 1 belongs to pm1. */
+  readonly dbroots?: readonly (readonly number[])[];
+}
+
+export interface ColumnstoreNode extends NodeContainer {
+  readonly dbroots: readonly number[];
+}
+
+/** A real cluster in containers: pm1 is the primary of the engine and of SQL replication. */
+export interface ColumnstoreCluster {
+  readonly directory: string;
+  readonly nodes: readonly ColumnstoreNode[];
+  readonly primary: ColumnstoreNode;
+  node(name: string): ColumnstoreNode;
+  /** What `dbrmctl -v status` says. */
+  status(): Promise<string>;
+  /** What `viewtablelock` says, or an empty text when it says that no table is locked. */
+  locks(): Promise<string>;
+  /** Stops all processes in order, as a service manager would: the block resolution map is saved, shared memory cleared. */
+  stop(): Promise<void>;
+  /** Starts from what the disks hold. */
+  start(): Promise<void>;
+  /** Ends every process and removes every file. */
+  remove(): Promise<void>;
+}
+
+/** Starts real nodes and makes an empty database on them. */
+export async function startColumnstoreCluster(options: ColumnstoreClusterOptions = {}): Promise<ColumnstoreCluster> {
+  const directory = testDirectory('columnstore');
+  const network = await createNetwork();
+  const modules = Array.from({ length: options.nodes ?? 3 }, (_, index): Module => {
+    return { name: `pm${index + 1}`, address: network.address(index + 1), dbroots: options.dbroots?.[index] ?? [index + 1] };
+  });
+  const nodes = await startNodes(directory, network, modules);
+  const remove = async (): Promise<void> => {
+    await Promise.all(nodes.map((node) => node.remove()));
+    await network.remove();
+    sweep(directory);
+  };
+  try {
+    await startNew(nodes);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return assemble(directory, nodes, remove);
+}
+
+type ClusterNodes = readonly [ColumnstoreNode, ...ColumnstoreNode[]];
+
+async function startNodes(directory: string, network: TestNetwork, modules: readonly Module[]): Promise<ClusterNodes> {
+  const file = join(directory, 'Columnstore.xml');
+  const xml = columnstoreXml(modules);
+  writeFileSync(file, xml);
+  const started = await Promise.allSettled(
+    modules.map(async ({ name, address, dbroots }): Promise<ColumnstoreNode> => {
+      const place = join(directory, name);
+      const container = await startNodeContainer({ name, address, directory: place, network, hosts: modules });
+      writeFileSync(join(place, 'Columnstore.xml'), xml);
+      await container.sh(`install -o mysql -g mysql -m 644 ${place}/Columnstore.xml /etc/columnstore/Columnstore.xml`);
+      return { ...container, dbroots };
+    }),
+  );
+  const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failure = started.find((one) => one.status === 'rejected');
+  if (failure !== undefined) {
+    await Promise.all(nodes.map((node) => node.remove()));
+    await network.remove();
+    throw failure.reason;
+  }
+  return nodes as unknown as ClusterNodes;
+}
+
+function assemble(directory: string, nodes: ClusterNodes, remove: () => Promise<void>): ColumnstoreCluster {
+  const [primary] = nodes;
+  const asNodes: Nodes = nodes;
+  return {
+    ...{ directory, nodes, primary, remove },
+    node: (name) => {
+      const found = nodes.find((one) => one.name === name);
+      if (found === undefined) throw new Error(`no node ${name}`);
+      return found;
+    },
+    status: async () => (await primary.run('dbrmctl -v status')).stdout.trim(),
+    locks: async () => {
+      const { stdout, stderr } = await primary.run('viewtablelock');
+      return stdout === ' No tables are locked in the database.\n' ? '' : `${stdout}${stderr}`;
+    },
+    stop: () => stopInOrder(asNodes),
+    start: () => startFromDisk(asNodes),
+  };
+}
