@@ -2,12 +2,12 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { LAYOUT, partDirectory, type Shard } from '@stillpoint/shared/manifest';
+import { FILE_MODE } from '../archive/index.ts';
 import type { AgentConfig } from '../config/schema.ts';
 import { removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
 
-/** Directories and files of a part are for their owner and group: what lies in the shards is as secret as the database. */
+/** As the files in it: for their owner and group. */
 const DIRECTORY_MODE = 0o750;
-export const FILE_MODE = 0o640;
 
 /** What capture leaves for publish; gone once part.json is there. */
 const CAPTURED = '.captured.json';

@@ -4,13 +4,14 @@ import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Agent } from '../agent.ts';
+import { FILE_MODE } from '../archive/index.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
 import { openRepository } from '../repository/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
-import { type CapturedImage, FILE_MODE, forgetCaptured, partOf, readCaptured, syncFile, syncPart } from './part.ts';
+import { type CapturedImage, forgetCaptured, partOf, readCaptured, syncFile, syncPart } from './part.ts';
 
 /**
  * Completes a part after the still point: sums tables at the cut, packs the configuration, makes every byte safe from a

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { LAYOUT } from '@stillpoint/shared/manifest';
 import type { Agent } from '../../agent.ts';
+import type { StoredFile } from '../../archive/index.ts';
 import type { MariadbConfig } from '../../config/schema.ts';
 import { exists } from '../../host/index.ts';
 import type { ServerLock } from '../../mariadb/lock.ts';
@@ -13,7 +14,7 @@ import { accountOf, openSession } from '../../mariadb/session.ts';
 import { runningSettings, type ServerSettings } from '../../mariadb/settings.ts';
 import { ProgramFailure, type RunningPipeline, startPipeline } from '../../process/index.ts';
 import { type CapturedImage, scratchDirectory } from '../part.ts';
-import { type StoredFile, storeStream } from '../stored-file.ts';
+import { storeStream } from '../stored-file.ts';
 import { type BackupInfo, readBackupInfo } from './backup-info.ts';
 import { bytesWritten, imageBytes } from './data-bytes.ts';
 

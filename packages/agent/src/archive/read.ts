@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { ListedEntry, ListedFile, PartDbroot } from '@stillpoint/shared/manifest';
+import { requireAgreement } from './agree.ts';
+import { ByteReader } from './byte-reader.ts';
+import { Damaged } from './damaged.ts';
+import type { StoredShard } from './list.ts';
+import { storedBytes } from './stored-bytes.ts';
+import { paddingOf } from './tar/blocks.ts';
+import { decodeHeader } from './tar/decode.ts';
+import { decompressing } from './zstd.ts';
+
+/** A shard of a dbroot that is read, with what the list says of it. */
+export interface ArchiveToRead extends StoredShard {
+  readonly dbroot: Pick<PartDbroot, 'number' | 'shards'>;
+  /** Which of `dbroot.shards` it is. */
+  readonly index: number;
+  /** Opens the dbroot's list at its beginning: once, and once more for the last shard. */
+  readonly list: () => AsyncIterable<ListedEntry>;
+}
+
+/** A file in an archive. */
+export interface ArchivedFile {
+  readonly entry: ListedFile;
+  /** Its bytes in order. At their end size and digest are compared with the list. To be read before the next file is asked for. */
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+/** Files of one frame; those who write put fewer together. */
+const MOST_TOGETHER = 4096;
+
+/**
+ * Gives the files of a shard as they lie in it, and compares all of it with the list on the way: see README.md. Only the end of the generator
+ * proves it. Throws PART_CORRUPT naming file and place, or what `pieces` and `list` throw.
+ */
+export async function* readArchive({ dbroot, index, shard, where, pieces, list }: ArchiveToRead): AsyncGenerator<ArchivedFile> {
+  const stored = new ByteReader(storedBytes(shard, pieces));
+  const corrupt = (error: unknown): unknown =>
+    error instanceof Damaged
+      ? new StillpointError('PART_CORRUPT', `${shard.name} of ${where} is damaged: ${error.message}`, { cause: error })
+      : error;
+  try {
+    for await (const frame of framesOf(filesOf(list(), index))) yield* readFrame(stored, frame, corrupt);
+    const isLast = index === dbroot.shards.length - 1;
+    await readEnd(stored, shard.storedBytes, isLast ? withoutContent(list()) : nothing());
+    if (!(await stored.isAtEnd())) throw new Damaged('something follows the end of the archive');
+  } catch (error) {
+    throw corrupt(error);
+  } finally {
+    await stored.close();
+  }
+}
+
+async function* filesOf(list: AsyncIterable<ListedEntry>, index: number): AsyncGenerator<ListedFile> {
+  for await (const entry of list) if (entry.type === 'file' && entry.shard === index) yield entry;
+}
+
+async function* withoutContent(list: AsyncIterable<ListedEntry>): AsyncGenerator<ListedEntry> {
+  for await (const entry of list) if (entry.type !== 'file') yield entry;
+}
+
+async function* nothing(): AsyncGenerator<ListedEntry> {}
+
+/** Puts the files of each frame together. */
+async function* framesOf(files: AsyncIterable<ListedFile>): AsyncGenerator<ListedFile[]> {
+  let together: ListedFile[] = [];
+  for await (const file of files) {
+    const [first] = together;
+    if (first !== undefined && (first.frame !== file.frame || first.frameBytes !== file.frameBytes)) {
+      yield together;
+      together = [];
+    }
+    together.push(file);
+    if (together.length > MOST_TOGETHER) throw new Damaged(`the list puts more than ${MOST_TOGETHER} files into one frame`);
+  }
+  if (together.length > 0) yield together;
+}
+
+/** `corrupt` makes of an error what a reader of the content is to get. */
+async function* readFrame(
+  stored: ByteReader,
+  files: readonly ListedFile[],
+  corrupt: (error: unknown) => unknown,
+): AsyncGenerator<ArchivedFile> {
+  const { frame = 0, frameBytes = 0 } = files[0] ?? {};
+  if (stored.position !== frame)
+    throw new Damaged(`the list has ${files[0]?.path} in a frame at byte ${frame}, and the one before ends at ${stored.position}`);
+  const raw = new ByteReader(decompressing(stored.take(frameBytes)));
+  let present: ListedFile | undefined;
+  try {
+    for (const entry of files) {
+      present = entry;
+      requireAgreement(await decodeHeader((bytes) => raw.read(bytes)), entry);
+      if (raw.position !== entry.at) throw new Damaged(`it begins at ${raw.position} of its frame, and at ${entry.at} in the list`);
+      const content = new Content(raw, entry);
+      yield { entry, content: rethrowing(content.pieces(), (error) => corrupt(placed(error, entry))) };
+      // Whatever was not read.
+      for await (const _ of content.pieces());
+      await raw.read(paddingOf(entry.size));
+    }
+    if (!(await raw.isAtEnd())) throw new Damaged('more than that is in its frame');
+  } catch (error) {
+    throw present === undefined ? error : placed(error, present);
+  } finally {
+    await raw.close();
+  }
+}
+
+/** Says in which file and frame something is damaged. */
+const placed = (error: unknown, { path, frame }: ListedFile): unknown =>
+  error instanceof Damaged ? new Damaged(`${path}, in the frame at byte ${frame}: ${error.message}`) : error;
+
+async function* rethrowing(pieces: AsyncIterable<Uint8Array>, as: (error: unknown) => unknown): AsyncGenerator<Uint8Array> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    throw as(error);
+  }
+}
+
+/** The bytes of one file, compared at their end. */
+class Content {
+  readonly #raw: ByteReader;
+  readonly #sha256: string;
+  readonly #hash = createHash('sha256');
+  #left: number;
+
+  constructor(raw: ByteReader, { size, sha256 }: ListedFile) {
+    this.#raw = raw;
+    this.#left = size;
+    this.#sha256 = sha256;
+  }
+
+  /** Those that were not read yet; may be left, and asked for again. */
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    for await (const piece of this.#raw.take(this.#left)) {
+      this.#left -= piece.length;
+      this.#hash.update(piece);
+      yield piece;
+    }
+    if (this.#left === 0 && this.#hash.copy().digest('hex') !== this.#sha256) throw new Damaged('its content is not what the list says');
+  }
+}
+
+/** The last frame: directories and links, if they are in this shard, and the end of the archive. */
+async function readEnd(stored: ByteReader, shardBytes: number, entries: AsyncIterable<ListedEntry>): Promise<void> {
+  const begin = stored.position;
+  const raw = new ByteReader(decompressing(stored.take(shardBytes - begin)));
+  try {
+    for await (const entry of entries) requireAgreement(await decodeHeader((bytes) => raw.read(bytes)), entry);
+    if ((await decodeHeader((bytes) => raw.read(bytes))) !== undefined) throw new Damaged('it holds what is not in the list');
+    if (!(await raw.isAtEnd())) throw new Damaged('something follows its end');
+  } catch (error) {
+    throw error instanceof Damaged ? new Damaged(`the end of the archive, in the frame at byte ${begin}: ${error.message}`) : error;
+  } finally {
+    await raw.close();
+  }
+}

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
+
+/** Files of a part are for their owner and group: what lies in them is as secret as the database. */
+export const FILE_MODE = 0o640;
+
+/** What was written. */
+export interface StoredFile {
+  readonly bytes: number;
+  /** Digest, lower-case hex. */
+  readonly sha256: string;
+}
+
+/**
+ * A new file that is hashed while it is written. It is not yet safe from a power cut: that takes long and must not be waited for while
+ * writers are.
+ */
+export class StoredFileWriter {
+  /** Written so far. */
+  bytes = 0;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #hash = createHash('sha256');
+
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /** Makes the file. Throws DISK_FULL or the system's error, also when it is there already. */
+  static async create(path: string): Promise<StoredFileWriter> {
+    const file = await open(path, 'wx', FILE_MODE).catch((error: unknown) => {
+      throw isFull(error) ? diskFull(path, 0, error) : error;
+    });
+    return new StoredFileWriter(path, file);
+  }
+
+  /** Throws DISK_FULL or the system's error. */
+  async write(data: Uint8Array): Promise<void> {
+    this.#hash.update(data);
+    try {
+      await this.#file.writeFile(data);
+    } catch (error) {
+      throw isFull(error) ? diskFull(this.#path, this.bytes, error) : error;
+    }
+    this.bytes += data.length;
+  }
+
+  /** Closes it. Throws as `write` does. */
+  async end(): Promise<StoredFile> {
+    await this.close();
+    return { bytes: this.bytes, sha256: this.#hash.digest('hex') };
+  }
+
+  /** Closes it without a word on what is in it. Repeatable. */
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+
+const diskFull = (path: string, bytes: number, cause: unknown): StillpointError =>
+  new StillpointError('DISK_FULL', `No space is left on the file system of ${path} after ${bytes} bytes of it`, { cause });
