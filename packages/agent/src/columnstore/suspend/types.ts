@@ -4,6 +4,13 @@ import type { EngineStatus } from '../types.ts';
 /** The control programs, one driver each. */
 export type DriverName = 'dbrmctl' | 'cmapi' | 'mcsadmin';
 
+/** Which way the engine was made read-write. */
+export interface Way {
+  readonly by: DriverName;
+  /** Why it was not the way that is configured; undefined when it was. */
+  readonly detour: string | undefined;
+}
+
 /** Sets the flag, and tells how it stands; one implementation a control program. Never trusts an exit code. */
 export interface SuspendDriver {
   readonly name: DriverName;
@@ -20,7 +27,7 @@ export interface SuspendDriver {
    * Asks for read-write, by another way when its own fails; tells which way it went. Throws RESUME_FAILED when that was refused; whether
    * it is in force, `status` tells.
    */
-  resume(signal: AbortSignal): Promise<DriverName>;
+  resume(signal: AbortSignal): Promise<Way>;
 }
 
 /** What must not change from suspension to attestation; see EngineStand in hold.proto. */
@@ -37,7 +44,7 @@ export interface Stand {
 export interface Resumed {
   readonly tookMs: number;
   /** What made the engine read-write; undefined when it was so already, or when its suspension is not ours to end. */
-  readonly by: DriverName | undefined;
+  readonly way: Way | undefined;
   /** Table locks that are there afterwards, with what to do: a sentence each. */
   readonly stuckLocks: readonly string[];
 }

@@ -1,0 +1,65 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { formatDuration } from '@stillpoint/shared/time';
+import { describeStuckLock, isBulkLoad } from '../engine/lock-words.ts';
+import { createdAt, tableLocks } from '../engine/table-locks.ts';
+import { countdown, pauses, within } from './countdown.ts';
+import type { ControlParts } from './parts.ts';
+import type { Bound, Resumed, Way } from './types.ts';
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+const LOCKS_MS = 5_000;
+const SECOND_MS = 1_000;
+
+/** See `EngineControl.resume`. `isSurelyReadOnly` saves a question when whoever calls has just set the flag: writers wait meanwhile. */
+export async function resume(parts: ControlParts, bound: Bound, { isSurelyReadOnly = false } = {}): Promise<Resumed> {
+  const { clock } = parts;
+  const beganMs = clock.monotonicMs();
+  const beganAt = clock.now();
+  const way = await makeWritable(parts, bound, isSurelyReadOnly);
+  const tookMs = clock.monotonicMs() - beganMs;
+  return { tookMs, way, stuckLocks: await stuckLocks(parts, beganAt, bound.signal) };
+}
+
+async function makeWritable({ driver, clock }: ControlParts, bound: Bound, isSurelyReadOnly: boolean): Promise<Way | undefined> {
+  const { signal, timeoutMs } = bound;
+  const left = countdown(bound);
+  const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+  if (!isSurelyReadOnly && (await driver.status(signal)).mode === 'read-write') return undefined;
+  for (;;) {
+    const limit = within(Math.max(left(), SHORTEST_TRY_MS), signal);
+    const tried = await driver.resume(limit).catch((error: unknown) => {
+      if (signal.aborted) throw signal.reason;
+      return error instanceof Error ? error.message : String(error);
+    });
+    const { mode, text } = await driver.status(signal);
+    if (mode === 'read-write') return typeof tried === 'string' ? { by: driver.name, detour: tried } : tried;
+    if (left() === 0) throw notResumed(timeoutMs, typeof tried === 'string' ? `${tried}; its status: ${text}` : text);
+    await clock.sleep(Math.min(pause(), left()), signal);
+  }
+}
+
+/** The last try, at the end of the bound, is a real one. */
+const SHORTEST_TRY_MS = 2_000;
+
+const notResumed = (timeoutMs: number, text: string): StillpointError =>
+  new StillpointError('RESUME_FAILED', `The engine was not seen read-write within ${formatDuration(timeoutMs)}: ${text}`);
+
+/**
+ * Table locks that are older than the resume: SQL writers wait still, so nobody works under them. Loads may begin the moment the engine is
+ * read-write, and locks are dated to the second.
+ */
+async function stuckLocks({ engine, clock }: ControlParts, resumedAt: Date, signal: AbortSignal): Promise<readonly string[]> {
+  const second = Math.floor(resumedAt.getTime() / SECOND_MS) * SECOND_MS;
+  try {
+    const { locks, unclear } = await tableLocks(engine, { signal, now: clock.now(), timeoutMs: LOCKS_MS });
+    const stuck = locks.filter(({ created, process }) => {
+      const takenMs = createdAt(created)?.getTime() ?? 0;
+      return isBulkLoad(process) ? takenMs < second : takenMs <= second;
+    });
+    return unclear === undefined ? stuck.map(describeStuckLock) : [`Table locks after the resume are not known: ${unclear}`];
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    return [`Table locks after the resume are not known: ${error instanceof Error ? error.message : String(error)}`];
+  }
+}
