@@ -41,6 +41,39 @@ export async function programOf(pid: number): Promise<string | undefined> {
   );
 }
 
+/** A process that runs. */
+export interface NamedProcess {
+  readonly pid: number;
+  /** The name that was asked for. */
+  readonly name: string;
+  /** Clock ticks from boot to its start: with the pid, what tells it from all others, as pids are given again. */
+  readonly startedTicks: bigint;
+}
+
+/** Longest process name that the kernel keeps: WriteEngineServer is WriteEngineServ in /proc. */
+const KERNEL_NAME_LENGTH = 15;
+
+/** Processes of these names, as the kernel knows them; zombies are none. In the order of `names`, then of pids. */
+export async function processesNamed(names: readonly string[]): Promise<NamedProcess[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const all = await Promise.all(pids.map(statOf));
+  return names.flatMap((name) =>
+    all
+      .filter((found) => found !== undefined && found.name === name.slice(0, KERNEL_NAME_LENGTH))
+      .map((found) => ({ pid: found?.pid ?? 0, name, startedTicks: found?.startedTicks ?? 0n })),
+  );
+}
+
+/** The name stands in parentheses and may hold some itself; fields are counted from the last one (proc_pid_stat(5)). */
+async function statOf(pid: number): Promise<NamedProcess | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const end = text.lastIndexOf(')');
+  const [state = '', ...fields] = text.slice(end + 2).split(' ');
+  if (state === 'Z' || state === 'X') return undefined;
+  return { pid, name: text.slice(text.indexOf('(') + 1, end), startedTicks: BigInt(fields[18] ?? '0') };
+}
+
 /**
  * Kills, with SIGKILL, every process that runs one of `programs` and has an argument that contains `text`, and waits
  * until they are gone. For programs that an agent left behind when it was killed; `text` must be a name that nothing
