@@ -58,7 +58,7 @@ export function testNode(server: ServerPlace, options: NodeOptions = {}): TestNo
       service: { driver: 'commands', start: ['false'], stop: ['false'] },
     },
     configuration: options.configuration ?? [],
-    columnstoreConfig: join(server.directory, 'no-columnstore.xml'),
+    columnstore: { config: join(server.directory, 'no-columnstore.xml') },
   });
   mkdirSync(repository, { recursive: true });
   const holds = new Map<string, Hold>();
