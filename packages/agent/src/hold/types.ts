@@ -1,4 +1,5 @@
 import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
+import type { Stand } from '../columnstore/suspend/types.ts';
 import type { ServerLock } from '../mariadb/lock.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 
@@ -15,6 +16,8 @@ export interface Hold {
   readonly sources: readonly ReplicationSource[];
   /** Snapshots opened under the lock, for checksums; whoever sums closes them. */
   readonly snapshots: Snapshots | undefined;
+  /** The engine since it was suspended under this hold; absent before, and on a node without one. Dbroots are captured only with it. */
+  readonly stand?: Stand | undefined;
   /** Aborted, with a StillpointError as reason, at the moment the hold is lost. Not aborted by an ordered release. */
   readonly lost: AbortSignal;
   /** True from granted to released or lost. */

@@ -107,7 +107,7 @@ const columnstore = z.strictObject({
   /** Path prefix of the saved block resolution manager. */
   dbrmRoot: absolutePath,
   /** Which saved set is the current one: BRM_saves, BRM_savesA or BRM_savesB; empty but on the primary. */
-  brmCurrent: z.string().regex(/^(?:BRM_saves[AB]?)?$/),
+  brmCurrent: z.union([z.literal(''), name]),
   /** user:group of the data. */
   owner: z.string(),
   dbroots: z.array(dbroot),
