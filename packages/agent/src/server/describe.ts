@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type MariadbFacts, type NodeFacts, NodeFactsSchema, Role } from '@stillpoint/shared/proto';
 import { VERSION } from '@stillpoint/shared/version';
-import { detectColumnstore } from '../columnstore/detect.ts';
+import { describeColumnstore } from '../columnstore/facts.ts';
 import { describeMariadb } from '../mariadb/facts.ts';
 import { unfinishedRestore } from '../restore/state.ts';
 import type { ServiceParts } from './service.ts';
@@ -12,13 +12,13 @@ import type { ServiceParts } from './service.ts';
 export async function describeNode({ agent, claims, repository }: ServiceParts, signal: AbortSignal): Promise<NodeFacts> {
   const { config, clock } = agent;
   const mariadb = config.mariadb === undefined ? undefined : await describeMariadb(config.mariadb, signal);
-  const columnstore = await detectColumnstore(config);
+  const columnstore = await describeColumnstore(config, signal);
   const claim = claims.current();
   return create(NodeFactsSchema, {
     node: config.node,
     agentVersion: VERSION,
     hostname: hostname(),
-    roles: rolesOf(mariadb, columnstore !== undefined),
+    roles: rolesOf(mariadb, (columnstore?.module ?? 0) !== 0),
     repository: { path: config.repository, freeBytes: BigInt(await repository.freeBytes()) },
     unfinishedRestore: (await unfinishedRestore(config.stateDir)) ?? '',
     now: timestampFromDate(clock.now()),

@@ -7,7 +7,7 @@ import type { Agent } from '../agent.ts';
 import { checkCertificate } from '../check/certificate.ts';
 import { checkClock } from '../check/clock.ts';
 import { checkRepository } from '../check/repository.ts';
-import { checkColumnstore } from '../columnstore/detect.ts';
+import { checkColumnstore } from '../columnstore/check.ts';
 import { type HoldDesk, serveHold } from '../hold/serve.ts';
 import { checkMariadb } from '../mariadb/check.ts';
 import type { Claims } from '../operation/claims.ts';
@@ -119,11 +119,12 @@ async function deletePart({ agent, repository }: ServiceParts, operationId: stri
 
 async function checkNode(agent: Agent, purpose: CheckPurpose, signal: AbortSignal): ReturnType<typeof checkMariadb> {
   const { config } = agent;
+  const use = purpose === CheckPurpose.RESTORE ? 'restore' : 'backup';
   return [
     checkCertificate(agent),
     await checkClock(agent),
     await checkRepository(agent),
-    await checkColumnstore(config),
-    ...(await checkMariadb(config, purpose === CheckPurpose.RESTORE ? 'restore' : 'backup', signal)),
+    ...(await checkColumnstore(config, use, signal)),
+    ...(await checkMariadb(config, use, signal)),
   ];
 }

@@ -1,2 +1,2 @@
 /** Discovery: what Columnstore.xml and the files around it say of the engine of this node. */
-export { findConfig, openEngine, readConfig } from './engine.ts';
+export { findConfig, openEngine, readConfig } from './open-engine.ts';

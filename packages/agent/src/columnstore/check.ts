@@ -1,0 +1,75 @@
+import { create } from '@bufbuild/protobuf';
+import { ERROR_TABLE, type ErrorCode, toStillpointError } from '@stillpoint/shared/errors';
+import { type CheckResult, CheckResultSchema, CheckStatus } from '@stillpoint/shared/proto';
+import type { AgentConfig } from '../config/schema.ts';
+import { ownAccount } from '../host/index.ts';
+import { findProgram } from '../process/index.ts';
+import { openEngine } from './discovery/index.ts';
+import { engineProgram } from './engine/program.ts';
+import { chooseDriver, readEngineStatus } from './suspend/index.ts';
+import type { Engine } from './types.ts';
+
+const ok = (name: string, message: string): CheckResult => create(CheckResultSchema, { name, status: CheckStatus.OK, message });
+const failed = (name: string, code: ErrorCode, message: string, hint: string = ERROR_TABLE[code].hint): CheckResult =>
+  create(CheckResultSchema, { name, status: CheckStatus.FAILED, message, hint, code });
+
+/** Looks at the engine of this node, for a backup or a restore; a node without one is told as such. Never throws but the signal's reason. */
+export async function checkColumnstore(config: AgentConfig, purpose: 'backup' | 'restore', signal: AbortSignal): Promise<CheckResult[]> {
+  const name = 'columnstore.configuration';
+  let engine: Engine | undefined;
+  try {
+    engine = await openEngine(config);
+  } catch (error) {
+    return [failed(name, 'COLUMNSTORE_CONFIG', toStillpointError(error).message)];
+  }
+  signal.throwIfAborted();
+  if (engine === undefined) return [ok(name, 'No ColumnStore on this node')];
+  const looks = [configuration(name, engine), storage(engine), account(engine), await programs(engine, config)];
+  return purpose === 'backup' ? [...looks, await running(engine, config, signal)] : looks;
+}
+
+function configuration(name: string, { configFile, module, owned, contradictions }: Engine): CheckResult {
+  if (contradictions.length > 0) return failed(name, 'COLUMNSTORE_CONFIG', contradictions.join('; '));
+  const roots = owned.length === 0 ? 'without dbroots' : `with dbroot ${owned.map(({ number }) => number).join(', ')}`;
+  return ok(name, `pm${module} of ${configFile}, ${roots}`);
+}
+
+function storage({ topology }: Engine): CheckResult {
+  const name = 'columnstore.storage';
+  if (topology.storage === 'local') return ok(name, 'local dbroots');
+  return failed(name, 'COLUMNSTORE_UNSUPPORTED', 'The data is in object storage, through the StorageManager');
+}
+
+/** save_brm, load_brm and clearShm must run as the owner: as anybody else they leave shared memory that the engine cannot use. */
+function account({ owner, dataDirectory }: Engine): CheckResult {
+  const name = 'columnstore.account';
+  const own = ownAccount();
+  if (own.uid === 0 || own.uid === owner.uid) return ok(name, `can act as the owner of ${dataDirectory}`);
+  const message = `The agent runs as uid ${own.uid}, and ${dataDirectory} belongs to uid ${owner.uid}`;
+  return failed(name, 'PRIVILEGE_MISSING', message, 'Run the agent as root, or as the account that owns the data of the engine.');
+}
+
+async function programs(engine: Engine, { columnstore }: AgentConfig): Promise<CheckResult> {
+  const name = 'columnstore.programs';
+  const driver = chooseDriver(engine, columnstore);
+  const needed = ['dbrmctl', 'viewtablelock', 'save_brm', 'load_brm', 'clearShm', ...(driver === 'mcsadmin' ? ['mcsadmin'] : [])];
+  const missing: string[] = [];
+  for (const program of needed.map((one) => engineProgram(engine, one))) {
+    if ((await findProgram(program)) === undefined) missing.push(program);
+  }
+  if (missing.length === 0) return ok(name, `${needed.join(', ')}; suspended by ${driver}`);
+  return failed(
+    name,
+    'TOOL_MISSING',
+    `Not found: ${missing.join(', ')}`,
+    'Install the engine of the cluster on this node, or correct PATH of the agent.',
+  );
+}
+
+async function running(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<CheckResult> {
+  const name = 'columnstore.engine';
+  const { mode, ready, text } = await readEngineStatus(engine, columnstore, signal);
+  if (mode === 'read-only') return failed(name, 'ENGINE_READ_ONLY', `The engine is read-only: ${text}`);
+  if (mode !== 'read-write' || !ready) return failed(name, 'ENGINE_NOT_READY', `The engine is not ready: ${text}`);
+  return ok(name, text);
+}

@@ -1,0 +1,101 @@
+import { create } from '@bufbuild/protobuf';
+import { toStillpointError } from '@stillpoint/shared/errors';
+import { type ColumnstoreFacts, ColumnstoreFactsSchema, ColumnstoreGeneration, EngineMode } from '@stillpoint/shared/proto';
+import type { AgentConfig } from '../config/schema.ts';
+import { accountName, directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
+import { findConfig, openEngine } from './discovery/index.ts';
+import { runningProcesses } from './service/processes.ts';
+import { loadsBrm, stagedProcesses } from './service/stages.ts';
+import { chooseDriver, readEngineStatus } from './suspend/index.ts';
+import type { Engine, EngineStatus, Generation } from './types.ts';
+
+const GENERATIONS: Readonly<Record<Generation, ColumnstoreGeneration>> = {
+  oam: ColumnstoreGeneration.OAM,
+  '1.4': ColumnstoreGeneration.V1_4,
+  '5': ColumnstoreGeneration.V5,
+  '22.08': ColumnstoreGeneration.V22_08,
+};
+const MODES: Readonly<Record<EngineStatus['mode'], EngineMode>> = {
+  'read-write': EngineMode.READ_WRITE,
+  'read-only': EngineMode.READ_ONLY,
+  unreachable: EngineMode.UNREACHABLE,
+  unknown: EngineMode.UNSPECIFIED,
+};
+
+/**
+ * Describes the engine of this node without changing anything; undefined when there is none. A configuration that makes no sense is told
+ * as a contradiction: who describes a node wants to see the rest of it too.
+ */
+export async function describeColumnstore(config: AgentConfig, signal: AbortSignal): Promise<ColumnstoreFacts | undefined> {
+  let engine: Engine | undefined;
+  try {
+    engine = await openEngine(config);
+  } catch (thrown) {
+    const { message } = toStillpointError(thrown);
+    const found = await findConfig(config.columnstore).catch(() => undefined);
+    return create(ColumnstoreFactsSchema, { configFile: found?.file ?? config.columnstore.config, contradictions: [message] });
+  }
+  return engine === undefined ? undefined : factsOf(engine, config, signal);
+}
+
+async function factsOf(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<ColumnstoreFacts> {
+  const { topology, version, configFile, module, generation } = engine;
+  const [status, dbroots, processes, owner] = await Promise.all([
+    readEngineStatus(engine, columnstore, signal),
+    dbrootsOf(engine, signal),
+    processesOf(engine, columnstore),
+    accountName(engine.owner),
+  ]);
+  return create(ColumnstoreFactsSchema, {
+    configFile,
+    version,
+    generation: GENERATIONS[generation],
+    configRevision: BigInt(topology.configRevision),
+    modules: topology.modules.map(({ id, addresses, hostNames, dbroots: owned, enabled }) => ({
+      id,
+      addresses: [...addresses],
+      hostNames: [...hostNames],
+      dbroots: [...owned],
+      enabled,
+    })),
+    dbroots,
+    module,
+    primaryModule: topology.primaryModule,
+    controllerHost: topology.controllerHost,
+    dbrmRoot: topology.dbrmRoot,
+    storage: topology.storage,
+    owner,
+    suspendDriver: chooseDriver(engine, columnstore),
+    serviceDriver: columnstore.service.driver,
+    mode: MODES[status.mode],
+    status: status.text,
+    ready: status.ready,
+    processes,
+    loadsBrm: loadsBrm(columnstore.service),
+    contradictions: [...engine.contradictions],
+  });
+}
+
+type DbrootFacts = ColumnstoreFacts['dbroots'][number];
+type Init<T> = Omit<T, '$typeName' | '$unknown'>;
+
+async function dbrootsOf({ topology, owned }: Engine, signal: AbortSignal): Promise<Init<DbrootFacts>[]> {
+  const here = new Set(owned.map(({ number }) => number));
+  return Promise.all(
+    [...topology.dbroots].map(async ([number, path]) => {
+      if (!here.has(number)) return { number, path, owned: false, bytes: 0n, freeBytes: 0n, isMountPoint: false };
+      const [bytes, free, there] = await Promise.all([directoryBytes(path, signal), freeBytes(path), exists(path)]);
+      const mounted = there && (await isMountPoint(path));
+      return { number, path, owned: true, bytes: BigInt(bytes), freeBytes: BigInt(free), isMountPoint: mounted };
+    }),
+  );
+}
+
+async function processesOf(
+  engine: Engine,
+  { service }: AgentConfig['columnstore'],
+): Promise<Init<ColumnstoreFacts['processes'][number]>[]> {
+  const staged = stagedProcesses(engine, service);
+  const running = await runningProcesses(staged.map(({ name }) => name));
+  return staged.map(({ name, stage }) => ({ name, stage, pid: running.find((process) => process.name === name)?.pid ?? 0 }));
+}
