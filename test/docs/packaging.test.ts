@@ -18,10 +18,10 @@ describe.each([
   const file = join(PACKAGING, name);
   const text = readFileSync(file, 'utf8');
 
-  /** The file with every key in force that is commented out; of a section in two forms, the first. */
+  /** The file with every key in force that is commented out; of a section in several forms, the first. */
   function inForce(): string {
     const changed = join(directory, name);
-    const oneForm = text.replace(/^ *#service:\n(?= *#driver: commands)(?: {4}#.*\n)*/m, '');
+    const oneForm = text.replaceAll(/^ *#service:\n(?= *#driver: (?:commands|mcsadmin))(?: {4}#.*\n)*/gm, '');
     writeFileSync(changed, oneForm.replaceAll(/^( *)#(?=\w+:)/gm, '$1'));
     return changed;
   }

@@ -9,6 +9,8 @@ import {
   Role,
 } from '@stillpoint/shared/proto';
 
+import { engineView } from './engine-view.ts';
+
 /** Role as people and scripts know it: the words of a set's members. */
 function roleName(role: Role): string {
   return ({ [Role.SQL]: 'sql', [Role.PM]: 'pm', [Role.PRIMARY]: 'primary' } as Record<number, string>)[role] ?? `role-${role}`;
@@ -63,7 +65,7 @@ function factsView(facts: NodeFacts) {
     hostname: facts.hostname,
     roles: facts.roles.map(roleName),
     mariadb: mariadb === undefined ? null : mariadbView(mariadb),
-    columnstore: columnstore === undefined ? null : { configFile: columnstore.configFile, version: columnstore.version },
+    columnstore: columnstore === undefined ? null : engineView(columnstore),
     repository: repository === undefined ? null : { path: repository.path, freeBytes: repository.freeBytes },
     claim:
       claim === undefined

@@ -1,5 +1,6 @@
 import type { CheckResult, MariadbFacts } from '@stillpoint/shared/proto';
 import { asFarAsSeen, failed, ok, type Unseen, warning } from './check-results.ts';
+import { type ConfiguredNode, engineChecks } from './engine-checks.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
 import { seriesOf } from './versions.ts';
 import { operations, restores } from './work-checks.ts';
@@ -35,11 +36,16 @@ export function clusterChecks(view: ClusterView): CheckResult[] {
     asFarAsSeen(primary(placements), servers),
     asFarAsSeen(foreignSources(placements), servers),
     asFarAsSeen(strictness(placements, view), servers),
+    ...engineChecks(configuredEngines(view), placements).map((result) => asFarAsSeen(result, agents)),
     asFarAsSeen(operations(view.nodes), agents),
     asFarAsSeen(restores(view.nodes), agents),
     certificate(view),
   ];
 }
+
+/** Nodes with a Columnstore.xml, also one that makes no sense. */
+const configuredEngines = ({ nodes }: ClusterView): ConfiguredNode[] =>
+  nodes.flatMap(({ node, facts: { columnstore: engine } }) => (engine === undefined ? [] : [{ node, engine }]));
 
 /** Nodes that gave no answer; and of a server that is down, a backup's look at servers learns nothing either. */
 function unseenBy(view: ClusterView, knows: (facts: MariadbFacts) => boolean): Unseen {

@@ -4,6 +4,7 @@ import type { ResultOf } from '../result.ts';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
 import { count, formatBytes } from '../units.ts';
+import { engineText } from './engine.ts';
 
 /** The nodes of the cluster, one line each, and what deserves attention below. */
 export function clusterText({ nodes }: ResultOf<'cluster'>, style: Style): readonly string[] {
@@ -23,6 +24,7 @@ export function clusterText({ nodes }: ResultOf<'cluster'>, style: Style): reado
       views.map((view) => nodeRow(view, style)),
       style,
     ),
+    ...engineText(views, style),
     ...remarkLines(views, style),
   ];
 }
@@ -42,8 +44,7 @@ function nodeRow({ node, address, facts, error }: NodeView, style: Style): reado
   ];
 }
 
-function serverState({ mariadb, columnstore }: NonNullable<NodeView['facts']>, style: Style): string {
-  if (columnstore !== null) return style.paint('red', 'has ColumnStore');
+function serverState({ mariadb }: NonNullable<NodeView['facts']>, style: Style): string {
   if (mariadb === null) return 'no server';
   if (!mariadb.running) return style.paint('yellow', 'stopped');
   const broken = mariadb.sources.find((source) => !source.running);
@@ -72,6 +73,7 @@ function remarks({ node, address, facts, error }: NodeView, style: Style): reado
     ...(error === null ? [] : [`${style.paint('red', error.message.replace(`${node} (${address}): `, ''))}\n    hint: ${error.hint}`]),
     ...(claim ? [`claimed by ${claim.kind} ${claim.operationId} of ${claim.owner}`] : []),
     ...(waiting === '' ? [] : [`restore ${waiting} waits to be finished, rolled back or resumed (stillpoint restore)`]),
+    ...(facts?.columnstore?.contradictions ?? []).map((contradiction) => style.paint('red', contradiction)),
     ...(facts?.mariadb?.sources ?? []).filter(({ lastError }) => lastError !== '').map(({ lastError }) => `replication: ${lastError}`),
   ];
 }

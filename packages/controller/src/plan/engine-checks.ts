@@ -1,0 +1,82 @@
+import type { CheckResult, ColumnstoreFacts } from '@stillpoint/shared/proto';
+import { failed, ok, warning } from './check-results.ts';
+import type { EngineNode } from './engine.ts';
+import type { Placement } from './topology.ts';
+
+/** A node that has a Columnstore.xml; `module` of its facts is 0 when it is none of the file's. */
+export type ConfiguredNode = EngineNode;
+
+/**
+ * Looks at the engine across nodes: all files say the same, every module has an agent of its own, and one node is the primary. Pure.
+ * Nothing is told of a cluster without ColumnStore.
+ */
+export function engineChecks(nodes: readonly ConfiguredNode[], placements: readonly Placement[]): CheckResult[] {
+  if (nodes.length === 0) return [];
+  return [sameFile(nodes), modules(nodes), primary(nodes, placements)];
+}
+
+/** What must be the same in the file of every node, in words. */
+const SAID: readonly { readonly what: string; readonly of: (engine: ColumnstoreFacts) => string }[] = [
+  { what: 'ConfigRevision', of: ({ configRevision }) => String(configRevision) },
+  {
+    what: 'the modules',
+    of: ({ modules: all }) => all.map(({ id, addresses, hostNames }) => `pm${id} at ${[...addresses, ...hostNames].join('/')}`).join(', '),
+  },
+  {
+    what: 'the owners of dbroots',
+    of: ({ modules: all }) => all.map(({ id, dbroots }) => `pm${id}: ${dbroots.length === 0 ? 'none' : dbroots.join('+')}`).join(', '),
+  },
+  { what: 'the directories of dbroots', of: ({ dbroots }) => dbroots.map(({ number, path }) => `${number} in ${path}`).join(', ') },
+  { what: 'the host of controllernode', of: ({ controllerHost }) => controllerHost },
+];
+
+function sameFile(nodes: readonly ConfiguredNode[]): CheckResult {
+  const name = 'cluster.columnstore';
+  // A file that could not be read is told by the check of its node.
+  const readable = nodes.filter(({ engine }) => engine.modules.length > 0);
+  const differences = SAID.flatMap(({ what, of }) => {
+    const bySaying = Map.groupBy(readable, ({ engine }) => of(engine));
+    if (bySaying.size <= 1) return [];
+    return [`${what}: ${[...bySaying].map(([saying, who]) => `${who.map(({ node }) => node).join(', ')} have ${saying}`).join('; ')}`];
+  });
+  if (differences.length === 0) return ok(name, `Columnstore.xml says the same on ${names(readable)}`);
+  const hint = 'Bring Columnstore.xml of all nodes to one state (under cmapi: restart cmapi where the ConfigRevision is behind).';
+  return failed(name, differences.join('; '), hint, 'COLUMNSTORE_CONFIG');
+}
+
+/** A module without an agent would leave its dbroots out of the set, and its clients could write on. */
+function modules(nodes: readonly ConfiguredNode[]): CheckResult {
+  const name = 'cluster.modules';
+  const byModule = Map.groupBy(
+    nodes.filter(({ engine }) => engine.module !== 0),
+    ({ engine }) => engine.module,
+  );
+  const twice = [...byModule].filter(([, who]) => who.length > 1).map(([id, who]) => `${names(who)} all say that they are pm${id}`);
+  const wanted = new Map(
+    nodes.flatMap(({ engine }) => engine.modules.map(({ id, addresses, hostNames }) => [id, hostNames[0] ?? addresses[0] ?? ''])),
+  );
+  const missing = [...wanted]
+    .filter(([id]) => !byModule.has(Number(id)))
+    .map(([id, host]) => `pm${id} (${host}) has no agent among the nodes`);
+  const told = [...twice, ...missing];
+  if (told.length === 0) return ok(name, [...byModule].map(([id, who]) => `pm${id} is ${names(who)}`).join(', '));
+  const hint =
+    'Install an agent on every module and name it in the cluster configuration: without it its dbroots would be missing from the set.';
+  return failed(name, told.join('; '), hint, 'COLUMNSTORE_CONFIG');
+}
+
+function primary(nodes: readonly ConfiguredNode[], placements: readonly Placement[]): CheckResult {
+  const name = 'cluster.engine_primary';
+  const owners = nodes.filter(({ engine }) => engine.module !== 0 && engine.module === engine.primaryModule);
+  const [owner, ...more] = owners;
+  if (owner === undefined || more.length > 0) {
+    const found = owner === undefined ? 'no node owns' : `${names(owners)} all own`;
+    return failed(name, `${found} dbroot 1`, 'Exactly one node owns dbroot 1 and runs controllernode.', 'COLUMNSTORE_CONFIG');
+  }
+  const source = placements.filter(({ roles }) => roles.includes('primary')).map(({ node }) => node);
+  if (source.length === 0 || source.includes(owner.node)) return ok(name, `${owner.node} owns dbroot 1 and runs controllernode`);
+  const message = `${owner.node} is the primary of the engine, and ${source.join(', ')} that of replication`;
+  return warning(name, message, 'Tables that are created on one and written on the other are easily lost: let both be the same node.');
+}
+
+const names = (nodes: readonly ConfiguredNode[]): string => nodes.map(({ node }) => node).join(', ');
