@@ -39,7 +39,7 @@ export async function ask(program: string, args: readonly string[], { signal, ti
     cwd: '/',
     stdout: 'pipe',
     signal,
-    timeoutMs,
+    timeoutMs: Math.ceil(timeoutMs),
     killDelayMs: KILL_DELAY_MS,
   });
   let stdout = '';

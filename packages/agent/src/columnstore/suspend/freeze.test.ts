@@ -1,0 +1,145 @@
+import { writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bound, controlOf, noSignal, onSleep, suspendTerms } from '../../../../../test/harness/engine-control.ts';
+import { type EnginePrograms, enginePrograms } from '../../../../../test/harness/engine-programs.ts';
+import { renderLockTable, sqlLock } from '../../../../../test/harness/lock-table.ts';
+import type { Stand } from './types.ts';
+
+let engine: EnginePrograms;
+beforeEach(() => {
+  engine = enginePrograms();
+});
+afterEach(() => engine.remove());
+
+const load = { pid: 50, name: 'cpimport', startedTicks: 2_000n };
+const writeLocks = (text: string): string => `cat >locks <<'END'\n${text}END\n`;
+
+describe('suspending', () => {
+  test('is announced before it is done, and seen to be', async () => {
+    const seen: boolean[] = [];
+    const stands: Stand[] = [];
+    const stand = await controlOf(engine).suspend(
+      suspendTerms({
+        beforeFlag: async (before) => {
+          seen.push(engine.has('ro'));
+          stands.push(before);
+        },
+      }),
+    );
+    expect(seen).toEqual([false]);
+    expect(stand).toEqual({ configRevision: 7, configSha256: engine.engine().configSha256, controllerPid: 900, controllerStarted: 1_000n });
+    expect(stands).toEqual([stand]);
+    expect(engine.has('ro')).toBe(true);
+    expect(engine.commands()).toEqual(['dbrmctl readonly']);
+  });
+
+  test('is not done when the announcement fails', async () => {
+    const full = new Error('disk full');
+    await expect(controlOf(engine).suspend(suspendTerms({ beforeFlag: () => Promise.reject(full) }))).rejects.toBe(full);
+    expect(engine.commands()).toEqual([]);
+  });
+
+  test('that was accepted but is not in force is a failure', async () => {
+    engine.before('dbrmctl readonly', 'echo OK.; exit');
+    await expect(controlOf(engine).suspend(suspendTerms({ timeoutMs: 100 }))).rejects.toMatchObject({
+      code: 'SUSPEND_FAILED',
+      message: 'dbrmctl accepted it, but the engine says: OK. (and the system is ready)',
+    });
+  });
+
+  test('that was refused says how', async () => {
+    engine.before('dbrmctl readonly', "echo 'Failure: controller node timed out.'; exit");
+    await expect(controlOf(engine).suspend(suspendTerms())).rejects.toMatchObject({
+      code: 'SUSPEND_FAILED',
+      message: 'dbrmctl readonly was refused: Failure: controller node timed out.',
+    });
+  });
+
+  test('lets a write that slipped in between end, then suspends again', async () => {
+    // It has its lock by the time of the flag; once writes are allowed again it ends.
+    engine.before('dbrmctl readonly', `[ -e slipped ] || { touch slipped\n${writeLocks(renderLockTable([sqlLock()]))}}`);
+    engine.before('dbrmctl readwrite', writeLocks(renderLockTable([])));
+    let announced = 0;
+    await controlOf(engine).suspend(
+      suspendTerms({
+        beforeFlag: async () => {
+          announced += 1;
+        },
+      }),
+    );
+    expect(engine.commands()).toEqual(['dbrmctl readonly', 'dbrmctl readwrite', 'dbrmctl readonly']);
+    expect(announced).toBe(2);
+    expect(engine.has('ro')).toBe(true);
+  });
+
+  test('gives up when what slipped in does not end, and leaves the engine writable', async () => {
+    engine.before('dbrmctl readonly', writeLocks(renderLockTable([sqlLock()])));
+    await expect(controlOf(engine).suspend(suspendTerms({ timeoutMs: 400 }))).rejects.toMatchObject({
+      code: 'DRAIN_TIMEOUT',
+      tableLocks: [{ id: 26 }],
+    });
+    expect(engine.has('ro')).toBe(false);
+  });
+
+  test('waits for loads that began before the flag, not for those that the engine refuses', async () => {
+    const refused = { pid: 60, name: 'cpimport', startedTicks: 3_000n };
+    engine.processes.push(load);
+    const clock = onSleep((nth) => {
+      if (nth === 3) engine.processes.splice(1, 1, refused);
+    });
+    await controlOf(engine, {}, clock).suspend(suspendTerms({ clock }));
+    expect(engine.processes).toContain(refused);
+    expect(engine.has('ro')).toBe(true);
+  });
+
+  test('of an engine that somebody else suspended meanwhile is not done, and not undone', async () => {
+    const held = controlOf(engine);
+    await held.requireWritable(noSignal);
+    engine.set('ro');
+    await expect(held.suspend(suspendTerms())).rejects.toMatchObject({ code: 'ENGINE_READ_ONLY' });
+    expect(await held.resume(bound())).toMatchObject({ way: undefined });
+    expect(engine.has('ro')).toBe(true);
+    expect(engine.commands()).toEqual([]);
+  });
+
+  test('is not done on a configuration that has changed', async () => {
+    const held = controlOf(engine);
+    writeFileSync(engine.engine().configFile, '<Columnstore><ConfigRevision>8</ConfigRevision></Columnstore>');
+    await expect(held.suspend(suspendTerms())).rejects.toMatchObject({ code: 'COLUMNSTORE_CONFIG' });
+    expect(engine.commands()).toEqual([]);
+  });
+
+  test('is void when controllernode ends on the way', async () => {
+    const clock = onSleep(() => {
+      engine.processes.splice(0, 2, { pid: 901, name: 'controllernode', startedTicks: 4_000n });
+    });
+    engine.processes.push(load);
+    await expect(controlOf(engine, {}, clock).suspend(suspendTerms({ clock }))).rejects.toMatchObject({
+      code: 'SUSPEND_FAILED',
+      message: expect.stringContaining('controllernode'),
+    });
+  });
+
+  test('is waited for on other nodes', async () => {
+    const clock = onSleep((nth) => {
+      if (nth === 3) engine.set('ro');
+    });
+    const stand = await controlOf(engine, { isPrimary: false }, clock).suspend(suspendTerms({ clock }));
+    expect(stand).toMatchObject({ configRevision: 7, controllerPid: 0, controllerStarted: 0n });
+    engine.clear('ro');
+    await expect(controlOf(engine, { isPrimary: false }).suspend(suspendTerms({ timeoutMs: 1 }))).rejects.toMatchObject({
+      code: 'SUSPEND_FAILED',
+    });
+    expect(engine.commands()).toEqual([]);
+  });
+});
+
+test('a program that hangs is ended with the signal, whose reason is thrown', async () => {
+  engine.before('dbrmctl readonly', 'sleep 60');
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  const suspending = controlOf(engine).suspend(
+    suspendTerms({ signal: abort.signal, beforeFlag: async () => void setTimeout(() => abort.abort(reason), 100) }),
+  );
+  await expect(suspending).rejects.toBe(reason);
+});
