@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 // Workspace packages are tested from their TypeScript sources.
 const resolve = { conditions: ['source'] };
@@ -15,10 +15,22 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, 'test/columnstore/**'],
           // Real servers: the machine bounds how many run at once, not the test runner.
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'columnstore',
+          include: ['test/columnstore/**/*.test.ts'],
+          // Each of them fills the machine with an engine or three.
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

@@ -1,16 +1,23 @@
-// Prints `N passed, N failed, N skipped` of a vitest JSON report and exits accordingly.
+// Prints `N passed, N failed, N skipped` of vitest JSON reports and exits accordingly.
 import { readFileSync } from 'node:fs';
 
-const [report, lint, tests] = process.argv.slice(2);
-let counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0 };
-try {
-  counts = JSON.parse(readFileSync(report, 'utf8'));
-} catch {
-  console.log('no test report was written');
+const [lint, tests, ...reports] = process.argv.slice(2);
+let passed = 0;
+let failed = Number(lint !== '0');
+let skipped = 0;
+let told = false;
+for (const report of reports) {
+  try {
+    const counts = JSON.parse(readFileSync(report, 'utf8'));
+    passed += counts.numPassedTests;
+    failed += counts.numFailedTests;
+    skipped += counts.numPendingTests + counts.numTodoTests;
+    told ||= counts.numFailedTests > 0;
+  } catch {
+    console.log(`no test report in ${report}`);
+  }
 }
-const skipped = counts.numPendingTests + counts.numTodoTests;
 // A test file that cannot be loaded, or a runner that dies, fails without a failed test.
-const uncounted = tests !== '0' && counts.numFailedTests === 0 ? 1 : 0;
-const failed = counts.numFailedTests + uncounted + Number(lint !== '0');
-console.log(`${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped`);
-process.exit(failed === 0 && counts.numPassedTests > 0 ? 0 : 1);
+if (tests !== '0' && !told) failed += 1;
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);

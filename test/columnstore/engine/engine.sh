@@ -1,11 +1,11 @@
-# From the distribution's source package to the programs of a ColumnStore node. To be sourced.
+# From the distribution's source package to the programs of a ColumnStore node. To be sourced, by ./dev: uses its functions.
 #
 # Each step is told from what it makes, which appears under its name only when it is complete; a run that was interrupted goes on with the
 # step it was in. In the cache directory:
 #
-#   *.orig.tar.gz  ->  src  ->  build  ->  stage  ->  runtime
+#   *.orig.tar.gz  ->  src  ->  build  ->  stage  ->  runtime, version
 #
-# Only `runtime` is needed once it is there.
+# Only the last two are needed once they are there. To build anew, of a newer source package say, remove the directory.
 
 # Storage engines and options that a test of backups has no use for; they would cost a third of the time.
 left_out=(
@@ -83,6 +83,7 @@ logged() {
 build_engine() {
   [ ! -e "$cache/runtime" ] || return 0
   [ -e "$cache/stage" ] || {
+    install_packages "${build_packages[@]}"
     [ -e "$cache/src" ] || unpack_source
     [ -e "$cache/build/Makefile" ] || configure_engine
     compile_engine

@@ -1,8 +1,8 @@
-# From the programs to the image of a node. To be sourced. Needs `use_podman`.
+# From the programs to the image of a node. To be sourced, by ./dev: uses its functions. Needs `use_podman`.
 #
 #   a minimal system with the libraries  +  runtime  +  image/  =  localhost/stillpoint-columnstore:VERSION-DIGEST
 #
-# The digest is that of everything in this directory that the image is made of: an image is never taken for one of other scripts.
+# The digest is that of what the image is made of here: an image is never taken for one of other scripts.
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 
@@ -10,13 +10,13 @@ digest() { cat "$@" | sha256sum | cut -c1-8; }
 
 system_image() { echo "localhost/stillpoint-columnstore-system:$(digest "$here/system.sh")"; }
 
-engine_image() { echo "localhost/stillpoint-columnstore:$(cat "$cache/version")-$(digest "$here"/{engine,system}.sh "$here"/image/*)"; }
+engine_image() { echo "localhost/stillpoint-columnstore:$(cat "$cache/version")-$(digest "$here/system.sh" "$here"/image/*)"; }
 
 # The preload needs a compiler, which an image has no use for.
 compile_nolimit() {
-  local library=$cache/nolimit
-  mkdir -p "$library"
-  gcc -shared -fPIC -O2 -Wall -Werror -o "$library/nolimit.so" "$here/image/nolimit.c" -ldl
+  install_for gcc gcc libc6-dev
+  mkdir -p "$cache/nolimit"
+  gcc -shared -fPIC -O2 -Wall -Werror -o "$cache/nolimit/nolimit.so" "$here/image/nolimit.c"
 }
 
 make_engine_image() {

@@ -1,4 +1,4 @@
-# The minimal system of a node, without the engine. To be sourced. Needs `use_podman`.
+# The minimal system of a node, without the engine. To be sourced, by ./dev: uses its functions. Needs `use_podman`.
 
 # What the engine needs to run, and what the agent and the tests call for.
 runtime_packages=(

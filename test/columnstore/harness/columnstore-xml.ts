@@ -67,7 +67,8 @@ function systemConfig(modules: readonly Module[]): Section {
     ...Object.fromEntries(dbroots.map((number) => [`DBRoot${number}`, `${DATA_DIRECTORY}/data${number}`])),
     DBRMRoot: `${DBRM}/BRM_saves`,
     TableLockSaveFile: `${DBRM}/tablelocks`,
-    DBRMTimeOut: 15,
+    // Seconds; as long as this it takes controllernode to stop while it has clients.
+    DBRMTimeOut: 3,
     DBRMSnapshotInterval: 100_000,
     WaitPeriod: 10,
     MemoryCheckPercent: 95,
