@@ -1,15 +1,19 @@
 import type { EngineStatus } from '../../types.ts';
 
+/** Columns of the table, characters; the title `System NAME` above it has other ones. */
+const STATUS_FROM = 14;
+const STATUS_TO = STATUS_FROM + 29;
+
 /**
  * The row of the system in `mcsadmin getSystemStatus`, by its exact words. Suspended is `read-only`; one that is about to be suspended
  * is neither. ACTIVE says nothing about controllernode: ask dbrmctl too. Pure.
  */
 export function parseSystemStatus(stdout: string): EngineStatus {
   const lines = stdout.split('\n');
-  const table = lines.slice(lines.findIndex((line) => line.startsWith('------------')) + 1);
-  // Its first column is 14 wide; the title `System NAME` has one blank.
-  const row = table.find((line) => /^System {8}/.test(line));
-  const match = /^System {8}([A-Z_]+)( WRITE SUSPENDED| WRITE SUSPEND PENDING| SHUTDOWN PENDING)?(?: |$)/.exec(row ?? '');
+  const ruler = lines.findIndex((line) => line.startsWith('------------'));
+  const row = ruler === -1 ? undefined : lines.slice(ruler).find((line) => line.slice(0, STATUS_FROM) === 'System'.padEnd(STATUS_FROM));
+  const cell = row?.slice(STATUS_FROM, STATUS_TO).trim() ?? '';
+  const match = /^([A-Z_]+)( WRITE SUSPENDED| WRITE SUSPEND PENDING| SHUTDOWN PENDING)?$/.exec(cell);
   if (match?.[1] === undefined) return { mode: 'unknown', text: shortened(stdout), ready: false };
   const text = `${match[1]}${match[2] ?? ''}`;
   if (match[2] === ' WRITE SUSPENDED') return { mode: 'read-only', text, ready: false };
