@@ -33,7 +33,7 @@ beforeAll(async () => {
   const config = agentConfigSchema.parse({ ...empty.config, stopGrace: '10s', tls: await authority.issue('agent', 'db2') });
   target = { ...empty, config, agent: agentOf(config) };
   tickets = createTickets(systemClock);
-  const seed = { repository: openRepository(source.config), tickets, node: 'db1' };
+  const seed = seedOf();
   sourceTls = await authority.issue('agent', 'db1');
   served = await serveAgent(
     sourceTls,
@@ -47,6 +47,12 @@ afterAll(async () => {
   authority.remove();
 });
 
+const seedOf = () => ({
+  repository: openRepository(source.config),
+  tickets,
+  node: 'db1',
+  brm: () => Promise.reject(new Error('no engine')),
+});
 const ticketFor = (setId = SET): string => tickets.grant('restore-1', setId, 60_000).ticket;
 const stage = (ticket: string) =>
   tasksOf(target, 'restore-1').stage(part, { sourceNode: 'db1', seed: { address: served.address, ticket } });
@@ -114,7 +120,7 @@ test('a source that goes away in the middle leaves nothing', async () => {
     sourceTls,
     {
       fetchShard: async function* (request, { signal }) {
-        const seed = { repository: openRepository(source.config), tickets, node: 'db1' };
+        const seed = seedOf();
         for await (const piece of fetchShard(seed, request, signal)) {
           yield piece;
           if (request.shard !== LAYOUT.partManifest) void other.server.close();

@@ -163,10 +163,10 @@ test.each(['prepare', 'checksum'])(
     expect(child.signalCode).toBe('SIGKILL');
     const half = await loadState(rig.config.stateDir, 'restore-1');
     expect(half?.phase).toBe('staging');
-    expect(existsSync(half?.places.stage ?? '')).toBe(true);
-    if (step === 'checksum') expect(processesOn(half?.places.stage ?? '')).toHaveLength(1);
+    expect(existsSync(half?.trees[0]?.stage ?? '')).toBe(true);
+    if (step === 'checksum') expect(processesOn(half?.trees[0]?.stage ?? '')).toHaveLength(1);
     await stageTask.recover?.(rig.agent, stageSpec(good), 'restore-1');
-    expect(processesOn(half?.places.stage ?? '')).toEqual([]);
+    expect(processesOn(half?.trees[0]?.stage ?? '')).toEqual([]);
   },
 );
 
@@ -174,10 +174,10 @@ test('half a stage is begun again', async () => {
   const child = runStageInChild('extract');
   await eventually(() => child.signalCode === 'SIGKILL', 60_000);
   const half = await loadState(rig.config.stateDir, 'restore-1');
-  writeFileSync(join(half?.places.stage ?? '', 'left-over'), 'x');
+  writeFileSync(join(half?.trees[0]?.stage ?? '', 'left-over'), 'x');
   const done = await stage();
   expect(done.result).toMatchObject({ value: { tablesEqual: 6 } });
-  expect(existsSync(join(half?.places.stage ?? '', 'left-over'))).toBe(false);
+  expect(existsSync(join(half?.trees[0]?.stage ?? '', 'left-over'))).toBe(false);
   await rollbackTask.run(rig.agent, create(RollbackTaskSchema), taskOf('restore-1'));
   rmSync(join(rig.config.stateDir, 'restore'), { recursive: true });
 });

@@ -10,7 +10,7 @@ import { type FakeClock, fakeClock } from '../../../../test/harness/fake-clock.t
 import type { Agent } from '../agent.ts';
 import { createHolds } from '../hold/registry.ts';
 import type { Repository } from '../repository/index.ts';
-import { type RestoreState, saveState } from '../restore/state.ts';
+import { newState, type RestoreState, saveState } from '../restore/state.ts';
 import { createTickets } from '../seed/index.ts';
 import { TASK_DEFINITIONS } from '../task/definitions.ts';
 import { createTaskRunner } from '../task/runner.ts';
@@ -219,10 +219,8 @@ describe('while a restore of the node', () => {
 });
 
 const restoreState = (phase: RestoreState['phase']): RestoreState => ({
-  ...{ format: 'stillpoint-restore/1', operationId: 'restore-1', setId: 'set-1', partSha256: '', phase, gtidPosition: '' },
-  places: { layout: 'beside', datadir: '/d', stage: '/s', kept: '/k', undone: '/u' },
-  owner: { uid: 0, gid: 0 },
-  mode: 0o755,
-  staged: { bytes: 0, tablesEqual: 0, tablesUnproven: [] },
-  ...{ configuration: [], steps: [], done: 0, complete: true, logs: [], keptIn: [], undoneIn: [], obstaclesIn: [], replaced: [] },
+  ...newState({
+    ...{ operationId: 'restore-1', setId: 'set-1', partSha256: '', dbroots: [], columnstore: false, trees: [], made: [], gtidPosition: '' },
+  }),
+  phase,
 });

@@ -16,23 +16,32 @@ import type { PendingFile } from './state.ts';
 const isConfigured = (path: string, configured: readonly string[]): boolean =>
   configured.some((root) => path === root || path.startsWith(root.endsWith('/') ? root : `${root}/`));
 
+/** What becomes of a configuration file of a part, by its path; undefined for one that is not put back. */
+export type HowToPutBack = (path: string) => PendingFile['how'] | undefined;
+
+/** Files that the agent's configuration lists replace what is found; those of the engine have rules of their own. */
+export const howToPutBack =
+  (configured: readonly string[], ofEngine: ReadonlyMap<string, PendingFile['how']>): HowToPutBack =>
+  (path) =>
+    ofEngine.get(path) ?? (isConfigured(path, configured) ? 'replace' : undefined);
+
 /**
- * Copies the configuration files of a part below the state directory, from where the switch puts them back. Only what
- * the agent's configuration lists is taken; `skipped` gets the rest.
+ * Copies the configuration files of a part below the state directory, from where the switch puts them back. `skipped` gets those that
+ * are not put back.
  * Throws PART_CORRUPT, STAGE_FAILED or the signal's reason.
  */
 export async function copyConfiguration(
   source: PartSource,
   copies: string,
-  configured: readonly string[],
+  how: HowToPutBack,
   signal: AbortSignal,
 ): Promise<{ readonly files: PendingFile[]; readonly skipped: string[] }> {
   const { part } = source;
   await rm(copies, { recursive: true, force: true });
   await mkdir(copies, { recursive: true, mode: 0o700 });
-  const wanted = part.configuration.filter(({ path }) => isConfigured(path, configured));
+  const wanted = part.configuration.filter(({ path }) => how(path) !== undefined);
   const skipped = part.configuration.filter((file) => !wanted.includes(file)).map(({ path }) => path);
-  const contents = wanted.length === 0 ? new Map<string, Buffer>() : await readFiles(source, wanted, signal);
+  const contents = await readConfiguration(source, wanted, signal);
   const files: PendingFile[] = [];
   for (const [index, file] of wanted.entries()) {
     const data = contents.get(file.path);
@@ -40,7 +49,8 @@ export async function copyConfiguration(
       throw new StillpointError('PART_CORRUPT', `The configuration of ${part.node} lacks ${file.path}, which part.json lists`);
     const copy = join(copies, `${index}-${basename(file.path)}`);
     await writeFileDurably(copy, data);
-    files.push({ path: file.path, copy, mode: Number.parseInt(file.mode, 8), owner: await ownerOfFile(file) });
+    const common = { path: file.path, copy, mode: Number.parseInt(file.mode, 8), owner: await ownerOfFile(file) };
+    files.push({ ...common, how: how(file.path) ?? 'replace' });
   }
   return { files, skipped };
 }
@@ -53,8 +63,16 @@ async function ownerOfFile({ owner, group }: ConfigurationFile): Promise<{ uid: 
   return { uid: uid ?? own.uid, gid: gid ?? own.gid };
 }
 
-/** Content of the wanted files, each compared with its digest. Nothing is extracted by name: no entry can lead anywhere. */
-async function readFiles(source: PartSource, wanted: readonly ConfigurationFile[], signal: AbortSignal): Promise<Map<string, Buffer>> {
+/**
+ * Content of the wanted files, by path, each compared with its digest. Nothing is extracted by name: no entry can lead anywhere.
+ * Throws PART_CORRUPT, STAGE_FAILED or the signal's reason.
+ */
+export async function readConfiguration(
+  source: PartSource,
+  wanted: readonly ConfigurationFile[],
+  signal: AbortSignal,
+): Promise<Map<string, Buffer>> {
+  if (wanted.length === 0) return new Map();
   const shard = shardOf(source.part);
   const byPath = new Map(wanted.map((file) => [file.path, file]));
   const contents = new Map<string, Buffer>();

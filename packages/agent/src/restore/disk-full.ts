@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { isAbort, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { freeBytes } from '../host/index.ts';
+import type { Tree } from './state.ts';
 
 /** True when the words of a program or of a server say that there is no space, or no quota, left. */
 export const saysDiskFull = (text: string): boolean =>
@@ -10,12 +11,15 @@ export const saysDiskFull = (text: string): boolean =>
 const FULL_BYTES = 32 * 1024 * 1024;
 
 /** What a failed staging is told as, asked for while what was staged is still there: DISK_FULL when that is why, whatever it says. */
-export async function stagingFailure(error: unknown, stage: string): Promise<unknown> {
+export async function stagingFailure(error: unknown, trees: readonly Pick<Tree, 'stage'>[]): Promise<unknown> {
   if (isAbort(error)) return error;
   const failure = toStillpointError(error, 'STAGE_FAILED');
   if (failure.code !== 'STAGE_FAILED') return failure;
-  const free = await freeBytes(stage).catch(() => Number.POSITIVE_INFINITY);
-  const full = free < FULL_BYTES ? `The file system of ${dirname(stage)} is full, with ${free} bytes left: ` : '';
-  if (full === '' && !saysDiskFull(failure.message)) return failure;
-  return new StillpointError('DISK_FULL', `${full}${failure.message}`, { cause: failure });
+  const told: string[] = [];
+  for (const { stage } of trees) {
+    const free = await freeBytes(stage).catch(() => Number.POSITIVE_INFINITY);
+    if (free < FULL_BYTES) told.push(`The file system of ${dirname(stage)} is full, with ${free} bytes left: `);
+  }
+  if (told.length === 0 && !saysDiskFull(failure.message)) return failure;
+  return new StillpointError('DISK_FULL', `${told[0] ?? ''}${failure.message}`, { cause: failure });
 }

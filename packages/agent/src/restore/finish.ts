@@ -4,8 +4,8 @@ import { directoryBytes } from '../host/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { besideFile } from './configuration.ts';
 import { atRest } from './places.ts';
-import { removeEmpty } from './stage.ts';
 import { copiesDirectory, loadState, type RestoreState, saveState } from './state.ts';
+import { removeEmpty } from './trees.ts';
 
 /**
  * Discards what a restore keeps: the data that was there before a switch, or the restored data that a rollback set
@@ -35,7 +35,7 @@ async function discard(stateDir: string, found: RestoreState, { progress, signal
   }
   for (const { path } of found.replaced) await rm(besideFile(path, found.operationId).undone, { force: true });
   await rm(copiesDirectory(stateDir, found.operationId), { recursive: true, force: true });
-  if (found.places.layout === 'inside') await removeEmpty(atRest(found.places.datadir));
+  for (const tree of found.trees) if (tree.layout === 'inside') await removeEmpty(atRest(tree));
   await saveState(stateDir, { ...found, phase: 'finished' });
   return freed;
 }

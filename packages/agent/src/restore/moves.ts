@@ -84,11 +84,11 @@ export async function putAside(state: RestoreState, obstacle: string, { save, ch
 const isOurs = (path: string): boolean => path.split(sep).some((name) => name.startsWith('.stillpoint'));
 
 /** Where obstacles go: the directory as it is called when everything is at rest, and now. */
-function obstaclesBeside(path: string, { places, operationId }: RestoreState): { recorded: string; now: string } {
-  const { layout, datadir } = places;
-  if (layout === 'inside' && dirname(path) === datadir) {
+function obstaclesBeside(path: string, { trees, operationId }: RestoreState): { recorded: string; now: string } {
+  const within = trees.find(({ layout, live }) => layout === 'inside' && dirname(path) === live);
+  if (within !== undefined) {
     const name = `obstacles-${operationId}`;
-    return { recorded: join(atRest(datadir), name), now: join(inMotion(datadir), name) };
+    return { recorded: join(atRest(within), name), now: join(inMotion(within), name) };
   }
   const beside = join(dirname(path), `.stillpoint-obstacles-${operationId}`);
   return { recorded: beside, now: beside };

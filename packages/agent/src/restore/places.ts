@@ -2,7 +2,7 @@ import { access, constants, readlink, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Account, accountOf, isMountPoint, mountPointsBelow, ownAccount, ownerOf } from '../host/index.ts';
-import type { Places } from './state.ts';
+import { DATADIR, type Tree } from './state.ts';
 
 /**
  * Where a data directory really is: behind links, because what is renamed is the directory and not the link. It need
@@ -23,37 +23,48 @@ export async function realDatadir(datadir: string): Promise<string> {
 export const isWithin = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`);
 
 /**
- * Decides where a restore puts things: on the file system of the data directory, because only there is a switch a
+ * Decides where a restore puts a tree: on the file system of what it replaces, because only there is a switch a
  * matter of renames. Beside it; or inside when it is a mount point or its parent is not writable for us.
  * Throws RESTORE_REFUSED when something is mounted within it.
  */
-export async function choosePlaces(datadir: string, operationId: string): Promise<Places> {
-  const there = await ownerOf(datadir);
-  if (there !== undefined) await refuseMountsBelow(datadir);
-  const inside = there !== undefined && ((await isMountPoint(datadir)) || !(await isWritable(dirname(datadir))));
-  const named = inside
-    ? (name: string) => join(atRest(datadir), `${name}-${operationId}`)
-    : (name: string) => join(dirname(datadir), `.stillpoint-${name}-${operationId}`);
-  return { layout: inside ? 'inside' : 'beside', datadir, stage: named('stage'), kept: named('kept'), undone: named('undone') };
+export async function choosePlaces(
+  name: string,
+  live: string,
+  operationId: string,
+): Promise<Pick<Tree, 'name' | 'layout' | 'live' | 'stage' | 'kept' | 'undone'>> {
+  const there = await ownerOf(live);
+  if (there !== undefined) await refuseMountsBelow(live);
+  const inside = there !== undefined && ((await isMountPoint(live)) || !(await isWritable(dirname(live))));
+  // Dbroots lie beside each other: they are told apart by name.
+  const end = name === DATADIR ? operationId : `${operationId}-${name}`;
+  const placed = (what: string): string =>
+    inside ? join(atRest({ name, live }), `${what}-${end}`) : join(dirname(live), `.stillpoint-${what}-${end}`);
+  return { name, layout: inside ? 'inside' : 'beside', live, stage: placed('stage'), kept: placed('kept'), undone: placed('undone') };
 }
 
-/**
- * Our directory within a data directory while a server may run on it. Every directory at the top is a database to the
- * server, hidden ones included: it would be listed, backed up, and break mariadb-upgrade. One below a database is
- * invisible to all of them; `mysql` is in every data directory and never dropped.
- */
-export const atRest = (datadir: string): string => join(datadir, 'mysql', '.stillpoint');
+type Whereabouts = Pick<Tree, 'name' | 'live'>;
 
-/** The same while everything else in the data directory, `mysql` included, is exchanged. */
-export const inMotion = (datadir: string): string => join(datadir, '.stillpoint');
+/**
+ * Our directory within a tree while it is used. In a data directory of a server every directory at the top is a database,
+ * hidden ones included: it would be listed, backed up, and break mariadb-upgrade. One below a database is
+ * invisible to all of them; `mysql` is in every data directory and never dropped. The engine goes by names of its own in its dbroots, and
+ * looks at no other.
+ */
+export const atRest = ({ name, live }: Whereabouts): string => (name === DATADIR ? join(live, 'mysql', OURS) : join(live, OURS));
+
+/** The same while everything else in it, `mysql` included, is exchanged. */
+export const inMotion = ({ live }: Pick<Tree, 'live'>): string => join(live, OURS);
 
 /** Where a path below `atRest` is while in motion. */
-export const inMotionPath = (datadir: string, path: string): string => inMotion(datadir) + path.slice(atRest(datadir).length);
+export const inMotionPath = (tree: Whereabouts, path: string): string => inMotion(tree) + path.slice(atRest(tree).length);
 
-async function refuseMountsBelow(datadir: string): Promise<void> {
-  const mounts = await mountPointsBelow(datadir);
+/** Name of our directory within a tree. */
+export const OURS = '.stillpoint';
+
+async function refuseMountsBelow(live: string): Promise<void> {
+  const mounts = await mountPointsBelow(live);
   if (mounts.length === 0) return;
-  throw new StillpointError('RESTORE_REFUSED', `Within the data directory ${datadir} something else is mounted: ${mounts.join(', ')}`, {
+  throw new StillpointError('RESTORE_REFUSED', `Within the data directory ${live} something else is mounted: ${mounts.join(', ')}`, {
     hint: 'Unmount it: a mount point cannot be renamed.',
   });
 }

@@ -8,10 +8,10 @@ import { carryOut, wayBack } from './moves.ts';
 import { atRest } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
 import { serverService, startAndWait } from './server-tasks.ts';
-import { removeEmpty, removeStage } from './stage.ts';
-import { loadState, type RestoreState, saveState } from './state.ts';
+import { datadirOf, loadState, type RestoreState, saveState } from './state.ts';
 import { undoSteps } from './steps.ts';
 import { refuseRunning } from './target.ts';
+import { removeEmpty, removeStages } from './trees.ts';
 
 const START_TIMEOUT_MS = 120_000;
 
@@ -28,7 +28,8 @@ export const rollbackTaskWith = (seams: Seams): TaskDefinition<'rollback'> => ({
       throw new StillpointError('NOTHING_TO_ROLL_BACK', `Restore ${task.operationId} is ${found?.phase ?? 'unknown'} on this node`);
     }
     const state = await goBack(agent, found, restartServer, task, seams);
-    if (restartServer && (await exists(state.places.datadir))) await startAndWait(agent, START_TIMEOUT_MS, task.signal);
+    const datadir = datadirOf(state);
+    if (restartServer && datadir !== undefined && (await exists(datadir.live))) await startAndWait(agent, START_TIMEOUT_MS, task.signal);
     const setAside = state.undoneIn[0] ?? '';
     return { result: { case: 'rollback', value: { switchedBack: state.done > 0, setAside } } };
   },
@@ -41,24 +42,29 @@ async function goBack(
   agent: Agent,
   found: RestoreState,
   stopServer: boolean,
-  { signal, log }: TaskContext,
-  { checkpoint, readSettings }: Seams,
+  task: TaskContext,
+  { checkpoint, readSettings, engine }: Seams,
 ): Promise<RestoreState> {
-  const { stateDir } = agent.config;
-  const save = (state: RestoreState): Promise<void> => saveState(stateDir, state);
+  const { config } = agent;
+  const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
   if (found.phase === 'rolled-back') return found;
   let state = found;
   if (!['staging', 'staged'].includes(state.phase)) {
-    const { driver, place } = await serverService(agent, signal, readSettings);
-    if (stopServer) await driver.stop(signal);
-    await refuseRunning({ ...place, datadir: state.places.datadir });
+    if (config.mariadb !== undefined) {
+      const { driver, place } = await serverService(agent, task.signal, readSettings);
+      if (stopServer) await driver.stop(task.signal);
+      await refuseRunning({ ...place, datadir: datadirOf(state)?.live ?? place.datadir });
+    }
+    if (state.columnstore) await engine.refuseRunning(config);
     if (state.phase !== 'rolling-back') state = await begin(state, save);
     await checkpoint('journaled the way back');
-    state = await carryOut(state, { save, checkpoint, tell: log });
+    state = await carryOut(state, { save, checkpoint, tell: task.log });
     await clearUp(state);
+    // Of the restored data, where the engine ran on it.
+    if (state.columnstore) await engine.settle(config, task);
     await checkpoint('cleared up');
   }
-  await removeStage(stateDir, state);
+  await removeStages(config.stateDir, state);
   state = { ...state, phase: 'rolled-back' };
   await save(state);
   return state;
@@ -73,12 +79,12 @@ async function begin(state: RestoreState, save: (state: RestoreState) => Promise
 }
 
 /** Empty directories, and files that were about to be put back. */
-async function clearUp({ places, operationId, keptIn, configuration }: RestoreState): Promise<void> {
+async function clearUp({ trees, operationId, keptIn, configuration }: RestoreState): Promise<void> {
   for (const { path } of configuration) await rm(besideFile(path, operationId).coming, { force: true });
   for (const directory of keptIn) await removeEmpty(directory);
-  if (places.layout === 'inside') {
-    await removeEmpty(places.kept);
-    await removeEmpty(places.stage);
-    await removeEmpty(atRest(places.datadir));
+  for (const tree of trees.filter(({ layout }) => layout === 'inside')) {
+    await removeEmpty(tree.kept);
+    await removeEmpty(tree.stage);
+    await removeEmpty(atRest(tree));
   }
 }

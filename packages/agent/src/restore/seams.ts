@@ -1,3 +1,5 @@
+import { refuseRunningEngine } from '../columnstore/service/processes.ts';
+import { settleEngine } from '../columnstore/service/settle.ts';
 import { configuredSettings } from '../mariadb/settings.ts';
 import { syncFileSystem } from './sync.ts';
 
@@ -12,7 +14,14 @@ export interface Seams {
   readonly readSettings: typeof configuredSettings;
   /** Tests of crashes that no power cut comes with leave the disk in peace. */
   readonly syncFileSystem: typeof syncFileSystem;
+  /** Tests have no engine, and look at no processes of the host. */
+  readonly engine: { readonly refuseRunning: typeof refuseRunningEngine; readonly settle: typeof settleEngine };
 }
 
 /** As it is outside of tests. */
-export const noSeams: Seams = { checkpoint: () => {}, readSettings: configuredSettings, syncFileSystem };
+export const noSeams: Seams = {
+  checkpoint: () => {},
+  readSettings: configuredSettings,
+  syncFileSystem,
+  engine: { refuseRunning: refuseRunningEngine, settle: settleEngine },
+};

@@ -17,31 +17,55 @@ const pendingFile = z.strictObject({
   copy: path,
   mode: z.number().int(),
   owner: account,
+  /**
+   * replace: it takes the place of what is found.  if-absent: only where nothing is found.  tuning: only the values that tune the engine
+   * are carried into what is found, which keeps its mode and owner; the whole file where nothing is found.
+   */
+  how: z.enum(['replace', 'if-absent', 'tuning']),
+  /**
+   * For tuning: the key file of the engine here, and its digest in the set, empty for none. A password is of use only beside the key
+   * that it was encrypted with.
+   */
+  secrets: z.strictObject({ path, sha256: z.string() }).optional(),
+});
+
+/** A directory that is exchanged as a whole. */
+const tree = z.strictObject({
+  /** `datadir`, `dbroot<number>`, or `dbrm`: the place of the block resolution manager on a node without dbroot 1. Unique. */
+  name: z.string().min(1),
+  /** `beside`: directories beside the live one, which is renamed as a whole. `inside`: within it, entry by entry. */
+  layout: z.enum(['beside', 'inside']),
+  /** What is exchanged, behind links. It need not exist. */
+  live: path,
+  stage: path,
+  kept: path,
+  undone: path,
+  /** Who will own it. */
+  owner: account,
+  /** Its mode. */
+  mode: z.number().int(),
 });
 
 const restoreStateSchema = z.strictObject({
-  format: z.literal('stillpoint-restore/1'),
+  format: z.literal('stillpoint-restore/2'),
   operationId: z.string(),
   setId: z.string(),
-  /** Digest of the part that is restored: another one under the same operation is another restore. */
+  /** Digest of the part whose server image is restored, empty without one: another one under the same operation is another restore. */
   partSha256: z.string(),
+  /** The same for every dbroot; an empty digest for one that becomes empty. */
+  dbroots: z.array(z.strictObject({ number: z.number().int(), partSha256: z.string() })),
+  /** True on a node of the engine, where shared memory and copies of the block resolution manager are seen to. */
+  columnstore: z.boolean(),
   /**
-   * staging: half a copy lies in `places.stage`, worth nothing.  staged: it is complete, live data is untouched.
+   * staging: half a copy lies in the stages, worth nothing.  staged: it is complete, live data is untouched.
    * switching: `steps` are being carried out.  switched: all of them are.  rolling-back: `steps` now lead back.
    * rolled-back, finished: nothing is left to decide.  finishing: the old data is being removed, no way back.
    */
   phase: z.enum(['staging', 'staged', 'switching', 'switched', 'rolling-back', 'rolled-back', 'finishing', 'finished']),
-  places: z.strictObject({
-    /** `beside`: directories beside the data directory, which is renamed as a whole. `inside`: within it, entry by entry. */
-    layout: z.enum(['beside', 'inside']),
-    datadir: path,
-    stage: path,
-    kept: path,
-    undone: path,
-  }),
-  owner: account,
-  /** Mode of the data directory. */
-  mode: z.number().int(),
+  /** In the order in which they are exchanged: that of the server first. */
+  trees: z.array(tree),
+  /** Directories above them that were not there, the outer ones first. */
+  made: z.array(path),
   gtidPosition: z.string(),
   staged: z.strictObject({ bytes: z.number(), tablesEqual: z.number(), tablesUnproven: z.array(z.string()) }),
   configuration: z.array(pendingFile),
@@ -70,8 +94,33 @@ export type Move = z.infer<typeof move>;
 /** Renames that do not depend on each other. */
 export type Step = readonly Move[];
 export type PendingFile = z.infer<typeof pendingFile>;
-export type Places = RestoreState['places'];
+export type Tree = RestoreState['trees'][number];
 export type LogPaths = RestoreState['logs'][number];
+
+/** Name of the tree that is the data directory of the server. */
+export const DATADIR = 'datadir';
+
+/** The data directory of the server; undefined on a node without one. */
+export const datadirOf = ({ trees }: Pick<RestoreState, 'trees'>): Tree | undefined => trees.find(({ name }) => name === DATADIR);
+
+/** A restore that is being staged, of which nothing is there yet. */
+export const newState = (
+  known: Pick<RestoreState, 'operationId' | 'setId' | 'partSha256' | 'dbroots' | 'columnstore' | 'trees' | 'made' | 'gtidPosition'>,
+): RestoreState => ({
+  format: 'stillpoint-restore/2',
+  ...known,
+  phase: 'staging',
+  staged: { bytes: 0, tablesEqual: 0, tablesUnproven: [] },
+  configuration: [],
+  steps: [],
+  done: 0,
+  complete: false,
+  logs: [],
+  keptIn: [],
+  undoneIn: [],
+  obstaclesIn: [],
+  replaced: [],
+});
 
 /** Directory of a node's restore journals. */
 const journalDirectory = (stateDir: string): string => join(stateDir, 'restore');
@@ -91,7 +140,7 @@ export async function loadState(stateDir: string, operationId: string): Promise<
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-  const parsed = restoreStateSchema.safeParse(jsonOf(text));
+  const parsed = restoreStateSchema.safeParse(upgraded(jsonOf(text)));
   if (parsed.success) return parsed.data;
   throw new StillpointError(
     'CATALOG_UNUSABLE',
@@ -124,6 +173,32 @@ export async function unfinishedRestore(stateDir: string): Promise<string | unde
     if (state === undefined || !['rolled-back', 'finished'].includes(state.phase)) return operationId;
   }
   return undefined;
+}
+
+/** Journals of versions that knew no data but that of the server. */
+const firstFormat = z.looseObject({
+  format: z.literal('stillpoint-restore/1'),
+  places: z.looseObject({ datadir: path }),
+  owner: account,
+  mode: z.number().int(),
+  configuration: z.array(z.looseObject({})),
+});
+
+/** A journal of an earlier version in the words of this one; anything else as it is. */
+function upgraded(json: unknown): unknown {
+  const parsed = firstFormat.safeParse(json);
+  if (!parsed.success) return json;
+  const { places, owner, mode, configuration, ...same } = parsed.data;
+  const { datadir, ...there } = places;
+  return {
+    ...same,
+    format: 'stillpoint-restore/2',
+    dbroots: [],
+    columnstore: false,
+    trees: [{ name: DATADIR, ...there, live: datadir, owner, mode }],
+    made: [],
+    configuration: configuration.map((file) => ({ ...file, how: 'replace' })),
+  };
 }
 
 function jsonOf(text: string): unknown {

@@ -1,10 +1,11 @@
-import { chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { chown, mkdir, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { exists, ownAccount, writeFileDurably } from '../host/index.ts';
+import { type Content, comingContent } from './coming-file.ts';
 import { besideFile, refuseEscape } from './configuration.ts';
-import { atRest, inMotion, inMotionPath, isWithin, realDatadir } from './places.ts';
-import type { LogPaths, Move, PendingFile, RestoreState } from './state.ts';
+import { atRest, inMotion, inMotionPath, isWithin, OURS, realDatadir } from './places.ts';
+import { datadirOf, type LogPaths, type Move, type RestoreState, type Tree } from './state.ts';
 
 /** The file system's own, not the server's: which takes it for a database, so that it is in backups too. */
 const FOREIGN = 'lost+found';
@@ -21,10 +22,11 @@ export async function configurationSteps(
   const back: Move[] = [];
   const replaced: RestoreState['replaced'] = [];
   for (const file of configuration) {
-    await refuseEscape(file.path, configured);
-    if (await isAsBefore(file)) continue;
+    if (file.how === 'replace') await refuseEscape(file.path, configured);
+    const content = await comingContent(file, configuration);
+    if (content === undefined) continue;
     const { coming, found } = besideFile(file.path, operationId);
-    await placeBeside(file, coming);
+    await placeBeside(file.path, content, coming);
     const isThere = await exists(file.path);
     if (isThere) aside.push({ from: file.path, to: found });
     back.push({ from: coming, to: file.path });
@@ -33,57 +35,50 @@ export async function configurationSteps(
   return { steps: [aside, back].filter(({ length }) => length > 0), replaced };
 }
 
-async function isAsBefore({ path, copy, mode, owner }: PendingFile): Promise<boolean> {
-  const [present, now, before] = await Promise.all([
-    stat(path).catch(() => undefined),
-    readFile(path).catch(() => undefined),
-    readFile(copy),
-  ]);
-  if (present === undefined || now === undefined) return false;
-  return now.equals(before) && (present.mode & 0o7777) === mode && present.uid === owner.uid && present.gid === owner.gid;
-}
-
-async function placeBeside({ path, copy, mode, owner }: PendingFile, coming: string): Promise<void> {
+async function placeBeside(path: string, { data, mode, owner }: Content, coming: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  await writeFileDurably(coming, await readFile(copy), mode);
+  await writeFileDurably(coming, data, mode);
   if (ownAccount().uid === 0) await chown(coming, owner.uid, owner.gid);
 }
 
 /** The renames that put staged data in the place of live data, and the directories that will hold what was there. */
-export async function dataSteps({ places, operationId, logs: paths }: RestoreState): Promise<{ steps: Move[][]; keptIn: string[] }> {
-  const { datadir, stage, kept } = places;
-  const logs = await outsideLogs(datadir, paths);
+export async function dataSteps({ trees, operationId, logs: paths }: RestoreState): Promise<{ steps: Move[][]; keptIn: string[] }> {
+  const logs = await outsideLogs(datadirOf({ trees })?.live, paths);
   const aside = logs.map((file) => ({ from: file, to: join(keptLogs(file, operationId), basename(file)) }));
-  const steps = places.layout === 'beside' ? await wholeSteps(datadir, kept, stage) : await entrySteps(datadir, kept, stage);
-  const keepsData = places.layout === 'inside' || (await exists(datadir));
-  const keptIn = [...(keepsData ? [kept] : []), ...new Set(aside.map(({ to }) => dirname(to)))];
+  const steps: Move[][] = [aside];
+  const keptIn: string[] = [];
+  for (const tree of trees) {
+    steps.push(...(await exchange(tree, tree.kept, tree.stage)));
+    if (tree.layout === 'inside' || (await exists(tree.live))) keptIn.push(tree.kept);
+  }
+  keptIn.push(...new Set(aside.map(({ to }) => dirname(to))));
   await refuseOccupied(keptIn);
-  return { steps: [aside, ...steps].filter(({ length }) => length > 0), keptIn };
+  return { steps: steps.filter(({ length }) => length > 0), keptIn };
 }
 
 /** The renames that lead back from a complete switch, after which a server may have run; and where restored data goes. */
 export async function undoSteps({
-  places,
+  trees,
   operationId,
   replaced,
   keptIn,
   logs,
 }: RestoreState): Promise<{ steps: Move[][]; undoneIn: string[] }> {
-  const { datadir, kept, undone } = places;
-  const newLogs = await outsideLogs(datadir, logs);
+  const newLogs = await outsideLogs(datadirOf({ trees })?.live, logs);
   const aside: Move[] = newLogs.map((file) => ({ from: file, to: join(undoneLogs(file, operationId), basename(file)) }));
   const back: Move[] = [];
-  for (const directory of keptIn.filter((each) => each !== kept)) {
+  for (const directory of keptIn.filter((each) => !trees.some(({ kept }) => kept === each))) {
     for (const name of await entriesOf(directory)) back.push({ from: join(directory, name), to: join(dirname(directory), name) });
   }
   for (const { path, found } of replaced) {
     if (await exists(path)) aside.push({ from: path, to: besideFile(path, operationId).undone });
     if (found !== '') back.push({ from: found, to: path });
   }
-  const steps = places.layout === 'beside' ? await wholeSteps(datadir, undone, kept) : await entrySteps(datadir, undone, kept);
-  const undoneIn = [undone, ...new Set(newLogs.map((file) => undoneLogs(file, operationId)))];
+  const steps: Move[][] = [aside, back];
+  for (const tree of trees) steps.push(...(await exchange(tree, tree.undone, tree.kept)));
+  const undoneIn = [...trees.map(({ undone }) => undone), ...new Set(newLogs.map((file) => undoneLogs(file, operationId)))];
   await refuseOccupied(undoneIn);
-  return { steps: [aside, back, ...steps].filter(({ length }) => length > 0), undoneIn };
+  return { steps: steps.filter(({ length }) => length > 0), undoneIn };
 }
 
 /** Before the first move nothing may lie where live data is moved to: from then on, what lies there counts as moved. */
@@ -92,24 +87,32 @@ async function refuseOccupied(directories: readonly string[]): Promise<void> {
     if (await exists(directory)) throw new StillpointError('SWITCH_FAILED', `${directory} is in the way: live data is moved there`);
 }
 
-/** `datadir` becomes `away`, `coming` becomes `datadir`, as far as they exist. */
-async function wholeSteps(datadir: string, away: string, coming: string): Promise<Move[][]> {
+/** What is live goes `away`, what is `coming` becomes live. */
+const exchange = (tree: Tree, away: string, coming: string): Promise<Move[][]> =>
+  tree.layout === 'beside' ? wholeSteps(tree.live, away, coming) : entrySteps(tree, away, coming);
+
+/** `live` becomes `away`, `coming` becomes `live`, as far as they exist. */
+async function wholeSteps(live: string, away: string, coming: string): Promise<Move[][]> {
   const steps: Move[][] = [];
-  if (await exists(datadir)) steps.push([{ from: datadir, to: away }]);
-  if (await exists(coming)) steps.push([{ from: coming, to: datadir }]);
+  if (await exists(live)) steps.push([{ from: live, to: away }]);
+  if (await exists(coming)) steps.push([{ from: coming, to: live }]);
   return steps;
 }
 
-/** The same, entry by entry, for a data directory that cannot be renamed; `away` and `coming` lie at rest in it. */
-async function entrySteps(datadir: string, away: string, coming: string): Promise<Move[][]> {
-  const [from, to] = [inMotionPath(datadir, coming), inMotionPath(datadir, away)];
-  const [out, back] = (await Promise.all([entriesOf(datadir), entriesOf(coming)])).map((names) => names.filter((name) => name !== FOREIGN));
-  return [
-    [{ from: atRest(datadir), to: inMotion(datadir) }],
-    (out ?? []).map((name) => ({ from: join(datadir, name), to: join(to, name) })),
-    (back ?? []).map((name) => ({ from: join(from, name), to: join(datadir, name) })),
-    [{ from: inMotion(datadir), to: atRest(datadir) }],
-  ].filter(({ length }) => length > 0);
+/** The same, entry by entry, for a directory that cannot be renamed; `away` and `coming` lie at rest in it. */
+async function entrySteps(tree: Tree, away: string, coming: string): Promise<Move[][]> {
+  const { live } = tree;
+  const [from, to] = [inMotionPath(tree, coming), inMotionPath(tree, away)];
+  const [out, back] = (await Promise.all([entriesOf(live), entriesOf(coming)])).map((names) =>
+    names.filter((name) => name !== FOREIGN && name !== OURS),
+  );
+  const steps = [
+    [{ from: atRest(tree), to: inMotion(tree) }],
+    (out ?? []).map((name) => ({ from: join(live, name), to: join(to, name) })),
+    (back ?? []).map((name) => ({ from: join(from, name), to: join(live, name) })),
+    [{ from: inMotion(tree), to: atRest(tree) }],
+  ];
+  return steps.map((step) => step.filter((move) => move.from !== move.to)).filter(({ length }) => length > 0);
 }
 
 /** Nothing for a directory that does not exist. */
@@ -126,10 +129,12 @@ const undoneLogs = (file: string, operationId: string): string => join(dirname(f
 
 /**
  * Binary and relay logs, with their lists, that lie outside of the data directory; those below it travel with it. A server that
- * finds old ones would go on with them: another history than that of the restored data. Paths are behind links.
+ * finds old ones would go on with them: another history than that of the restored data. Paths are behind links. None without
+ * a data directory.
  */
-export async function outsideLogs(datadir: string, servers: readonly LogPaths[]): Promise<string[]> {
+export async function outsideLogs(datadir: string | undefined, servers: readonly LogPaths[]): Promise<string[]> {
   const found = new Set<string>();
+  if (datadir === undefined) return [];
   for (const { logBinBasename, logBinIndex, relayLogBasename } of servers) {
     for (const base of [logBinBasename, relayLogBasename].filter((path) => path !== '')) {
       const directory = await realDatadir(dirname(base));

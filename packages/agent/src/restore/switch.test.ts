@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { create } from '@bufbuild/protobuf';
+import { StillpointError } from '@stillpoint/shared/errors';
 import { FinishTaskSchema, RollbackTaskSchema, SwitchTaskSchema } from '@stillpoint/shared/proto';
 import { systemClock } from '@stillpoint/shared/time';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,10 +13,11 @@ import { ownAccount } from '../host/index.ts';
 import { configuredSettings } from '../mariadb/settings.ts';
 import type { TaskContext } from '../task/types.ts';
 import { finishTask } from './finish.ts';
+import { Crash, crashAtEveryPoint } from './fixture/crash.ts';
 import { atRest } from './places.ts';
 import { rollbackTaskWith } from './rollback.ts';
 import type { Checkpoint, Seams } from './seams.ts';
-import { copiesDirectory, type RestoreState, saveState } from './state.ts';
+import { copiesDirectory, newState, type RestoreState, DATADIR as SERVER, saveState, type Tree } from './state.ts';
 import { switchTaskWith } from './switch.ts';
 
 const OPERATION = 'restore-1';
@@ -60,20 +62,47 @@ function put(files: Readonly<Record<string, string>>, ...below: string[]): void 
   }
 }
 
-const LAYOUTS = ['beside', 'inside'] as const;
-type Layout = (typeof LAYOUTS)[number];
+const LAYOUTS = [
+  { layout: 'beside', engine: false },
+  { layout: 'inside', engine: false },
+  { layout: 'beside', engine: true },
+  { layout: 'inside', engine: true },
+] as const;
+type Layout = 'beside' | 'inside';
+
+/** A node of the engine besides has a dbroot, and the place of the block resolution manager in one that is another node's. */
+const DBROOT = at('cs', 'data2');
+const DBRM = at('cs', 'data1', 'systemFiles', 'dbrm');
+
+const treeOf = (name: string, live: string, layout: Layout): Tree => {
+  const end = name === SERVER ? OPERATION : `${OPERATION}-${name}`;
+  const placed = (what: string): string =>
+    layout === 'inside' ? join(atRest({ name, live }), `${what}-${end}`) : join(live, '..', `.stillpoint-${what}-${end}`);
+  return { name, layout, live, stage: placed('stage'), kept: placed('kept'), undone: placed('undone'), owner: ownAccount(), mode: 0o755 };
+};
+
+function putEngine(trees: readonly Tree[]): void {
+  const files = { '000.dir/000.dir/FILE000.cdf': 'column', 'versionbuffer.cdf': 'before-images' };
+  put(Object.fromEntries(Object.entries(files).map(([name, content]) => [name, `old ${content}`])), DBROOT);
+  put({ 'bulkRollback/3001': 'of a load since' }, DBROOT);
+  put({ BRM_saves_em: 'old copy of the primary' }, DBRM);
+  const [dbroot, dbrm] = trees as [Tree, Tree];
+  put(Object.fromEntries(Object.entries(files).map(([name, content]) => [name, `new ${content}`])), dbroot.stage);
+  mkdirSync(dbrm.stage, { recursive: true });
+}
 
 /** Builds the world of a layout in the place of the present one, and keeps a copy to begin again from. */
-async function build(layout: Layout): Promise<void> {
+async function build(layout: Layout, engine: boolean): Promise<void> {
   rmSync(WORLD, { recursive: true, force: true });
-  const named = (name: string): string =>
-    layout === 'inside' ? join(atRest(DATADIR), `${name}-${OPERATION}`) : at('var', `.stillpoint-${name}-${OPERATION}`);
+  const server_ = treeOf(SERVER, DATADIR, layout);
+  const ofEngine = engine ? [treeOf('dbroot2', DBROOT, layout), treeOf('dbrm', DBRM, layout)] : [];
+  if (engine) putEngine(ofEngine);
   const server = { ibdata1: 'system', 'mysql/user.MAD': 'users', 'shop/orders.ibd': 'orders', ib_logfile0: 'redo' };
   const old = Object.fromEntries(Object.entries(server).map(([name, content]) => [name, `old ${content}`]));
   const restored = Object.fromEntries(Object.entries(server).map(([name, content]) => [name, `new ${content}`]));
   put({ ...old, 'since/t.ibd': 'a database made since', 'lost+found/x': 'not ours' }, DATADIR);
-  put({ ...restored, 'dropped/t.ibd': 'a database dropped since' }, named('stage'));
-  if (layout === 'inside') put({ 'lost+found/db.opt': 'no database' }, named('stage'));
+  put({ ...restored, 'dropped/t.ibd': 'a database dropped since' }, server_.stage);
+  if (layout === 'inside') put({ 'lost+found/db.opt': 'no database' }, server_.stage);
   put({ 'bin.000001': 'old log', 'bin.index': 'old list', 'bin.state': 'old state', 'other.000001': 'not ours' }, at('logs'));
   put({ 'bin.000007': 'log of a time before', 'bin.index': 'its list', 'notes.txt': 'not ours' }, at('logs-then'));
   put({ 'my.cnf': optionFile('logs'), 'conf.d/same.cnf': '[same]\n' }, at('etc'));
@@ -81,31 +110,17 @@ async function build(layout: Layout): Promise<void> {
   const copies = copiesDirectory(at('state'), OPERATION);
   const returning = { 'my.cnf': optionFile('logs-then'), 'conf.d/gone.cnf': '[gone]\n', 'conf.d/same.cnf': '[same]\n' };
   put(Object.fromEntries(Object.values(returning).map((content, index) => [String(index), content])), copies);
+  const known = { operationId: OPERATION, setId: 'set', partSha256: 'x', dbroots: [], columnstore: engine, made: [], gtidPosition: '' };
   const state: RestoreState = {
-    format: 'stillpoint-restore/1',
-    operationId: OPERATION,
-    setId: 'set',
-    partSha256: 'x',
+    ...newState({ ...known, trees: [server_, ...ofEngine] }),
     phase: 'staged',
-    places: { layout, datadir: DATADIR, stage: named('stage'), kept: named('kept'), undone: named('undone') },
-    owner: ownAccount(),
-    mode: 0o755,
-    gtidPosition: '',
-    staged: { bytes: 1, tablesEqual: 0, tablesUnproven: [] },
     configuration: Object.keys(returning).map((name, index) => ({
       path: at('etc', name),
       copy: join(copies, String(index)),
       mode: 0o644,
       owner: ownAccount(),
+      how: 'replace',
     })),
-    steps: [],
-    done: 0,
-    complete: false,
-    logs: [],
-    keptIn: [],
-    undoneIn: [],
-    obstaclesIn: [],
-    replaced: [],
   };
   await saveState(at('state'), state);
   rmSync(TEMPLATE, { recursive: true });
@@ -137,11 +152,23 @@ function look(): { live: Record<string, string>; aside: Record<string, string> }
   return { live, aside };
 }
 
+/** What the engine of the node is like, and how often its shared memory was seen to. */
+let engineRuns = false;
+let settled = 0;
+
 const known = new Map<string, ReturnType<typeof configuredSettings>>();
 
 /** Settings are asked of mariadbd once for each content of the option file. */
 const seams = (checkpoint: Checkpoint = () => {}): Seams => ({
   checkpoint,
+  engine: {
+    refuseRunning: async () => {
+      if (engineRuns) throw new StillpointError('ENGINE_RUNNING', 'PrimProc (process 7) runs');
+    },
+    settle: async () => {
+      settled += 1;
+    },
+  },
   syncFileSystem: async () => {},
   readSettings: (file, signal) => {
     const content = existsSync(file) ? readFileSync(file, 'utf8') : '';
@@ -158,51 +185,22 @@ function boot(): void {
   if (missing.length > 0) put(Object.fromEntries(missing), DATADIR);
   else if (readFileSync(join(DATADIR, 'ibdata1'), 'utf8') === 'old system' && !existsSync(at('logs', 'bin.index')))
     put({ 'bin.index': MADE_SINCE }, at('logs'));
+  // cmapi makes a directory for every dbroot that is missing; the engine finds the rest.
+  if (existsSync(join(DBROOT, '..')) && !existsSync(join(DBROOT, 'versionbuffer.cdf'))) put({ 'versionbuffer.cdf': MADE_SINCE }, DBROOT);
 }
 const MADE_SINCE = 'made since';
-
-class Crash extends Error {}
-
-/** A checkpoint that crashes at its `n`-th pass, from 1 on, and counts them. */
-function crashAt(n: number): { checkpoint: Checkpoint; passes: () => number } {
-  let passes = 0;
-  return {
-    passes: () => passes,
-    checkpoint: (name) => {
-      passes += 1;
-      if (passes === n) throw new Crash(name);
-    },
-  };
-}
 
 const doSwitch = (checkpoint?: Checkpoint) => switchTaskWith(seams(checkpoint)).run(agent, create(SwitchTaskSchema), task);
 const goBack = (checkpoint?: Checkpoint) => rollbackTaskWith(seams(checkpoint)).run(agent, create(RollbackTaskSchema), task);
 
-/** Runs `work`, crashing at one point after the other; then `then`. Gives the number of points. */
-async function crashEverywhere(
-  work: (checkpoint: Checkpoint) => Promise<unknown>,
-  then: (point: number) => Promise<void>,
-): Promise<number> {
-  for (let point = 1; ; point++) {
-    begin();
-    const { checkpoint } = crashAt(point);
-    const crashed = await work(checkpoint).then(
-      () => false,
-      (error: unknown) => {
-        if (error instanceof Crash) return true;
-        throw error;
-      },
-    );
-    if (!crashed) return point - 1;
-    await then(point);
-  }
-}
+const crashEverywhere = (work: (checkpoint: Checkpoint) => Promise<unknown>, then: (point: number) => Promise<void>) =>
+  crashAtEveryPoint(begin, work, then);
 
-describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
+describe.each(LAYOUTS)('a switch, data $layout, with an engine: $engine', { timeout: 120_000 }, ({ layout, engine }) => {
   let before: ReturnType<typeof look>;
   let after: ReturnType<typeof look>;
   beforeAll(async () => {
-    await build(layout);
+    await build(layout, engine);
     before = look();
     await doSwitch();
     after = look();
@@ -235,8 +233,33 @@ describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
         ...['old system', 'old users', 'old orders', 'old redo', 'a database made since'],
         ...['old log', 'old list', 'old state', 'log of a time before', 'its list', optionFile('logs')],
         ...(layout === 'beside' ? ['not ours'] : []),
+        ...(engine ? ['old column', 'old before-images', 'of a load since', 'old copy of the primary'] : []),
       ].sort(),
     );
+  });
+
+  test.runIf(engine)('exchanges dbroots, empties the place of the block resolution manager, and sees to shared memory', async () => {
+    expect(after.live).toMatchObject({ 'cs/data2/000.dir/000.dir/FILE000.cdf': 'new column' });
+    expect(after.live).not.toHaveProperty(['cs/data2/bulkRollback/3001']);
+    begin();
+    const before = settled;
+    await doSwitch();
+    expect(readdirSync(DBRM)).toEqual(layout === 'inside' ? ['.stillpoint'] : []);
+    await goBack();
+    expect(settled).toBe(before + 2);
+  });
+
+  test.runIf(engine)('is refused while the engine runs, and so is its way back', async () => {
+    begin();
+    engineRuns = true;
+    await expect(doSwitch()).rejects.toMatchObject({ code: 'ENGINE_RUNNING' });
+    expect(look()).toEqual(before);
+    engineRuns = false;
+    await doSwitch();
+    engineRuns = true;
+    await expect(goBack()).rejects.toMatchObject({ code: 'ENGINE_RUNNING' });
+    engineRuns = false;
+    expect(look()).toEqual(after);
   });
 
   test('goes on after a crash at any point, to the same end', async () => {
@@ -298,6 +321,17 @@ describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
     expect(told.every((line) => line.includes('was made while the restore was half done'))).toBe(true);
   });
 
+  test.runIf(engine)('leaves the logs of a server alone that ran on restored data, while dbroots were still to be exchanged', async () => {
+    begin();
+    const crash = (name: string): void => {
+      if (name.includes(`kept-${OPERATION}-dbroot2`)) throw new Crash(name);
+    };
+    await expect(doSwitch(crash)).rejects.toThrow(Crash);
+    put({ 'bin.000001': 'log of the restored server', 'bin.index': 'its list' }, at('logs-then'));
+    await doSwitch();
+    expect(look().live).toEqual({ ...after.live, 'logs-then/bin.000001': 'log of the restored server', 'logs-then/bin.index': 'its list' });
+  });
+
   test('goes back after a crash and a start of the server in between, also where that happens on the way back', async () => {
     const back = async (point: number): Promise<void> => {
       boot();
@@ -324,7 +358,9 @@ describe.each(LAYOUTS)('a switch, data %s', { timeout: 60_000 }, (layout) => {
   test('stops at something in its way, and goes back', async () => {
     begin();
     const inTheWay =
-      layout === 'beside' ? at('var', `.stillpoint-kept-${OPERATION}`) : join(atRest(DATADIR), `kept-${OPERATION}`, 'ibdata1');
+      layout === 'beside'
+        ? at('var', `.stillpoint-kept-${OPERATION}`)
+        : join(atRest({ name: SERVER, live: DATADIR }), `kept-${OPERATION}`, 'ibdata1');
     mkdirSync(inTheWay, { recursive: true });
     await expect(doSwitch()).rejects.toMatchObject({ code: 'SWITCH_FAILED', message: expect.stringContaining('is in the way') });
     rmSync(inTheWay, { recursive: true });

@@ -6,10 +6,11 @@ import type { ServerSettings } from '../mariadb/settings.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { carryOut, putAside, type Surroundings } from './moves.ts';
 import { makeNeededDirectories } from './needed.ts';
-import { atRest, realDatadir } from './places.ts';
+import { atRest, isWithin, realDatadir } from './places.ts';
 import { noSeams, type Seams } from './seams.ts';
-import { type LogPaths, loadState, type RestoreState, saveState } from './state.ts';
+import { DATADIR, datadirOf, type LogPaths, loadState, type Move, type RestoreState, saveState, type Tree } from './state.ts';
 import { configurationSteps, dataSteps, outsideLogs } from './steps.ts';
+import { syncTrees } from './sync.ts';
 import { mariadbOf, optionFileSettings, refuseRunning } from './target.ts';
 
 /**
@@ -39,32 +40,46 @@ async function doSwitch(
   agent: Agent,
   staged: RestoreState,
   task: TaskContext,
-  { checkpoint, readSettings, syncFileSystem }: Seams,
+  { checkpoint, readSettings, syncFileSystem, engine }: Seams,
 ): Promise<RestoreState> {
   const { config } = agent;
   const save = (state: RestoreState): Promise<void> => saveState(config.stateDir, state);
   const around = { save, checkpoint, tell: task.log };
-  const mariadb = mariadbOf(agent);
-  const before = await optionFileSettings(mariadb, task.signal, readSettings);
-  await refuseRunning({ socket: mariadb.socket, pidFile: before?.pidFile ?? '', datadir: staged.places.datadir });
+  const settingsNow = async (): Promise<ServerSettings | undefined> =>
+    datadirOf(staged) === undefined ? undefined : optionFileSettings(mariadbOf(agent), task.signal, readSettings);
+  const before = await settingsNow();
+  await refuseRunningServer(agent, staged, before);
+  if (staged.columnstore) await engine.refuseRunning(config);
   task.signal.throwIfAborted();
 
   let state = staged.phase === 'switching' ? staged : await beginWithConfiguration(agent, staged, before, save);
   await checkpoint('journaled the configuration');
   if (state.complete) state = await putLateLogsAside(state, around);
   state = await carryOut(state, around);
-  const settings = await optionFileSettings(mariadb, task.signal, readSettings);
+  const settings = await settingsNow();
   if (!state.complete) {
     state = await continueWithData(state, settings, save);
     await checkpoint('journaled the data');
     state = await carryOut(state, around);
   }
   await settle(state, settings);
-  await syncFileSystem(state.places.datadir, 'SWITCH_FAILED');
+  if (state.columnstore) await engine.settle(config, task);
+  await syncTrees(
+    state.trees.map(({ live }) => live),
+    'SWITCH_FAILED',
+    undefined,
+    syncFileSystem,
+  );
   await checkpoint('settled');
   state = { ...state, phase: 'switched' };
   await save(state);
   return state;
+}
+
+/** A server of this node, also one whose data stays as it is: it would look for tables in dbroots that are not theirs. */
+async function refuseRunningServer({ config }: Agent, state: RestoreState, settings: ServerSettings | undefined): Promise<void> {
+  if (config.mariadb === undefined) return;
+  await refuseRunning({ socket: config.mariadb.socket, pidFile: settings?.pidFile ?? '', datadir: datadirOf(state)?.live });
 }
 
 async function beginWithConfiguration(
@@ -85,21 +100,14 @@ const logPaths = (settings: ServerSettings | undefined): LogPaths[] => {
   return [{ logBinBasename, logBinIndex, relayLogBasename }];
 };
 
-/** What moves besides the data directory depends on the configuration: on that which was found, and on that which is back. */
+/** What moves besides the trees depends on the configuration: on that which was found, and on that which is back. */
 async function continueWithData(
   state: RestoreState,
   settings: ServerSettings | undefined,
   save: (state: RestoreState) => Promise<void>,
 ): Promise<RestoreState> {
-  const { datadir } = state.places;
-  if (settings === undefined) throw new StillpointError('SWITCH_FAILED', 'There is no option file of the server, and none came back');
-  if ((await realDatadir(settings.datadir)) !== datadir) {
-    throw new StillpointError(
-      'SWITCH_FAILED',
-      `The option file names the data directory ${settings.datadir}, but the restore was staged for ${datadir}`,
-    );
-  }
-  await makeNeededDirectories(state, settings);
+  const datadir = datadirOf(state);
+  if (datadir !== undefined) await prepareDatadir(datadir, settings);
   const placed: RestoreState = { ...state, logs: [...state.logs, ...logPaths(settings)] };
   const { steps, keptIn } = await dataSteps(placed);
   const next: RestoreState = { ...placed, steps: [...state.steps, ...steps], keptIn, complete: true };
@@ -107,22 +115,44 @@ async function continueWithData(
   return next;
 }
 
+async function prepareDatadir(datadir: Tree, settings: ServerSettings | undefined): Promise<void> {
+  if (settings === undefined) throw new StillpointError('SWITCH_FAILED', 'There is no option file of the server, and none came back');
+  if ((await realDatadir(settings.datadir)) !== datadir.live) {
+    throw new StillpointError(
+      'SWITCH_FAILED',
+      `The option file names the data directory ${settings.datadir}, but the restore was staged for ${datadir.live}`,
+    );
+  }
+  await makeNeededDirectories(datadir, settings);
+}
+
 /** Logs of a server that ran between a crash and now, on data that is not the restored one, which would go on with them. */
 async function putLateLogsAside(half: RestoreState, around: Surroundings): Promise<RestoreState> {
-  const ahead = half.steps.slice(half.done).flat();
+  const datadir = datadirOf(half);
+  if (datadir === undefined) return half;
+  const ahead = half.steps
+    .slice(half.done)
+    .flat()
+    .filter((move) => !isOfOthers(half, move));
   // With all but our own directory in its place, what ran was the restored data: its logs are right.
-  const left = ahead.filter(({ to }) => to !== atRest(half.places.datadir)).map(({ from }) => exists(from));
+  const left = ahead.filter(({ to }) => to !== atRest(datadir)).map(({ from }) => exists(from));
   if (!(await Promise.all(left)).includes(true)) return half;
   let state = half;
-  for (const file of await outsideLogs(half.places.datadir, half.logs)) {
+  for (const file of await outsideLogs(datadir.live, half.logs)) {
     if (!ahead.some(({ from }) => from === file)) state = await putAside(state, file, around);
   }
   return state;
 }
 
+/** True for a move of a tree that is not the server's. */
+function isOfOthers({ trees }: RestoreState, { from, to }: Move): boolean {
+  const others = trees.filter(({ name }) => name !== DATADIR).flatMap(({ live, stage, kept }) => [live, stage, kept]);
+  return others.some((directory) => isWithin(from, directory) || isWithin(to, directory));
+}
+
 /** What the old server left that would mislead the new one, and what the stage left behind. */
-async function settle({ places }: RestoreState, settings: ServerSettings | undefined): Promise<void> {
+async function settle({ trees }: RestoreState, settings: ServerSettings | undefined): Promise<void> {
   if (settings !== undefined && settings.pidFile !== '') await rm(settings.pidFile, { force: true });
   // What is of no use is left in it: a directory that only was a database to mariadb-backup.
-  if (places.layout === 'inside') await rm(places.stage, { recursive: true, force: true });
+  for (const { layout, stage } of trees) if (layout === 'inside') await rm(stage, { recursive: true, force: true });
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { ErrorCode } from '@stillpoint/shared/errors';
 import { runProgram } from '../process/index.ts';
 import { programFailure } from './extract.ts';
@@ -12,5 +13,20 @@ export async function syncFileSystem(path: string, code: ErrorCode, signal?: Abo
   } catch (error) {
     signal?.throwIfAborted();
     throw programFailure(code, `The file system of ${path} could not be synced`, [error]);
+  }
+}
+
+/** The same for every file system on which one of these directories lies. `sync` is for tests. */
+export async function syncTrees(
+  directories: readonly string[],
+  code: ErrorCode,
+  signal?: AbortSignal,
+  sync = syncFileSystem,
+): Promise<void> {
+  const devices = new Set<number>();
+  for (const directory of directories) {
+    const { dev } = await stat(directory);
+    if (!devices.has(dev)) await sync(directory, code, signal);
+    devices.add(dev);
   }
 }

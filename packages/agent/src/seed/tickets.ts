@@ -6,6 +6,7 @@ import type { Clock } from '@stillpoint/shared/time';
 /** What a ticket entitles to. */
 export interface Grant {
   readonly operationId: string;
+  /** Whose part of it; empty for a ticket that is good for the block resolution manager. */
   readonly setId: string;
   readonly expiresAt: Date;
 }
@@ -20,6 +21,8 @@ const LONGEST_VALIDITY_MS = 24 * 3_600_000;
 export interface Tickets {
   /** A new ticket, good for at most a day. The ticket is a secret. */
   grant(operationId: string, setId: string, validForMs: number): { readonly ticket: string; readonly expiresAt: Date };
+  /** The same for the current block resolution manager of the engine. */
+  grantBrm(operationId: string, validForMs: number): { readonly ticket: string; readonly expiresAt: Date };
   /** What a ticket entitles to. Throws TICKET_REFUSED when it is unknown or expired. */
   redeem(ticket: string): Grant;
   /** Takes back every ticket of an operation: it has ended. */
@@ -34,15 +37,17 @@ export function createTickets(clock: Clock): Tickets {
   const sweep = (): void => {
     for (const [key, { deadlineMs }] of grants) if (deadlineMs <= clock.monotonicMs()) grants.delete(key);
   };
+  const grant: Tickets['grant'] = (operationId, setId, validForMs) => {
+    sweep();
+    const ms = Math.max(0, Math.min(validForMs, LONGEST_VALIDITY_MS));
+    const ticket = randomBytes(32).toString('base64url');
+    const expiresAt = new Date(clock.now().getTime() + ms);
+    grants.set(keyOf(ticket), { operationId, setId, expiresAt, deadlineMs: clock.monotonicMs() + ms });
+    return { ticket, expiresAt };
+  };
   return {
-    grant: (operationId, setId, validForMs) => {
-      sweep();
-      const ms = Math.max(0, Math.min(validForMs, LONGEST_VALIDITY_MS));
-      const ticket = randomBytes(32).toString('base64url');
-      const expiresAt = new Date(clock.now().getTime() + ms);
-      grants.set(keyOf(ticket), { operationId, setId, expiresAt, deadlineMs: clock.monotonicMs() + ms });
-      return { ticket, expiresAt };
-    },
+    grant,
+    grantBrm: (operationId, validForMs) => grant(operationId, '', validForMs),
     redeem: (ticket) => {
       sweep();
       const grant = grants.get(keyOf(ticket));

@@ -7,6 +7,7 @@ import type { Agent } from '../agent.ts';
 import { checkCertificate } from '../check/certificate.ts';
 import { checkClock } from '../check/clock.ts';
 import { checkRepository } from '../check/repository.ts';
+import { servedBrm } from '../columnstore/brm/load-source.ts';
 import { checkColumnstore } from '../columnstore/check.ts';
 import { type HoldDesk, serveHold } from '../hold/serve.ts';
 import { checkMariadb } from '../mariadb/check.ts';
@@ -85,14 +86,15 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     deletePart: ({ operationId, setId }) =>
       owned(operationId, async () => ({ freedBytes: BigInt(await deletePart(parts, operationId, set(setId))) })),
 
-    grantSeed: ({ operationId, setId, validFor }) =>
+    grantSeed: ({ operationId, setId, validFor, brm }) =>
       owned(operationId, async () => {
         const ms = validFor === undefined ? DEFAULT_TICKET_MS : durationMs(validFor);
-        const { ticket, expiresAt } = tickets.grant(operationId, set(setId), ms);
-        agent.log.info({ operation: operationId, set: setId, until: expiresAt.toISOString() }, 'seed ticket granted');
+        const { ticket, expiresAt } = brm ? tickets.grantBrm(operationId, ms) : tickets.grant(operationId, set(setId), ms);
+        agent.log.info({ operation: operationId, set: setId, brm, until: expiresAt.toISOString() }, 'seed ticket granted');
         return { ticket, expiresAt: timestampFromDate(expiresAt) };
       }),
-    fetchShard: (request, { signal }) => fetchShard({ repository, tickets, node: agent.config.node }, request, signal),
+    fetchShard: (request, { signal }) =>
+      fetchShard({ repository, tickets, node: agent.config.node, brm: () => servedBrm(agent.config) }, request, signal),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { EngineServiceConfig } from '../../config/schema.ts';
 import type { Engine } from '../types.ts';
+import { CMAPI } from './processes.ts';
 
 /** A process of the engine on this node, and when it starts. */
 export interface StagedProcess {
@@ -21,12 +22,17 @@ const STAGES: readonly (StagedProcess & { readonly where: 'everywhere' | 'primar
 ];
 
 /** Processes that belong on this node, in the order of their start. Pure. */
-export function stagedProcesses({ generation, isPrimary, module }: Engine, service: EngineServiceConfig): readonly StagedProcess[] {
+export function stagedProcesses(
+  { generation, isPrimary, module, topology }: Engine,
+  service: EngineServiceConfig,
+): readonly StagedProcess[] {
   if (module === 0) return [];
   const here = STAGES.filter(({ name, where }) => (where === 'everywhere' || isPrimary) && !(name === 'ExeMgr' && generation === '22.08'));
-  // One call starts and stops the whole node, or the whole system.
-  const stages = service.driver === 'commands' ? here : here.map((process) => ({ ...process, stage: 1 }));
-  return stages.map(({ name, stage }) => ({ name, stage }));
+  if (service.driver === 'commands') return here.map(({ name, stage }) => ({ name, stage }));
+  // One call starts and stops all of them, on one node or on all; cmapi, which carries that out, comes before and goes after.
+  const byCmapi = service.driver === 'systemd' && topology.managedByCmapi;
+  const all = here.map(({ name }) => ({ name, stage: byCmapi ? 2 : 1 }));
+  return byCmapi ? [{ name: CMAPI, stage: 1 }, ...all] : all;
 }
 
 /** True when the agent itself has to load the block resolution manager before a start; units and mcsadmin do so themselves. */
