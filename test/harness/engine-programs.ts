@@ -91,7 +91,7 @@ export function enginePrograms(): EnginePrograms {
   writeFileSync(at('Columnstore.xml'), '<Columnstore/>');
   for (const [name, script] of Object.entries({ dbrmctl: DBRMCTL, viewtablelock: VIEWTABLELOCK, save_brm: SAVE_BRM, mcsadmin: MCSADMIN })) {
     const hook = `hook="${at('hooks')}/$(echo ${name} "$@" | tr ' ' -)"`;
-    const head = `cd ${at('state')}\necho "${name} $*" >>calls\nDBRM=${dbrm}\n${hook}\n[ -e "$hook" ] && . "$hook"`;
+    const head = `cd ${at('state')}\necho ${name} "$@" >>calls\nDBRM=${dbrm}\n${hook}\n[ -e "$hook" ] && . "$hook"`;
     writeFileSync(at('bin', name), `#!/bin/sh\n${head}\n${script}\n`);
     chmodSync(at('bin', name), 0o755);
   }

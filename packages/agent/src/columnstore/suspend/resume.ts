@@ -26,21 +26,24 @@ async function makeWritable({ driver, clock }: ControlParts, bound: Bound, isSur
   const left = countdown(bound);
   const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   if (!isSurelyReadOnly && (await driver.status(signal)).mode === 'read-write') return undefined;
-  for (;;) {
-    const limit = within(Math.max(left(), SHORTEST_TRY_MS), signal);
+  for (let tries = 1; ; tries += 1) {
+    // Never all of the time on one try: another way may be open where the first is not.
+    const limit = within(Math.max(left() / 2, SHORTEST_TRY_MS), signal);
     const tried = await driver.resume(limit).catch((error: unknown) => {
       if (signal.aborted) throw signal.reason;
       return error instanceof Error ? error.message : String(error);
     });
     const { mode, text } = await driver.status(signal);
     if (mode === 'read-write') return typeof tried === 'string' ? { by: driver.name, detour: tried } : tried;
-    if (left() === 0) throw notResumed(timeoutMs, typeof tried === 'string' ? `${tried}; its status: ${text}` : text);
+    if (left() === 0 && tries >= FEWEST_TRIES)
+      throw notResumed(timeoutMs, typeof tried === 'string' ? `${tried}; its status: ${text}` : text);
     await clock.sleep(Math.min(pause(), left()), signal);
   }
 }
 
-/** The last try, at the end of the bound, is a real one. */
+/** Even a bound that is over is worth these: writers are worse off with an engine that stays read-only than with a wait. */
 const SHORTEST_TRY_MS = 2_000;
+const FEWEST_TRIES = 2;
 
 const notResumed = (timeoutMs: number, text: string): StillpointError =>
   new StillpointError('RESUME_FAILED', `The engine was not seen read-write within ${formatDuration(timeoutMs)}: ${text}`);
