@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 
@@ -11,20 +11,22 @@ export interface Gate {
   open(): void;
 }
 
-const PROGRAMS = ['mariadb-backup', 'mbstream', 'zstd'];
+/** Programs of an agent that a test holds up, and where they really are on this machine. */
+const ofThisMachine = (): Record<string, string> =>
+  Object.fromEntries(['mariadb-backup', 'mbstream', 'zstd'].map((program) => [program, whereIs(program)]));
+
+const whereIs = (program: string): string => execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
 
 /**
  * A directory of programs to put first into a PATH: each is the real one, which it becomes by exec, unless a gate is closed for it.
  * So a test can hold a phase open without a word about it in the product.
  */
-export function makePrograms(directory: string): void {
+export function makePrograms(directory: string, programs: Readonly<Record<string, string>> = ofThisMachine()): void {
   mkdirSync(directory, { recursive: true });
   // Some programs run as the owner of the data, and say at the gate that they are there.
   chmodSync(directory, 0o777);
-  for (const program of PROGRAMS) {
-    const real = execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+  for (const [program, real] of Object.entries(programs))
     replaceProgram(directory, program, `${waitAt(join(directory, `${program}.gate`))}\nexec ${real} "$@"\n`);
-  }
 }
 
 /** Puts a program of one's own first. */
@@ -48,7 +50,7 @@ export function closeGate(directory: string, program: string, argument: string):
 
 /** Opens all gates of a directory. */
 export function openGates(directory: string): void {
-  for (const program of PROGRAMS) rmSync(join(directory, `${program}.gate`), { force: true });
+  for (const file of readdirSync(directory)) if (file.endsWith('.gate')) rmSync(join(directory, file), { force: true });
 }
 
 const waitAt = (gate: string): string => `

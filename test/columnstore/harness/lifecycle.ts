@@ -7,6 +7,9 @@ import type { NodeContainer } from './node-container.ts';
 /** Nodes of a cluster, the primary first. */
 export type Nodes = readonly [primary: NodeContainer, ...others: NodeContainer[]];
 
+/** Account with which the other nodes replicate. */
+export const REPLICATION = { user: 'repl', password: 'secret-of-repl' } as const;
+
 const DBRM = `${DATA_DIRECTORY}/data1/systemFiles/dbrm`;
 
 /** Where a node that does not own dbroot 1 finds its copy of the block resolution map. */
@@ -101,11 +104,12 @@ async function copyBlockMaps(primary: NodeContainer, current: string, others: re
 /** All nodes were made alike and forgot how: their positions are equal, and replication begins with what comes next. */
 async function replicate([primary, ...others]: Nodes): Promise<void> {
   if (others.length === 0) return;
-  await primary.sql("CREATE USER repl@'%' IDENTIFIED BY 'repl'", "GRANT REPLICATION SLAVE ON *.* TO repl@'%'");
+  const { user, password } = REPLICATION;
+  await primary.sql(`CREATE USER ${user}@'%' IDENTIFIED BY '${password}'`, `GRANT REPLICATION SLAVE ON *.* TO ${user}@'%'`);
   await Promise.all(
     others.map((node) =>
       node.sql(
-        `CHANGE MASTER TO MASTER_HOST='${primary.address}', MASTER_USER='repl', MASTER_PASSWORD='repl',
+        `CHANGE MASTER TO MASTER_HOST='${primary.address}', MASTER_USER='${user}', MASTER_PASSWORD='${password}',
           MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1`,
         'START SLAVE',
       ),
