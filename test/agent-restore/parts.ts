@@ -85,6 +85,7 @@ export function setManifest(
       gtidBinlogPos: '',
       gtidSlavePos: '',
       source: '',
+      dbroots: [],
       provenTables: 0,
       blockedMs: 1,
     })),

@@ -28,7 +28,12 @@ export const NEEDED_PRIVILEGES: readonly NeededPrivilege[] = [
     what: 'to read the position of the binary log; mariadb-backup fails without it, at its very end',
   },
   { name: 'SLAVE MONITOR', purposes: ['backup', 'restore'], what: 'to read the state of replication' },
-  { name: 'SELECT', purposes: ['backup'], what: 'to sum tables; what the account cannot see stays unproven', optional: true },
+  {
+    name: 'SELECT',
+    purposes: ['backup', 'restore'],
+    what: 'to sum tables, and to read those of ColumnStore whole after a restore; what the account cannot see stays unproven',
+    optional: true,
+  },
   {
     name: 'REPLICATION SLAVE ADMIN',
     purposes: ['restore'],

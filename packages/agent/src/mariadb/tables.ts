@@ -60,7 +60,7 @@ export async function listTables(session: Session, selection: TableSelection, si
 }
 
 /** A quoted name for SQL. */
-const quoteName = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
+export const quoteName = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
 
 /** `database`.`table` for SQL. */
 export const quoteTable = ({ database, table }: { readonly database: string; readonly table: string }): string =>

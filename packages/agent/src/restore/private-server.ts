@@ -28,7 +28,7 @@ const SHUTDOWN_TIMEOUT_MS = 600_000;
 
 /**
  * Boots a server on an image that nobody else can reach: no network, a socket in a private directory, no replication,
- * no events, no binary log, and nothing outside of the image that belongs to the live server. Runs `use` on it and
+ * no events, no binary log, no engine of ColumnStore, and nothing outside of the image that belongs to the live server. Runs `use` on it and
  * shuts it down in order.
  * Throws STAGE_FAILED, or what `use` throws.
  */
@@ -98,8 +98,15 @@ async function argumentsOf({ directory, defaultsFile, owner }: PrivateServer, ho
     '--innodb-force-recovery=0',
     '--innodb-fast-shutdown=1',
     '--skip-large-pages',
+    ...WITHOUT_ENGINE,
   ];
 }
+
+/**
+ * The option file loads the plugin of ColumnStore, and with it this server would speak to the engine that runs on this node: of other data. Its
+ * tables are proven when they are restored.
+ */
+const WITHOUT_ENGINE = ['', '-columns', '-tables', '-files', '-extents'].map((plugin) => `--loose-columnstore${plugin}=OFF`);
 
 /** InnoDB options that mariadb-backup wrote down: without them the image cannot be opened. */
 async function imageOptions(directory: string): Promise<string[]> {

@@ -77,9 +77,12 @@ async function fill(agent: Agent, spec: StageTask, task: TaskContext, plan: Stag
   const { state, server, engine } = plan;
   const { stateDir } = agent.config;
   await makeStages(state);
-  const [proof] = await together<[Proof, void]>(task, [
+  const [proof] = await together<[Proof, undefined]>(task, [
     async (within) => (server === undefined ? NOTHING_PROVEN : stageServer(agent, server, within)),
-    async (within) => (engine === undefined ? undefined : stageDbroots(engine, within)),
+    async (within) => {
+      if (engine !== undefined) await stageDbroots(engine, within);
+      return undefined;
+    },
   ]);
   const sizes = await Promise.all(state.trees.map((tree) => directoryBytes(tree.stage, task.signal)));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
