@@ -7,6 +7,8 @@ import { VERSION } from '@stillpoint/shared/version';
 import type { Logger } from 'pino';
 import type { Agent } from './agent.ts';
 import type { AgentConfig } from './config/schema.ts';
+import { createUndoer, settleEarlierLife, type Undoer } from './guardian/index.ts';
+import { columnstoreEngine } from './hold/engine.ts';
 import { createHolds } from './hold/registry.ts';
 import { mariadbServer } from './hold/server.ts';
 import { type Claims, createClaims } from './operation/claims.ts';
@@ -45,8 +47,11 @@ const allowedRoles = (method: string): readonly CertificateRole[] => (method ===
 export async function startAgent({ config, clock, log: root }: AgentOptions): Promise<RunningAgent> {
   const log = root.child({ node: config.node });
   const giveBack = await claimStateDirectory(config.stateDir);
+  const undoer = createUndoer({ config, clock, log });
   try {
-    const parts = await partsOf(config, clock, log);
+    // First of all: writers fail, or wait, until that is done.
+    await settleEarlierLife({ stateDir: config.stateDir, clock, log, undoer });
+    const parts = await partsOf(config, clock, log, undoer);
     await recover(parts);
     const claims = createClaims(operationRules(parts));
     const desk = { node: config.node, holds: parts.holds, requireClaim: (operationId: string) => void claims.require(operationId) };
@@ -62,17 +67,18 @@ export async function startAgent({ config, clock, log: root }: AgentOptions): Pr
     });
     const address = addressOf(config.listen, server.port);
     log.info({ address, version: VERSION }, 'agent is ready');
-    return { address, stop: () => stopAgent(parts, claims, server, giveBack) };
+    return { address, stop: () => stopAgent({ parts, claims, undoer, server, giveBack }) };
   } catch (error) {
+    await undoer.stop();
     await giveBack();
     throw error;
   }
 }
 
-async function partsOf(config: AgentConfig, clock: Clock, log: Logger): Promise<OperationParts> {
+async function partsOf(config: AgentConfig, clock: Clock, log: Logger, undoer: Undoer): Promise<OperationParts> {
   const journal = await openJournal(config.stateDir);
   const server = config.mariadb === undefined ? undefined : mariadbServer(config.mariadb);
-  const holds = createHolds({ server, clock, log, journal });
+  const holds = createHolds({ server, engine: columnstoreEngine({ config, clock, undoer }), clock, log, journal });
   const agent: Agent = { config, clock, log, holds };
   const tasks = createTaskRunner({ agent, journal, definitions: TASK_DEFINITIONS });
   return { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
@@ -92,18 +98,22 @@ async function recover(parts: OperationParts): Promise<void> {
   await pruneJournal(parts);
 }
 
+interface Served {
+  readonly parts: OperationParts;
+  readonly claims: Claims;
+  readonly undoer: Undoer;
+  readonly server: RunningServer;
+  giveBack(): Promise<void>;
+}
+
 /** Writers first: whatever else takes time, they do not wait for it. */
-async function stopAgent(
-  { agent, holds, tasks }: OperationParts,
-  claims: Claims,
-  server: RunningServer,
-  giveBack: () => Promise<void>,
-): Promise<void> {
+async function stopAgent({ parts: { agent, holds, tasks }, claims, undoer, server, giveBack }: Served): Promise<void> {
   const { config, log } = agent;
   log.info('agent is stopping');
   await holds.loseAll(new StillpointError('HOLD_LOST', 'The agent was stopped', { node: config.node }));
   if (await tasks.stop(config.stopGrace)) await claims.stop();
   else log.warn(`work goes on after ${formatDuration(config.stopGrace)}; the next start of the agent clears up after it`);
+  await undoer.stop();
   await server.close();
   await giveBack();
   log.info('agent has stopped');

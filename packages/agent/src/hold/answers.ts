@@ -1,8 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { toErrorDetail } from '@stillpoint/shared/errors';
-import type { HoldPhase, HoldResponseSchema } from '@stillpoint/shared/proto';
+import { StillpointError, toErrorDetail } from '@stillpoint/shared/errors';
+import { type EngineStandSchema, HoldPhase, type HoldResponseSchema } from '@stillpoint/shared/proto';
 import { durationOf } from '@stillpoint/shared/time';
+import type { Stand } from '../columnstore/suspend/index.ts';
 import type { NodeHold } from './node-hold.ts';
 
 /** What is said on the stream of a hold. */
@@ -27,22 +28,55 @@ export const acquiredAnswer = (hold: NodeHold): HoldAnswer => ({
 export const renewedAnswer = ({ heldMs }: NodeHold): HoldAnswer => ({ case: 'renewed', value: { held: durationOf(heldMs) } });
 
 /** A phase was reached. */
-export const advancedAnswer = (phase: HoldPhase, tookMs: number): HoldAnswer => ({
+export const advancedAnswer = (hold: NodeHold, phase: HoldPhase, tookMs: number): HoldAnswer => ({
   case: 'advanced',
-  value: { phase, took: durationOf(tookMs) },
+  value: { phase, took: durationOf(tookMs), ...(phase === HoldPhase.SUSPEND && engineOf(hold)) },
 });
 
 /** It was proven that nothing has moved. */
 export const attestedAnswer = (hold: NodeHold): HoldAnswer => ({
   case: 'attested',
-  value: { connectionId: connectionIdOf(hold), held: durationOf(hold.heldMs), ...(hold.position && { position: hold.position }) },
+  value: {
+    connectionId: connectionIdOf(hold),
+    held: durationOf(hold.heldMs),
+    ...(hold.position && { position: hold.position }),
+    ...engineOf(hold),
+  },
 });
 
-/** How a hold has ended: the last that is said about it. */
-export function lastAnswer({ blockedMs, state }: NodeHold, node: string): HoldAnswer {
-  if (state.at === 'lost') return { case: 'failed', value: toErrorDetail(state.error.on(node)) };
-  return { case: 'released', value: { blocked: durationOf(blockedMs) } };
+/** The engine as it stands: an attestation fails unless that is as it stood when it was suspended. */
+const engineOf = ({ engine }: NodeHold): { engine?: MessageInitShape<typeof EngineStandSchema> } =>
+  engine?.stand === undefined ? {} : { engine: standOf(engine.stand) };
+
+const standOf = ({
+  configRevision,
+  configSha256,
+  controllerPid,
+  controllerStarted,
+}: Stand): MessageInitShape<typeof EngineStandSchema> => ({
+  configRevision: BigInt(configRevision),
+  configSha256,
+  controllerPid,
+  controllerStarted,
+});
+
+/** How a hold has ended: the last that is said about it. That the engine is not read-write again is more urgent than what ended the hold. */
+export function lastAnswer(hold: NodeHold, node: string): HoldAnswer {
+  const { blockedMs, engine, state } = hold;
+  const failure = engine?.failure;
+  const failed = (error: StillpointError): HoldAnswer => ({ case: 'failed', value: toErrorDetail(error.on(node)) });
+  if (state.at === 'lost') return failed(failure === undefined ? state.error : withBoth(failure, state.error));
+  if (failure !== undefined) return failed(failure);
+  const resumed = engine?.resumed;
+  const resume = resumed && { engineResume: durationOf(resumed.tookMs), stuckLocks: [...resumed.stuckLocks] };
+  return { case: 'released', value: { blocked: durationOf(blockedMs), ...resume } };
 }
+
+const withBoth = (failure: StillpointError, cause: StillpointError): StillpointError =>
+  new StillpointError(failure.code, `${failure.message}. The hold had ended with ${cause.code}: ${cause.message}`, {
+    hint: failure.hint,
+    cause,
+  });
 
 /** True for what `lastAnswer` gives. */
 export const isLast = ({ case: kind }: HoldAnswer): boolean => kind === 'released' || kind === 'failed';

@@ -8,6 +8,7 @@ import { NodeHold } from './node-hold.ts';
 import type { HoldServer } from './server.ts';
 import type { HoldTerms } from './state.ts';
 
+const PHASE = { timeoutMs: 1_000, refuseCpimport: false };
 const TERMS: HoldTerms = { lockTimeoutMs: 500, leaseMs: 3_000, maxBlockMs: 10_000 };
 
 /** A server whose lock is granted when the test says so; in all else it obeys like the real one. */
@@ -229,9 +230,9 @@ test('an attestation that fails ends the hold; nothing is held when that is told
 
 test('the phases of ColumnStore are refused and end the hold, that of the SQL lock was reached already', async () => {
   const hold = await heldNode();
-  await hold.advance(HoldPhase.QUIESCE);
+  await hold.advance(HoldPhase.QUIESCE, PHASE);
   expect(hold.inForce).toBe(true);
-  expect(await codeOf(hold.advance(HoldPhase.SUSPEND))).toBe('COLUMNSTORE_UNSUPPORTED');
+  expect(await codeOf(hold.advance(HoldPhase.SUSPEND, PHASE))).toBe('COLUMNSTORE_UNSUPPORTED');
   expect(node.log).toContain('unlock');
 });
 

@@ -5,7 +5,9 @@ import type { ServerLock } from '../mariadb/lock.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 import type { TableSelection } from '../mariadb/tables.ts';
 import { type Course, createCourse } from './course.ts';
-import { enterPhase, type Grip } from './phases.ts';
+import type { OpenHoldEngine } from './engine.ts';
+import { type EngineEvent, HeldEngine } from './held-engine.ts';
+import { enterPhase, type Grip, type PhaseTerms } from './phases.ts';
 import type { HoldServer } from './server.ts';
 import type { HoldState, HoldTerms } from './state.ts';
 import type { Hold } from './types.ts';
@@ -17,6 +19,10 @@ export interface NodeHoldOptions {
   readonly checksums: (TableSelection & { readonly connections: number }) | undefined;
   /** Undefined on a node without one: its hold is in force at once and keeps nobody waiting. */
   readonly server: HoldServer | undefined;
+  /** Opens the ColumnStore engine of the node. Default: there is none. */
+  readonly engine?: OpenHoldEngine | undefined;
+  /** Told what happens to the engine. */
+  readonly tell?: ((event: EngineEvent) => void) | undefined;
   readonly clock: Clock;
 }
 
@@ -32,10 +38,13 @@ export class NodeHold implements Hold {
   grantedAt: Date;
   lock: ServerLock | undefined;
   snapshots: Snapshots | undefined;
+  /** Undefined on a node without one, and before it was opened. */
+  engine: HeldEngine | undefined;
 
   readonly #options: NodeHoldOptions;
   readonly #course: Course;
   readonly #grips: Grip[] = [];
+  readonly #phases = new Map<HoldPhase, Promise<void>>();
   readonly #lost = new AbortController();
   readonly #granted = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<void>();
@@ -100,6 +109,7 @@ export class NodeHold implements Hold {
   /** Takes it; to be called once. Throws why it could not be taken, LOCK_TIMEOUT above all; nothing is held then. */
   async acquire(): Promise<void> {
     const { clock } = this.#options;
+    await this.#while('idle', () => this.#gripping(this.#prepare()));
     if (this.reason === undefined) {
       this.requestedAt = clock.now();
       this.#askedMs = clock.monotonicMs();
@@ -112,22 +122,26 @@ export class NodeHold implements Hold {
   /** Pushes the lease out. */
   renew(): void {
     this.#course.apply({ is: 'renewed' });
+    if (this.inForce) this.engine?.guardian?.renew();
   }
 
   /** Proves that nothing has moved. Throws HOLD_LOST, ATTEST_FAILED or what else ended the hold; nothing is held then. */
   attest(): Promise<void> {
     return this.#inside('held', async () => {
-      await this.lock?.attest();
+      await Promise.all([this.lock?.attest(), this.engine?.attest()]);
     });
   }
 
-  /** Goes on to another phase. Throws COLUMNSTORE_UNSUPPORTED or what else ended the hold; nothing is held then. */
-  advance(phase: HoldPhase): Promise<void> {
-    const enter = async (): Promise<void> => {
-      const grip = await enterPhase(phase);
-      if (grip !== undefined) this.#grips.push(grip);
-    };
-    return this.#inside('held', () => this.#gripping(enter()));
+  /**
+   * Goes on to another phase; asked again (an answer may have been lost), it is the same one. Throws COLUMNSTORE_UNSUPPORTED or what else
+   * ended the hold; nothing is held then.
+   */
+  advance(phase: HoldPhase, terms: PhaseTerms): Promise<void> {
+    const known = this.#phases.get(phase);
+    if (known !== undefined) return known;
+    const entered = this.#inside('held', () => this.#gripping(enterPhase(phase, this.engine, terms)));
+    this.#phases.set(phase, entered);
+    return entered;
   }
 
   /** Gives it back; returns once that is done. What is over already stays what it is. Never throws. */
@@ -142,10 +156,25 @@ export class NodeHold implements Hold {
     return this.done;
   }
 
+  /** What must be, and takes its time, before writers are made to wait. */
+  async #prepare(): Promise<void> {
+    const { clock, engine: open, tell, terms } = this.#options;
+    const engine = await open?.(this.operationId);
+    if (engine === undefined) return;
+    const held = new HeldEngine(engine, { leaseMs: terms.leaseMs, clock, over: this.#course.over, tell: (event) => tell?.(event) });
+    this.engine = held;
+    this.#grips.push({ letGo: async () => held.guardian?.release() });
+    await held.prepare();
+    const { guardian } = held;
+    guardian?.lost.addEventListener('abort', () => this.#fail(guardian.lost.reason), { once: true });
+    guardian?.lost.throwIfAborted();
+  }
+
   async #take(): Promise<void> {
     const { checksums, clock, server, terms } = this.#options;
+    const { engine } = this;
+    const signal = this.#course.over;
     if (server !== undefined) {
-      const signal = this.#course.over;
       const timeoutMs = Math.min(terms.lockTimeoutMs, terms.maxBlockMs);
       const lock = await server.lock({ timeoutMs, leaseMs: terms.leaseMs, clock, signal });
       this.lock = lock;
@@ -153,8 +182,10 @@ export class NodeHold implements Hold {
       this.#grips.push({ letGo: () => lock.release() });
       lock.lost.addEventListener('abort', () => this.#fail(lock.lost.reason), { once: true });
       lock.lost.throwIfAborted();
-      if (checksums !== undefined) this.snapshots = await server.snapshots({ ...checksums, signal });
     }
+    if (engine !== undefined) this.#grips.push(engine.grip);
+    await engine?.guardian?.lock(signal);
+    if (checksums !== undefined) this.snapshots = await server?.snapshots({ ...checksums, signal });
     this.grantedAt = this.lock?.grantedAt ?? clock.now();
     this.#grantedMs = clock.monotonicMs();
     this.#course.apply({ is: 'granted' });
@@ -168,10 +199,14 @@ export class NodeHold implements Hold {
 
   /** Does something that is worth nothing once the hold is over; a failure ends the hold. */
   async #inside(at: HoldState['at'], work: () => Promise<void>): Promise<void> {
-    if (this.state.at === at) await work().catch((error: unknown) => this.#fail(error));
+    await this.#while(at, work);
     if (this.inForce) return;
     await this.release();
     throw this.reason ?? new Error('a hold that is over has a reason');
+  }
+
+  async #while(at: HoldState['at'], work: () => Promise<void>): Promise<void> {
+    if (this.state.at === at) await work().catch((error: unknown) => this.#fail(error));
   }
 
   #fail(error: unknown): void {
@@ -187,6 +222,7 @@ export class NodeHold implements Hold {
     for (const grip of this.#grips.splice(0).reverse()) await grip.letGo();
     this.#endedMs = this.#options.clock.monotonicMs();
     if (isLost) await this.snapshots?.close().catch(() => undefined);
+    await this.engine?.guardian?.ended;
     this.#done.resolve();
   }
 }

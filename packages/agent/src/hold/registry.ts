@@ -1,7 +1,9 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Logger } from 'pino';
-import type { Journal } from '../operation/journal.ts';
+import type { Journal, JournalEntry } from '../operation/journal.ts';
+import type { OpenHoldEngine } from './engine.ts';
+import type { EngineEvent } from './held-engine.ts';
 import { NodeHold, type NodeHoldOptions } from './node-hold.ts';
 import type { HoldServer } from './server.ts';
 import type { Hold } from './types.ts';
@@ -32,6 +34,8 @@ export interface Holds extends HoldRegistry {
 export interface HoldSurroundings {
   /** Undefined on a node without one. */
   readonly server: HoldServer | undefined;
+  /** Opens the ColumnStore engine of the node. Default: there is none. */
+  readonly engine?: OpenHoldEngine | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly journal: Journal;
@@ -50,9 +54,10 @@ export function createHolds(around: HoldSurroundings): Holds {
     },
     take: (operationId, { terms, checksums }) => {
       if (closed !== undefined) throw closed;
-      const { clock, server } = around;
+      const { clock, engine, server } = around;
       const before = drop(holds.get(operationId));
-      const hold = new NodeHold({ operationId, terms, checksums, server, clock });
+      const tell = (event: EngineEvent): void => recordEngine(operationId, event, around);
+      const hold = new NodeHold({ operationId, terms, checksums, server, engine, tell, clock });
       holds.set(operationId, hold);
       void accompany(hold, before, around);
       return hold;
@@ -78,20 +83,16 @@ async function drop(hold: NodeHold | undefined): Promise<void> {
  * Takes a hold as soon as its predecessor is gone, and records its way. Writers wait meanwhile, so nothing waits for the
  * record: a lock of the server is undone by the server, not by whoever reads what was recorded.
  */
-async function accompany(hold: NodeHold, before: Promise<void>, { clock, log, journal }: HoldSurroundings): Promise<void> {
+async function accompany(hold: NodeHold, before: Promise<void>, around: HoldSurroundings): Promise<void> {
+  const { log } = around;
   const { operationId: operation } = hold;
-  const record = (entry: { type: 'held'; waitedMs: number } | { type: 'let-go'; blockedMs: number; reason: string }): void => {
-    journal.append(operation, { ...entry, at: clock.now().toISOString() }).catch((err: unknown) => {
-      log.error({ operation, err }, 'the journal cannot be written');
-    });
-  };
   await before;
   log.info({ operation }, 'hold requested');
   hold.acquire().then(
     () => {
       const waitedMs = Math.round(hold.lockWaitMs);
-      record({ type: 'held', waitedMs });
-      log.info({ operation, waitedMs, connection: hold.lock?.connectionId }, 'hold in force');
+      record(operation, { type: 'held', waitedMs }, around);
+      log.info({ operation, waitedMs, connection: hold.lock?.connectionId, guardian: hold.engine?.guardian?.pid }, 'hold in force');
     },
     // Told below, with the end.
     () => undefined,
@@ -100,10 +101,41 @@ async function accompany(hold: NodeHold, before: Promise<void>, { clock, log, jo
   const blockedMs = Math.round(hold.blockedMs);
   if (hold.state.at === 'lost') {
     const { code, message } = hold.state.error;
-    record({ type: 'let-go', blockedMs, reason: `${code}: ${message}` });
+    record(operation, { type: 'let-go', blockedMs, reason: `${code}: ${message}` }, around);
     log.warn({ operation, blockedMs, code }, `hold ended: ${message}`);
   } else {
-    record({ type: 'let-go', blockedMs, reason: 'released' });
+    record(operation, { type: 'let-go', blockedMs, reason: 'released' }, around);
     log.info({ operation, blockedMs }, 'hold released');
+  }
+}
+
+/** An entry without its time. */
+type Entry<T = JournalEntry> = T extends JournalEntry ? Omit<T, 'at'> : never;
+
+function record(operation: string, entry: Entry, { clock, journal, log }: HoldSurroundings): void {
+  journal.append(operation, { ...entry, at: clock.now().toISOString() }).catch((err: unknown) => {
+    log.error({ operation, err }, 'the journal cannot be written');
+  });
+}
+
+function recordEngine(operation: string, event: EngineEvent, around: HoldSurroundings): void {
+  const { log } = around;
+  switch (event.is) {
+    case 'suspended':
+      record(operation, { type: 'suspended', controllerPid: event.stand.controllerPid }, around);
+      log.info({ operation }, 'engine read-only');
+      return;
+    case 'resumed': {
+      const { stuckLocks, tookMs, way } = event.how;
+      const resumed = { tookMs: Math.round(tookMs), stuckLocks };
+      record(operation, { type: 'resumed', ...resumed }, around);
+      log[stuckLocks.length === 0 ? 'info' : 'warn']({ operation, ...resumed, ...way }, 'engine read-write');
+      return;
+    }
+    case 'not-resumed': {
+      const { code, message } = event.error;
+      record(operation, { type: 'not-resumed', reason: `${code}: ${message}` }, around);
+      log.error({ operation, code }, `writers go on, but the engine is not known to be read-write: ${message}`);
+    }
   }
 }

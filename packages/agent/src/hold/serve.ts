@@ -5,7 +5,7 @@ import { createNews } from '../task/news.ts';
 import { acquiredAnswer, advancedAnswer, attestedAnswer, type HoldAnswer, isLast, lastAnswer, renewedAnswer } from './answers.ts';
 import type { NodeHold } from './node-hold.ts';
 import type { Holds } from './registry.ts';
-import { acquireTerms } from './terms.ts';
+import { acquireTerms, phaseTerms } from './terms.ts';
 
 /** What the streams of holds work with. */
 export interface HoldDesk {
@@ -145,8 +145,8 @@ function answerTo(
       return;
     case 'advance':
       inForce(
-        () => hold.advance(request.value.phase),
-        (tookMs) => advancedAnswer(request.value.phase, tookMs),
+        () => hold.advance(request.value.phase, phaseTerms(request.value)),
+        (tookMs) => advancedAnswer(hold, request.value.phase, tookMs),
       );
       return;
     case 'release':

@@ -1,8 +1,9 @@
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { HoldAcquire } from '@stillpoint/shared/proto';
+import type { HoldAcquire, HoldAdvance } from '@stillpoint/shared/proto';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { NodeHoldOptions } from './node-hold.ts';
+import type { PhaseTerms } from './phases.ts';
 
 /**
  * Bounds of the bounds, milliseconds. A lease shorter than the pause between two renewals would end by itself; the other
@@ -23,6 +24,12 @@ export function acquireTerms({ checksums, lease, lockTimeout, maxBlock }: HoldAc
     checksums,
   };
 }
+
+/** On what terms a request wants a phase. */
+export const phaseTerms = ({ refuseCpimport, timeout }: HoldAdvance): PhaseTerms => ({
+  timeoutMs: timeout === undefined ? undefined : durationMs(timeout),
+  refuseCpimport,
+});
 
 function within(name: string, value: Duration | undefined, { least, most }: { least: number; most: number }): number {
   const ms = value === undefined ? undefined : durationMs(value);

@@ -2,5 +2,5 @@
 export { type Account, accountName, accountOf, gidOf, ownAccount, ownerOf, uidOf, userName } from './accounts.ts';
 export { exists, removeFileDurably, syncDirectory, writeFileDurably } from './files.ts';
 export { isMountPoint, mountPointsBelow } from './mounts.ts';
-export { killLeftBehind, lockHolder, type NamedProcess, processesNamed, programOf } from './processes.ts';
+export { killLeftBehind, lockHolder, type NamedProcess, processesNamed, programOf, startedTicksOf } from './processes.ts';
 export { directoryBytes, freeBytes } from './space.ts';

@@ -64,6 +64,9 @@ export async function processesNamed(names: readonly string[]): Promise<NamedPro
   );
 }
 
+/** Clock ticks from boot to the start of a process; undefined when it is gone, be it a zombie that nobody has waited for. */
+export const startedTicksOf = async (pid: number): Promise<bigint | undefined> => (await statOf(pid))?.startedTicks;
+
 /** The name stands in parentheses and may hold some itself; fields are counted from the last one (proc_pid_stat(5)). */
 async function statOf(pid: number): Promise<NamedProcess | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);

@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const GOODBYE_MS = 1_000;
 
 /** The agent's account, its password read from its file. Throws CONFIG_FILE_UNREADABLE. */
-export function accountOf(config: MariadbConfig): Account {
+export function accountOf(config: Pick<MariadbConfig, 'socket' | 'user' | 'passwordFile'>): Account {
   const password = config.passwordFile === undefined ? undefined : readSecret(config.passwordFile, 'mariadb.passwordFile');
   return { socket: config.socket, user: config.user, password };
 }

@@ -10,6 +10,9 @@ export type JournalEntry =
   | { readonly type: 'task-started'; readonly at: string; readonly taskId: string; readonly spec: JsonValue }
   | { readonly type: 'task-ended'; readonly at: string; readonly taskId: string; readonly ended: JsonValue }
   | { readonly type: 'held'; readonly at: string; readonly waitedMs: number }
+  | { readonly type: 'suspended'; readonly at: string; readonly controllerPid: number }
+  | { readonly type: 'resumed'; readonly at: string; readonly tookMs: number; readonly stuckLocks: readonly string[] }
+  | { readonly type: 'not-resumed'; readonly at: string; readonly reason: string }
   | { readonly type: 'let-go'; readonly at: string; readonly blockedMs: number; readonly reason: string }
   | { readonly type: 'committed'; readonly at: string; readonly setId: string }
   | { readonly type: 'released'; readonly at: string };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
+import { startedTicksOf } from '../host/index.ts';
 
 /**
  * Makes the agent's state directory (0700) and claims it for this process: two agents on one directory would undo each other's work.
@@ -15,7 +16,7 @@ export async function claimStateDirectory(stateDir: string): Promise<() => Promi
   const own = join(stateDir, `agent.${randomUUID()}.new`);
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    await writeFile(own, `${process.pid} ${await startOf(process.pid)}\n`, { mode: 0o600 });
+    await writeFile(own, `${process.pid} ${await startedTicksOf(process.pid)}\n`, { mode: 0o600 });
     const file = await take(stateDir, own);
     // The file stays, empty: the next number must not be given out twice.
     return () => truncate(file).catch(() => undefined);
@@ -74,15 +75,5 @@ async function livingAgent(file: string): Promise<number | undefined> {
   const [pid, start] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
   const number = Number(pid);
   if (!Number.isInteger(number) || number <= 0) return undefined;
-  return start !== undefined && (await startOf(number)) === start ? number : undefined;
-}
-
-/**
- * When a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, the 20th after the program's name. Empty
- * when it is gone, be it a zombie that nobody has waited for.
- */
-async function startOf(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  const [state, ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return state === 'Z' || state === 'X' ? '' : (fields[18] ?? '');
+  return start !== undefined && String(await startedTicksOf(number)) === start ? number : undefined;
 }

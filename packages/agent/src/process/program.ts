@@ -58,8 +58,13 @@ export interface StartOptions extends ProgramOptions {
    * the program writes to it without a byte passing through here. Default `ignore`.
    */
   readonly stdout?: 'pipe' | 'ignore' | Writable | undefined;
-  /** Default `pipe`: kept (bounded) and cut into lines. */
-  readonly stderr?: 'pipe' | 'ignore' | undefined;
+  /** Default `pipe`: kept (bounded) and cut into lines. `inherit` is for a program that speaks to whoever reads the log of the agent. */
+  readonly stderr?: 'pipe' | 'ignore' | 'inherit' | undefined;
+  /**
+   * The program is in a session of its own and is not ended when the agent ends, however that happens: for what must be done though the
+   * agent is gone. Default false.
+   */
+  readonly outlives?: boolean | undefined;
 }
 
 /** A program that runs. */
@@ -93,6 +98,8 @@ export function startProgram(program: string, args: readonly string[], options: 
     stderr: options.stderr ?? 'pipe',
     buffer: false,
     killDescendants: true,
+    // With `killDescendants` every program leads a session of its own; what this adds is that an exit of the agent does not end it.
+    detached: options.outlives ?? false,
     killSignal: options.killSignal ?? 'SIGTERM',
     forceKillAfterDelay: options.killDelayMs ?? KILL_DELAY_MS,
     env: { LC_ALL: 'C', PATH: searchPath(), ...options.env },

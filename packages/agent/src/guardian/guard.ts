@@ -1,0 +1,140 @@
+import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { type Clock, formatDuration } from '@stillpoint/shared/time';
+import type { EngineControl } from '../columnstore/suspend/index.ts';
+import type { SecondLock } from '../mariadb/second-lock.ts';
+import { awaitSteadilyWritable, STEADY_MS } from './steady.ts';
+import { failureOf, type Order, type Word } from './talk.ts';
+
+/** What a guard works with. */
+export interface GuardParts {
+  readonly control: EngineControl;
+  /** Undefined on a node without a server. */
+  readonly lock: Pick<SecondLock, 'connectionId' | 'take' | 'gone' | 'release'> | undefined;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  /** Says something to the agent; it may be gone. */
+  say(word: Word): void;
+  /** Says something for the log, once the agent does no longer. */
+  log(level: 'info' | 'warn' | 'error', message: string): void;
+  /** Ends what an agent that was killed had begun and that would make the engine read-only yet. Never throws. */
+  cutOff(): Promise<void>;
+  /** After the locks are gone: sees to it that nothing of the suspension is left, and forgets it. Never throws. */
+  conclude(): Promise<void>;
+}
+
+/** Keeps the order of release when the agent cannot: the engine read-write first, the lock second. */
+export interface Guard {
+  hear(order: Order): void;
+  /** The agent is gone, or cannot be relied on. */
+  takeOver(why: string): void;
+  /** Resolves once this guard holds nothing any more, however that came about. Never rejects. */
+  readonly released: Promise<void>;
+  /** Resolves when there is nothing left to do. Never rejects. */
+  readonly done: Promise<void>;
+}
+
+/** How much longer than its lease an agent may be silent, milliseconds. It ends a hold in time by itself, if it can. */
+const MARGIN_MS = 1_000;
+const LOCK_MS = 5_000;
+/** How long writers are kept waiting for an engine that does not become read-write, milliseconds. */
+export const RESUME_MS = 60_000;
+
+/** A guard that holds nothing yet. */
+export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, conclude }: GuardParts): Guard {
+  const released = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<void>();
+  const over = new AbortController();
+  let suspension: 'none' | 'begun' | 'complete' = 'none';
+  let heardMs = clock.monotonicMs();
+
+  const end = (work: () => Promise<void>): void => {
+    if (over.signal.aborted) return;
+    over.abort();
+    work().then(done.resolve, done.resolve);
+  };
+  const letGo = async (): Promise<void> => {
+    await lock?.release();
+    released.resolve();
+  };
+  const act = async (why: string): Promise<void> => {
+    say({ word: 'taking-over', why });
+    log('warn', `the guardian takes over: ${why}`);
+    if (suspension === 'begun') await cutOff();
+    const isWritable =
+      suspension === 'none'
+        ? await awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock })
+        : await resume(suspension === 'complete' ? 0 : STEADY_MS);
+    await letGo();
+    say({ word: 'released' });
+    if (isWritable) log('info', 'the engine is read-write, and writers go on');
+    else log('error', 'writers go on, but the engine was not seen read-write: see `dbrmctl status` on its primary');
+    if (suspension !== 'none') await conclude();
+  };
+  const resume = async (steadyMs: number): Promise<boolean> => {
+    try {
+      const { stuckLocks } = await control.resume({ timeoutMs: RESUME_MS, clock, signal: new AbortController().signal });
+      for (const stuck of stuckLocks) log('warn', stuck);
+      // A flag that was on its way when the agent was killed.
+      return steadyMs === 0 || (await awaitSteadilyWritable(control, { timeoutMs: 0, steadyMs, clock })) || (await resume(0));
+    } catch (error) {
+      log('error', toStillpointError(error).message);
+      return false;
+    }
+  };
+  const takeOver = (why: string): void => end(() => act(why));
+
+  const take = async (): Promise<void> => {
+    if (lock === undefined) {
+      say({ word: 'locked', connectionId: 0 });
+      return;
+    }
+    try {
+      await lock.take(LOCK_MS);
+      lock.gone.throwIfAborted();
+      lock.gone.addEventListener('abort', () => lost(lock.gone.reason), { once: true });
+      say({ word: 'locked', connectionId: lock.connectionId });
+    } catch (error) {
+      say({ word: 'failed', error: failureOf(toStillpointError(error)) });
+    }
+  };
+  const lost = (why: unknown): void => {
+    if (over.signal.aborted) return;
+    const message = `The guardian's connection with its read lock is gone: ${toStillpointError(why).message}`;
+    say({ word: 'failed', error: failureOf(new StillpointError('HOLD_LOST', message)) });
+  };
+  const watch = async (): Promise<void> => {
+    for (let leftMs = 1; leftMs > 0; leftMs = heardMs + leaseMs + MARGIN_MS - clock.monotonicMs()) await clock.sleep(leftMs, over.signal);
+    takeOver(`the agent has said nothing for ${formatDuration(clock.monotonicMs() - heardMs)}`);
+  };
+
+  return {
+    released: released.promise,
+    done: done.promise,
+    takeOver,
+    hear: (order) => {
+      if (over.signal.aborted) return;
+      heardMs = clock.monotonicMs();
+      switch (order) {
+        case 'lock':
+          watch().catch(() => undefined);
+          void take();
+          return;
+        case 'renew':
+          say({ word: 'alive' });
+          return;
+        case 'suspending':
+          suspension = 'begun';
+          say({ word: 'guarding' });
+          return;
+        case 'suspended':
+          suspension = 'complete';
+          return;
+        case 'release':
+          end(async () => {
+            await letGo();
+            say({ word: 'released' });
+          });
+      }
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { createInterface } from 'node:readline';
+import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { systemClock } from '@stillpoint/shared/time';
+import { type Logger, pino } from 'pino';
+import { openEngine } from '../columnstore/discovery/index.ts';
+import { openControl } from '../columnstore/suspend/index.ts';
+import { killLeftBehind } from '../host/index.ts';
+import { openSecondLock } from '../mariadb/second-lock.ts';
+import { accountOf } from '../mariadb/session.ts';
+import { createGuard, type Guard, RESUME_MS } from './guard.ts';
+import { announceGuardian } from './presence.ts';
+import { failureOf, type Instructions, lineOf, type Order, type Word } from './talk.ts';
+import { createUndoer } from './undoer.ts';
+
+/** How long the server may hear nothing of a guardian before it drops it: beyond the lease, so that one that thaws in time is in time. */
+const SILENT_BEYOND_LEASE_MS = 10_000;
+/** How long to go on when writers had to be let go with the engine read-only. Then it is left to the next start of the agent. */
+const CONCLUDE_MS = 10 * RESUME_MS;
+const CUT_OFF_MS = 2_000;
+
+const clock = systemClock;
+const say = (word: Word): void => void process.stdout.write(lineOf(word));
+
+// Whoever ends the agent politely ends this process through it: the order of release must be kept until the last step.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+// Nobody listens any more when the agent is gone.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+/** Gets ready: nothing is locked yet. Throws what would keep it from guarding. */
+async function prepare(instructions: Instructions, log: Logger): Promise<Guard> {
+  const { columnstore, leaseMs, mariadb, operationId, stateDir } = instructions;
+  const signal = new AbortController().signal;
+  const engine = await openEngine({ columnstore });
+  if (engine === undefined) throw new StillpointError('COLUMNSTORE_CONFIG', `${columnstore.config} is gone`);
+  const control = openControl({ engine, config: columnstore, clock });
+  const silentMs = leaseMs + SILENT_BEYOND_LEASE_MS;
+  const lock = mariadb === undefined ? undefined : await openSecondLock(accountOf(mariadb), silentMs, clock, signal);
+  const presence = await announceGuardian(stateDir, operationId);
+  const undoer = createUndoer({ config: { columnstore, stateDir }, clock, log, operationId });
+  const conclude = async (): Promise<void> => {
+    await undoer.begin();
+    const enough = setTimeout(() => void undoer.stop(), CONCLUDE_MS);
+    await undoer.ended();
+    clearTimeout(enough);
+  };
+  const guard = createGuard({
+    ...{ control, lock, leaseMs, clock, say, conclude },
+    log: (level, message) => log[level](message),
+    cutOff: async () => {
+      const within = AbortSignal.timeout(CUT_OFF_MS);
+      await killLeftBehind(['dbrmctl'], 'readonly', within).catch(() => undefined);
+    },
+  });
+  void guard.released.then(presence.released);
+  void guard.done.then(presence.over);
+  return guard;
+}
+
+/** One line of orders after the other, the first ones the instructions; the end of them is the end of the agent. */
+async function serve(): Promise<void> {
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const first = await lines.next();
+  if (first.done === true) return;
+  const instructions = JSON.parse(first.value) as Instructions;
+  const guard = await prepare(instructions, log.child({ operation: instructions.operationId }));
+  say({ word: 'ready' });
+  const listen = async (): Promise<void> => {
+    for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
+      guard.hear((JSON.parse(line.value) as { readonly order: Order }).order);
+    }
+  };
+  void listen()
+    .catch(() => undefined)
+    .then(() => guard.takeOver('the agent is gone'));
+  await guard.done;
+}
+
+try {
+  await serve();
+} catch (error) {
+  say({ word: 'failed', error: failureOf(toStillpointError(error)) });
+}
+// The connection of an agent that is frozen would keep this process alive.
+process.exit(0);
