@@ -19,8 +19,12 @@ const LONGEST_PAUSE_MS = 250;
 const LOOK_MS = 10_000;
 const SHORTEST_LOOK_MS = 1_000;
 
-/** See `EngineControl.drain`. */
-export async function drain(parts: ControlParts, terms: Bound & { readonly refuseCpimport: boolean }): Promise<void> {
+/** See `EngineControl.drain`. `boundMs` is what a timeout tells of, where the drain is a part of something longer. */
+export async function drain(
+  parts: ControlParts,
+  terms: Bound & { readonly refuseCpimport: boolean },
+  boundMs = terms.timeoutMs,
+): Promise<void> {
   const left = countdown(terms);
   const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   for (;;) {
@@ -29,7 +33,7 @@ export async function drain(parts: ControlParts, terms: Bound & { readonly refus
     if (terms.refuseCpimport && (seen.loaders.length > 0 || seen.tables.locks.some(({ process }) => isBulkLoad(process)))) {
       throw new StillpointError('CPIMPORT_RUNNING', `A bulk load runs: ${whoWrites(parts, seen)}`, { tableLocks: seen.tables.locks });
     }
-    if (left() === 0) throw drainTimeout(parts, seen, terms.timeoutMs);
+    if (left() === 0) throw drainTimeout(parts, seen, boundMs);
     await parts.clock.sleep(Math.min(pause(), left()), terms.signal);
   }
 }

@@ -1,9 +1,12 @@
 import { writeFileSync } from 'node:fs';
+import type { Clock } from '@stillpoint/shared/time';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bound, controlOf, noSignal, onSleep, suspendTerms } from '../../../../../test/harness/engine-control.ts';
+import { bound, controlOf, noSignal, onSleep, partsOf, suspendTerms } from '../../../../../test/harness/engine-control.ts';
 import { type EnginePrograms, enginePrograms } from '../../../../../test/harness/engine-programs.ts';
-import { renderLockTable, sqlLock } from '../../../../../test/harness/lock-table.ts';
-import type { Stand } from './types.ts';
+import { loadLock, renderLockTable, sqlLock } from '../../../../../test/harness/lock-table.ts';
+import type { EngineProcess, FindProcesses } from '../engine/processes.ts';
+import { createControl } from './control.ts';
+import type { EngineControl, Stand } from './types.ts';
 
 let engine: EnginePrograms;
 beforeEach(() => {
@@ -81,15 +84,40 @@ describe('suspending', () => {
     expect(engine.has('ro')).toBe(false);
   });
 
-  test('waits for loads that began before the flag, not for those that the engine refuses', async () => {
-    const refused = { pid: 60, name: 'cpimport', startedTicks: 3_000n };
-    engine.processes.push(load);
+  /** Under the flag a load is there until so many pauses have passed, then `after`. */
+  function controlWithLoad(pauses: number, after: readonly EngineProcess[]): [EngineControl, Clock] {
+    let paused = 0;
     const clock = onSleep((nth) => {
-      if (nth === 3) engine.processes.splice(1, 1, refused);
+      paused = nth;
+    });
+    const parts = partsOf(engine, {}, clock);
+    const processes: FindProcesses = async (names) => {
+      const found = !engine.has('ro') ? engine.processes : paused < pauses ? [...engine.processes, load] : after;
+      return found.filter(({ name }) => names.includes(name));
+    };
+    return [createControl({ ...parts, processes }), clock];
+  }
+
+  test('waits for loads that began before the flag, not for those that the engine refuses', async () => {
+    const refused = { ...load, pid: 60 };
+    const [held, clock] = controlWithLoad(3, [...engine.processes, refused]);
+    await held.suspend(suspendTerms({ clock }));
+    expect(engine.has('ro')).toBe(true);
+    expect(engine.calls().filter((call) => call === 'viewtablelock')).toHaveLength(5);
+  });
+
+  test('is not done while somebody writes again that had been drained', async () => {
+    engine.lock(loadLock());
+    const clock = onSleep((nth) => {
+      expect(engine.commands()).toEqual([]);
+      if (nth === 3) engine.lock();
     });
     await controlOf(engine, {}, clock).suspend(suspendTerms({ clock }));
-    expect(engine.processes).toContain(refused);
-    expect(engine.has('ro')).toBe(true);
+    expect(engine.commands()).toEqual(['dbrmctl readonly']);
+    engine.clear('ro');
+    engine.lock(loadLock());
+    await expect(controlOf(engine).suspend(suspendTerms({ refuseCpimport: true }))).rejects.toMatchObject({ code: 'CPIMPORT_RUNNING' });
+    expect(engine.has('ro')).toBe(false);
   });
 
   test('of an engine that somebody else suspended meanwhile is not done, and not undone', async () => {
@@ -110,11 +138,8 @@ describe('suspending', () => {
   });
 
   test('is void when controllernode ends on the way', async () => {
-    const clock = onSleep(() => {
-      engine.processes.splice(0, 2, { pid: 901, name: 'controllernode', startedTicks: 4_000n });
-    });
-    engine.processes.push(load);
-    await expect(controlOf(engine, {}, clock).suspend(suspendTerms({ clock }))).rejects.toMatchObject({
+    const [held, clock] = controlWithLoad(1, [{ pid: 901, name: 'controllernode', startedTicks: 4_000n }]);
+    await expect(held.suspend(suspendTerms({ clock }))).rejects.toMatchObject({
       code: 'SUSPEND_FAILED',
       message: expect.stringContaining('controllernode'),
     });

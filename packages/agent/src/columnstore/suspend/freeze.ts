@@ -16,19 +16,30 @@ const CONFIRM_MS = 1_000;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 250;
 
-/** See `EngineControl.suspend`, on the primary. */
+/**
+ * See `EngineControl.suspend`, on the primary. A load that takes its lock in the moment of the flag is hit by it and may fail, so the locks
+ * are looked at directly before the flag and directly after it, and nothing that takes time comes between.
+ */
 export async function freezePrimary(parts: ControlParts, terms: SuspendTerms): Promise<Stand> {
   const left = countdown(terms);
+  const drainAgain = async (seen: Sighting): Promise<void> => {
+    if (left() === 0) throw drainTimeout(parts, seen, terms.timeoutMs);
+    await drain(parts, { ...terms, timeoutMs: left() }, terms.timeoutMs);
+  };
   for (;;) {
     const stand = await requireFreezable(parts, terms.signal);
     await terms.beforeFlag(stand);
+    const begun = await look(parts, left(), terms.signal);
+    if (!isQuiet(begun)) {
+      await drainAgain(begun);
+      continue;
+    }
     await setFlag(parts, left(), terms);
-    const slipped = await slippedIn(parts, left, terms);
+    const slipped = await slippedIn(parts, left, terms, requireFrozen(parts, left(), terms));
     if (slipped === undefined) return await requireSameController(parts, stand);
     // Not to be left like this: a writer that meets a read-only engine fails, and its lock stays.
     await resume(parts, { ...terms, timeoutMs: left() }, { isSurelyReadOnly: true });
-    if (left() === 0) throw drainTimeout(parts, slipped, terms.timeoutMs);
-    await drain(parts, { ...terms, timeoutMs: left() });
+    await drainAgain(slipped);
   }
 }
 
@@ -42,7 +53,7 @@ export async function awaitFrozen(parts: ControlParts, terms: SuspendTerms): Pro
       `The engine was not seen read-only within ${formatDuration(terms.timeoutMs)}: ${status.text}`,
     );
   }
-  const slipped = await slippedIn(parts, left, terms);
+  const slipped = await slippedIn(parts, left, terms, Promise.resolve());
   if (slipped !== undefined) throw drainTimeout(parts, slipped, terms.timeoutMs);
   return await readStand(parts.engine, parts.processes);
 }
@@ -75,26 +86,36 @@ async function requireFreezable({ engine, driver, processes }: ControlParts, sig
   return stand;
 }
 
-async function setFlag(parts: ControlParts, leftMs: number, { signal, timeoutMs, clock }: SuspendTerms): Promise<void> {
-  const { driver } = parts;
+async function setFlag({ driver }: ControlParts, leftMs: number, { signal, timeoutMs }: SuspendTerms): Promise<void> {
   const limit = within(leftMs, signal);
   await driver.suspend(limit).catch((cause: unknown) => {
     if (signal.aborted || !limit.aborted) throw cause;
     throw new StillpointError('SUSPEND_FAILED', `${driver.name} did not suspend the engine within ${formatDuration(timeoutMs)}`, { cause });
   });
+}
+
+async function requireFrozen(parts: ControlParts, leftMs: number, { signal, clock }: SuspendTerms): Promise<void> {
   const { mode, text } = await awaitMode(parts, 'read-only', { timeoutMs: Math.min(CONFIRM_MS, leftMs), clock, signal });
-  if (mode !== 'read-only') throw new StillpointError('SUSPEND_FAILED', `${driver.name} accepted it, but the engine says: ${text}`);
+  if (mode !== 'read-only') throw new StillpointError('SUSPEND_FAILED', `${parts.driver.name} accepted it, but the engine says: ${text}`);
 }
 
 /**
  * What had begun before the flag was set: a table lock, or a load that has passed its own test of the flag and may take a lock yet. A load
- * that begins from now on is refused by the engine, so only those seen at once are waited for; they end within moments or take their lock.
+ * that begins from now on is refused by the engine, so only those seen at once are waited for: they end within moments, or take their lock.
+ * Looks while it is still being confirmed that the flag is set, and throws what that throws.
  */
-async function slippedIn(parts: ControlParts, left: () => number, { signal, clock }: Bound): Promise<Sighting | undefined> {
+async function slippedIn(
+  parts: ControlParts,
+  left: () => number,
+  { signal, clock }: Bound,
+  confirmed: Promise<void>,
+): Promise<Sighting | undefined> {
   const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+  // Awaited further down, but it may fail before that.
+  confirmed.catch(() => undefined);
   const began = await parts.processes(BULK_LOADERS);
   for (;;) {
-    const now = await look(parts, left(), signal);
+    const [now] = await Promise.all([look(parts, left(), signal), confirmed]);
     const seen = { ...now, loaders: now.loaders.filter((loader) => began.some((other) => isSame(loader, other))) };
     if (isQuiet(seen)) return undefined;
     if (!isFree(seen.tables) || left() === 0) return seen;
