@@ -1,2 +1,3 @@
-/** Discovery: what Columnstore.xml and the files around it say of the engine of this node. */
-export { findConfig, openEngine, readConfig } from './open-engine.ts';
+/** Discovery: what Columnstore.xml and the files around it say of the engine of this node, and what of that is there. */
+export { missingHere } from './missing.ts';
+export { findConfig, openEngine } from './open-engine.ts';

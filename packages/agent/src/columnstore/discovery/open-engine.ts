@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 import type { AgentConfig, ColumnstoreConfig } from '../../config/schema.ts';
 import { type Account, ownAccount, ownerOf } from '../../host/index.ts';
-import { type ConfigDocument, parseConfig } from '../configuration/document.ts';
+import { parseConfig } from '../configuration/document.ts';
 import { topologyOf } from '../configuration/topology.ts';
-import type { Engine, Topology } from '../types.ts';
+import type { Engine } from '../types.ts';
 import { contradictionsOf } from './contradictions.ts';
+import { identityOf } from './identity.ts';
 import { releaseOf } from './release.ts';
+import { storesObjects } from './storage-manager.ts';
 
 /** Where releases before 1.4 keep their configuration. */
 const OAM_CONFIG = '/usr/local/mariadb/columnstore/etc/Columnstore.xml';
@@ -28,11 +30,11 @@ export async function openEngine({ columnstore }: Pick<AgentConfig, 'columnstore
   if (found === undefined) return undefined;
   const { file, text } = found;
   const config = parseConfig(file, text);
+  const filed = topologyOf(config);
+  const topology = (await storesObjects(file)) ? { ...filed, storage: 'storagemanager' as const } : filed;
   const release = await releaseOf(file);
   const dataDirectory = release.generation === 'oam' ? dirname(dirname(file)) : columnstore.dataDirectory;
-  const topology = withStorage(topologyOf(config), await storageManagerInUse(file));
-  const named = await moduleNamedBy(join(dataDirectory, 'local', 'module'));
-  const module = topology.modules.some(({ id }) => id === named) ? named : 0;
+  const { module, doubts } = await identityOf(config, topology, dataDirectory);
   const owned = topology.modules.find(({ id }) => id === module)?.dbroots ?? [];
   const engine = {
     configFile: file,
@@ -45,10 +47,10 @@ export async function openEngine({ columnstore }: Pick<AgentConfig, 'columnstore
     owned: owned.map((number) => ({ number, path: topology.dbroots.get(number) ?? '' })),
     owner: await dataOwner(dataDirectory, [...topology.dbroots.values()]),
   };
-  return { ...engine, contradictions: await contradictionsOf(engine, named) };
+  return { ...engine, contradictions: module === 0 ? doubts : await contradictionsOf(engine) };
 }
 
-/** The configured file, else the one of releases before 1.4; undefined when neither is there. */
+/** The configured file, else the one of releases before 1.4; undefined when neither is there. Throws COLUMNSTORE_CONFIG. */
 export async function findConfig({ config }: Pick<ColumnstoreConfig, 'config'>): Promise<FoundConfig | undefined> {
   for (const file of [config, OAM_CONFIG]) {
     try {
@@ -59,29 +61,6 @@ export async function findConfig({ config }: Pick<ColumnstoreConfig, 'config'>):
     }
   }
   return undefined;
-}
-
-/** Reads a configuration anew, for whoever changes it. Throws COLUMNSTORE_CONFIG. */
-export const readConfig = async (file: string): Promise<ConfigDocument> => parseConfig(file, await readFile(file, 'utf8'));
-
-const withStorage = (topology: Topology, storageManager: boolean): Topology =>
-  storageManager ? { ...topology, storage: 'storagemanager' } : topology;
-
-/** storagemanager.cnf is there in every release since 1.4; it says S3 only where objects are stored. */
-async function storageManagerInUse(configFile: string): Promise<boolean> {
-  const text = await readFile(join(dirname(configFile), 'storagemanager.cnf'), 'utf8').catch(() => '');
-  const service = text.split('\n').find((line) => /^\s*service\s*=/.test(line));
-  return service?.split('=')[1]?.trim().toLowerCase() === 's3';
-}
-
-/** The N of pmN; 1 without a file, as the engine takes it; 0 for what is no performance module. */
-async function moduleNamedBy(file: string): Promise<number> {
-  try {
-    return Number(/^pm([1-9]\d*)$/.exec((await readFile(file, 'utf8')).trim())?.[1] ?? '0');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return 1;
-    throw new StillpointError('COLUMNSTORE_CONFIG', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 /** The data directory belongs to the engine's account in every install; without it, the first dbroot that is there tells. */
