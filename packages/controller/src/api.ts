@@ -66,11 +66,27 @@ export interface SetDetail {
   readonly parts: readonly { readonly node: string; readonly part?: PartManifest; readonly error?: StillpointError }[];
 }
 
-/** How a backup went. */
+/** How the engine came back on one node after the still point. */
+export interface EngineResume {
+  readonly node: string;
+  /** Until it was seen read-write again, ms; absent when nothing was told. */
+  readonly ms?: number;
+  /** Table locks that were there afterwards, a sentence each, with what to do. */
+  readonly stuckLocks: readonly string[];
+  /** RESUME_FAILED, when it was not seen read-write again. */
+  readonly failure?: StillpointError;
+}
+
+/**
+ * How a backup went. A set is good by what was attested before the resume, so an engine that does not come back does not void it: the
+ * report tells it, and the command line does not end well.
+ */
 export interface BackupReport {
   readonly operationId: string;
   readonly set: SetManifest;
   readonly elapsedMs: number;
+  /** One for each node of the engine; none without ColumnStore. */
+  readonly engine: readonly EngineResume[];
 }
 
 /** How `backup verify` went. */
@@ -113,6 +129,12 @@ export interface RestoreReport {
     /** Bytes that finishing gave back. */
     readonly freedBytes: number;
     readonly gtidPosition: string;
+    /** Numbers of its dbroots that were restored. */
+    readonly dbroots: readonly number[];
+    /** ColumnStore tables that were read whole through its server, and are the same on all nodes. */
+    readonly tablesRead: number;
+    /** Table locks that are there, a sentence each, with what to do. */
+    readonly locks: readonly string[];
   }[];
   /** Nodes of the restore that were left as they are; the same command, once they are back, does it there too. */
   readonly leftOut: readonly string[];

@@ -1,4 +1,4 @@
-import type { BlockingSession } from '@stillpoint/shared/errors';
+import type { BlockingSession, TableLock } from '@stillpoint/shared/errors';
 
 /** What the user sees while an operation runs. Emitted by the controller, rendered by the command line. */
 export type OperationEvent =
@@ -18,7 +18,9 @@ export type OperationEvent =
   /** Bytes of a node's present step; total 0 when unknown. */
   | { readonly type: 'progress'; readonly node: string; readonly step: string; readonly bytesDone: number; readonly bytesTotal: number }
   | { readonly type: 'log'; readonly node: string; readonly message: string }
-  /** The locks were not granted; everything was released and is tried again after `waitMs`. */
+  /** What an administrator has to see to, though the operation goes on. */
+  | { readonly type: 'warning'; readonly node: string; readonly message: string; readonly hint: string }
+  /** The cluster could not be brought to a stand; everything was released and is tried again after `waitMs`. */
   | {
       readonly type: 'retry';
       readonly attempt: number;
@@ -27,6 +29,7 @@ export type OperationEvent =
       readonly node: string;
       readonly message: string;
       readonly blockers: readonly BlockingSession[];
+      readonly tableLocks: readonly TableLock[];
     };
 
 export type Observer = (event: OperationEvent) => void;

@@ -5,6 +5,7 @@ export type {
   ClusterChecks,
   Controller,
   DeleteReport,
+  EngineResume,
   NodeChecks,
   NodeReport,
   OperationState,
@@ -36,5 +37,5 @@ export {
   inspectExpiry,
   issueCertificate,
 } from './pki/index.ts';
-export type { BackupPhase, BackupPlan } from './plan/backup.ts';
+export type { BackupDbroot, BackupNode, BackupPhase, BackupPlan } from './plan/backup.ts';
 export type { PlannedNode, PlanProblem, RestorePlan } from './plan/restore.ts';

@@ -59,9 +59,9 @@ function planCommand(perform: Perform): Command {
     );
 }
 
-/** The command that carries a plan out; servers that run must be stopped for it, so it says that too. */
+/** The command that carries a plan out; servers and an engine that run must be stopped for it, so it says that too. */
 function nextCommand({ command }: Session, { id, nodes }: RestorePlan): string {
-  return `${command} restore run ${id}${nodes.some((node) => node.serverRunning) ? ' --stop-servers' : ''}`;
+  return `${command} restore run ${id}${nodes.some(({ engine, serverRunning }) => serverRunning || (engine?.running.length ?? 0) > 0) ? ' --stop-servers' : ''}`;
 }
 
 interface WithoutOption {

@@ -13,7 +13,13 @@ const WRITERS: Writers = {
   checks: checksLines,
   'backup-plan': ({ plan }) => [backupPlanLine(plan)],
   backup: ({ report }) => [
-    { type: 'backup', operationId: report.operationId, setId: report.set.setId, elapsedMs: report.elapsedMs, set: report.set },
+    {
+      type: 'backup',
+      ...{ operationId: report.operationId, setId: report.set.setId, elapsedMs: report.elapsedMs, set: report.set },
+      engine: report.engine.map(({ failure, ms, node, stuckLocks }) => ({
+        ...{ node, resumeMs: ms ?? null, stuckLocks, failure: errorView(failure) },
+      })),
+    },
   ],
   sets: ({ sets }) => sets.map(setLine),
   'set-detail': ({ detail }) => [
@@ -84,13 +90,19 @@ const findingLine = ({ file, key, status, message, hint, error }: Finding): Json
 
 // Fields are named one by one: what the controller adds for its own use does not become part of the output by accident.
 
-const backupPlanLine = ({ cluster, nodes, phases, lockTimeoutMs, maxBlockMs }: BackupPlan): JsonLine => ({
+const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, maxBlockMs, warnings }: BackupPlan): JsonLine => ({
   type: 'backup-plan',
-  ...{ cluster, lockTimeoutMs, maxBlockMs },
-  nodes: nodes.map(({ node, roles, source, capture, dataBytes, repository, freeBytes }) => ({
+  ...{ cluster, lockTimeoutMs, maxBlockMs, warnings },
+  nodes: nodes.map(({ node, roles, source, capture, dataBytes, dbroots, repository, freeBytes }) => ({
     ...{ node, roles, source, capture, dataBytes, repository, freeBytes },
+    dbroots: dbroots.map(({ number, path, bytes }) => ({ number, path, bytes })),
   })),
+  columnstore: columnstore === undefined ? null : plannedEngineView(columnstore),
   phases: phases.map(({ phase, nodes: on, blocksWriters, bound }) => ({ phase, nodes: on, blocksWriters, bound })),
+});
+
+const plannedEngineView = ({ version, configRevision, primary, driver }: NonNullable<BackupPlan['columnstore']>) => ({
+  ...{ version, configRevision, primary, driver },
 });
 
 const setLine = ({ setId, operationId, state, cutAt, nodes, storedBytes, dataBytes, blockedMs, reason }: SetSummary): JsonLine => ({
@@ -99,19 +111,26 @@ const setLine = ({ setId, operationId, state, cutAt, nodes, storedBytes, dataByt
 });
 
 const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {
-  const { id, cluster, setId, cutAt, createdAt, replicas, replication, nodes, problems, warnings } = plan;
+  const { id, cluster, columnstore = null, setId, cutAt, createdAt, replicas, replication, nodes, problems, warnings } = plan;
   return {
     type: 'restore-plan',
-    ...{ id, cluster, setId, cutAt, createdAt, replicas, replication, next, warnings },
+    ...{ id, cluster, setId, cutAt, createdAt, replicas, replication, columnstore, next, warnings },
     problems: problems.map(({ node, message, hint }) => ({ node, message, hint })),
     nodes: nodes.map((planned) => {
       const { node, roles, image, storedBytes, datadir, needBytes, freeBytes, replacesBytes, serverRunning } = planned;
-      const { installedVersion, setVersion, restoreConfiguration, gtidPosition, replicateFrom } = planned;
+      const { dbroots, engine, installedVersion, setVersion, restoreConfiguration, gtidPosition, replicateFrom } = planned;
       return {
         ...{ node, roles, image, storedBytes, datadir, needBytes, freeBytes, replacesBytes, serverRunning },
         ...{ installedVersion, setVersion, restoreConfiguration, gtidPosition },
         replicateFrom:
           replicateFrom === undefined ? null : { node: replicateFrom.node, host: replicateFrom.host, port: replicateFrom.port },
+        dbroots: dbroots.map(({ number, from, path, storedBytes: stored, dataBytes, freeBytes: free, replacesBytes: replaces }) => ({
+          ...{ number, from, path, storedBytes: stored, dataBytes, freeBytes: free, replacesBytes: replaces },
+        })),
+        engine:
+          engine === undefined
+            ? null
+            : { module: engine.module, primary: engine.primary, version: engine.version, running: engine.running },
       };
     }),
   };
@@ -120,8 +139,8 @@ const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {
 const restoreLine = ({ operationId, setId, state, elapsedMs, nodes, leftOut, commands }: RestoreReport): JsonLine => ({
   type: 'restore',
   ...{ operationId, setId, state, elapsedMs, leftOut },
-  nodes: nodes.map(({ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition }) => ({
-    ...{ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition },
+  nodes: nodes.map(({ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition, dbroots, tablesRead, locks }) => ({
+    ...{ node, image, bytes, tablesEqual, tablesUnproven, kept, freedBytes, gtidPosition, dbroots, tablesRead, locks },
   })),
   commands: commands.map(({ node, sql }) => ({ node, sql })),
 });

@@ -37,7 +37,8 @@ const events: readonly OperationEvent[] = [
   { type: 'step', node: 'db1', step: 'capture', state: 'failed', ms: 12, message: 'why' },
   { type: 'progress', node: 'db1', step: 'capture', bytesDone: 1, bytesTotal: 2 },
   { type: 'log', node: 'db1', message: 'a sentence' },
-  { type: 'retry', attempt: 1, attempts: 5, waitMs: 5_000, node: 'db2', message: 'not granted', blockers: [] },
+  { type: 'retry', attempt: 1, attempts: 5, waitMs: 5_000, node: 'db2', message: 'not granted', blockers: [], tableLocks: [] },
+  { type: 'warning', node: 'pm1', message: 'a table stayed locked', hint: 'restart DMLProc' },
   { type: 'phase-ended', phase: 'capture', ms: 12 },
 ];
 

@@ -19,7 +19,7 @@ export const encodeLine = (line: JsonLine): string => `${JSON.stringify(line, pl
 
 /** The line of an error. */
 function errorLine(error: StillpointError, exitCode: number): JsonLine {
-  const { code, message, hint, node, blockers } = error;
+  const { code, message, hint, node, blockers, tableLocks } = error;
   return {
     type: 'error',
     code,
@@ -28,6 +28,7 @@ function errorLine(error: StillpointError, exitCode: number): JsonLine {
     hint,
     node: node ?? null,
     blockers,
+    tableLocks,
     ...(code === 'INTERNAL' ? { stack: error.stack ?? '' } : {}),
   };
 }

@@ -71,6 +71,8 @@ export type ResultOf<T extends ResultType> = Extract<Result, { type: T }>;
 const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName } = {
   cluster: ({ nodes }) => nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'OK',
   checks: ({ checks: { ok, nodes } }) => (ok ? 'OK' : (nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'CHECK_FAILED')),
+  // The set is good, but writers may fail until somebody has looked.
+  backup: ({ report }) => report.engine.find(({ failure }) => failure !== undefined)?.failure?.row.exit ?? 'OK',
   verify: ({ report }) => (report.ok ? 'OK' : 'VERIFY_FAILED'),
   'restore-plan': ({ plan }) => (plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED'),
   findings: ({ findings }) => (findings.some(({ status }) => status === 'failed') ? 'CONFIG' : 'OK'),

@@ -43,6 +43,7 @@ function withOthers(cause: StillpointError, others: readonly StillpointError[]):
     hint: cause.hint,
     node: cause.node,
     blockers: [cause, ...others].flatMap((error) => error.blockers),
+    tableLocks: [cause, ...others].flatMap((error) => error.tableLocks),
     cause,
   });
 }

@@ -1,7 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationMs } from '@bufbuild/protobuf/wkt';
-import { StillpointError } from '@stillpoint/shared/errors';
-import type { ChecksumRequestSchema, HoldAcquired, HoldAttested, HoldPhase } from '@stillpoint/shared/proto';
+import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import type { ChecksumRequestSchema, HoldAcquired, HoldAdvance, HoldAdvanced, HoldAttested, HoldReleased } from '@stillpoint/shared/proto';
 import { type Clock, durationOf } from '@stillpoint/shared/time';
 import { type HoldStream, openHoldStream } from './hold-stream.ts';
 import type { NodeAgent } from './pool.ts';
@@ -9,10 +8,15 @@ import { unlessAborted } from './scope.ts';
 
 /** How much longer than its bound an agent may take to answer, ms. Other nodes' writers wait for a frozen one meanwhile. */
 const ANSWER_MARGIN_MS = 2_000;
-/** Longest wait for a proof, ms. */
+/** Longest wait for a proof, ms: of a lock; and of an engine, whose programs are asked for its state and its locks. */
 const ATTEST_TIMEOUT_MS = 5_000;
-/** Longest wait for a release to be confirmed, ms. The agent lets go by itself when the lease has run out. */
+const ATTEST_ENGINE_TIMEOUT_MS = 30_000;
+/**
+ * Longest wait for a release to be confirmed, ms. The agent lets go by itself when the lease has run out. One of the engine first sees
+ * the engine read-write again, on whatever node that is done.
+ */
 const RELEASE_TIMEOUT_MS = 5_000;
+const RELEASE_ENGINE_TIMEOUT_MS = 90_000;
 /** How long to try to take up a hold whose connection broke, ms: meanwhile the writers of all nodes wait, perhaps for an agent that is dead. */
 const REATTACH_FOR_MS = 3_000;
 /** How long to wait for an agent to break off its wait for a lock, ms. */
@@ -25,7 +29,17 @@ export interface HoldTerms {
   readonly lockTimeoutMs: number;
   readonly leaseMs: number;
   readonly maxBlockMs: number;
+  /** True on a node of the engine, which takes its time to attest and to let go. */
+  readonly engine?: boolean;
   readonly checksums?: MessageInitShape<typeof ChecksumRequestSchema>;
+}
+
+/** How a node let go. */
+export interface Release {
+  /** What the agent said; undefined when it did not confirm it. */
+  readonly released?: HoldReleased;
+  /** Why it was not confirmed: what the hold had failed with before or in letting go, or DEADLINE. */
+  readonly error?: StillpointError;
 }
 
 /** One node standing still. */
@@ -39,11 +53,11 @@ export interface NodeHold {
   /** Aborted, with the failure as reason, when the hold is lost. Not aborted by `release`. */
   readonly lost: AbortSignal;
   /** Goes on to another phase. Throws what the agent failed with, or DEADLINE. */
-  advance(phase: HoldPhase, timeoutMs: number): Promise<void>;
+  advance(to: Pick<HoldAdvance, 'phase' | 'refuseCpimport'>, timeoutMs: number): Promise<HoldAdvanced>;
   /** Asks for the proof that nothing has moved. Throws what the agent failed with, or DEADLINE. */
   attest(): Promise<HoldAttested>;
-  /** Lets go, once however often it is called. Never throws; resolves to how long writers were shut out by the agent's clock, ms, or undefined when it did not tell. */
-  release(): Promise<number | undefined>;
+  /** Lets go, once however often it is called. Never throws. */
+  release(): Promise<Release>;
 }
 
 /**
@@ -59,26 +73,29 @@ export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock,
     const acquiring = stream.ask({ case: 'acquire', value: acquireOf(terms) }, 'acquired');
     const acquired = await unlessAborted(within(clock, terms.lockTimeoutMs + ANSWER_MARGIN_MS, node, 'lock', acquiring), signal);
     const grantedAtMs = clock.monotonicMs();
-    void keepAlive(stream, node, terms.leaseMs, clock);
-    let released: Promise<number | undefined> | undefined;
+    const ending = new AbortController();
+    void keepAlive(stream, node, terms.leaseMs, clock, ending.signal);
+    let released: Promise<Release> | undefined;
+    const attestMs = terms.engine === true ? ATTEST_ENGINE_TIMEOUT_MS : ATTEST_TIMEOUT_MS;
     return {
       node,
       acquired,
       askedAtMs,
       grantedAtMs,
       lost: stream.failed,
-      advance: async (phase, timeoutMs) => {
-        const advancing = stream.ask({ case: 'advance', value: { phase, timeout: durationOf(timeoutMs) } }, 'advanced');
-        await within(clock, timeoutMs + ANSWER_MARGIN_MS, node, 'phase', advancing);
+      advance: (to, timeoutMs) => {
+        const advancing = stream.ask({ case: 'advance', value: { ...to, timeout: durationOf(timeoutMs) } }, 'advanced');
+        return within(clock, timeoutMs + ANSWER_MARGIN_MS, node, 'phase', advancing);
       },
-      attest: () => within(clock, ATTEST_TIMEOUT_MS, node, 'attest', stream.ask({ case: 'attest', value: {} }, 'attested')),
+      attest: () => within(clock, attestMs, node, 'attest', stream.ask({ case: 'attest', value: {} }, 'attested')),
       release: () => {
-        released ??= letGo(stream, node, clock, RELEASE_TIMEOUT_MS);
+        ending.abort();
+        released ??= letGo(stream, node, clock, terms.engine === true ? RELEASE_ENGINE_TIMEOUT_MS : RELEASE_TIMEOUT_MS);
         return released;
       },
     };
   } catch (error) {
-    const released = await letGo(stream, node, clock, GIVE_UP_TIMEOUT_MS);
+    const { released } = await letGo(stream, node, clock, GIVE_UP_TIMEOUT_MS);
     if (released === undefined && !stream.failed.aborted) await letGoAnew(agent, terms.operationId, clock);
     throw error;
   }
@@ -92,12 +109,14 @@ const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums 
   ...(checksums === undefined ? {} : { checksums }),
 });
 
-async function keepAlive(stream: HoldStream, node: string, leaseMs: number, clock: Clock): Promise<void> {
+/** Until the hold is over, or about to be: an agent that is letting go answers no renewal. */
+async function keepAlive(stream: HoldStream, node: string, leaseMs: number, clock: Clock, ending: AbortSignal): Promise<void> {
   const everyMs = Math.min(RENEW_EVERY_MS, leaseMs / 4);
-  while (!stream.over.aborted) {
+  const until = AbortSignal.any([stream.over, ending]);
+  while (!until.aborted) {
     stream.tell({ case: 'renew', value: {} });
-    await clock.sleep(everyMs, stream.over).catch(() => {});
-    if (stream.silentMs() > leaseMs) {
+    await clock.sleep(everyMs, until).catch(() => {});
+    if (!until.aborted && stream.silentMs() > leaseMs) {
       stream.fail(
         new StillpointError('HOLD_LOST', `${node}: the agent has not answered for ${leaseMs} ms, the length of the lease`, { node }),
       );
@@ -106,12 +125,11 @@ async function keepAlive(stream: HoldStream, node: string, leaseMs: number, cloc
 }
 
 /** Released, or already failed, or out of reach: in any case the talk is over afterwards. */
-async function letGo(stream: HoldStream, node: string, clock: Clock, timeoutMs: number): Promise<number | undefined> {
+async function letGo(stream: HoldStream, node: string, clock: Clock, timeoutMs: number): Promise<Release> {
   try {
-    const released = await within(clock, timeoutMs, node, 'release', stream.ask({ case: 'release', value: {} }, 'released'));
-    return released.blocked === undefined ? undefined : durationMs(released.blocked);
-  } catch {
-    return undefined;
+    return { released: await within(clock, timeoutMs, node, 'release', stream.ask({ case: 'release', value: {} }, 'released')) };
+  } catch (thrown) {
+    return { error: toStillpointError(thrown).on(node) };
   } finally {
     stream.close();
   }

@@ -1,4 +1,5 @@
-import { isAbort, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { isAbort, type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { restated } from './restated.ts';
 
 /** Work that stands or falls together: the first failure stops all of it. */
 export interface Scope {
@@ -22,13 +23,12 @@ export const isEcho = (error: unknown, signal: AbortSignal): boolean => signal.a
 
 /** The same error with a message that does not begin with its node: whoever shows it names the node anyway. */
 export function withoutNode(error: StillpointError): StillpointError {
-  const { blockers, cause, code, hint, message, node } = error;
+  const { message, node } = error;
   if (node === undefined || !message.startsWith(node)) return error;
   const rest = message.slice(node.length);
   // Of 'db1 (host:port): why', the address stays.
   const bare = rest.replace(/^: |^ \(([^()]*)\)(?=: )/, '$1');
-  if (bare === rest) return error;
-  return new StillpointError(code, bare, { hint, node, blockers, cause });
+  return bare === rest ? error : restated(error, { message: bare });
 }
 
 /** What `work` comes to, or a rejection with the signal's reason as soon as it is aborted; `work` goes on then. */

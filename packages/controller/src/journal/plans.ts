@@ -21,7 +21,9 @@ export function openPlans(db: Database, cluster: string): Plans {
     get: (id) => {
       const row = db.get<{ plan: string }>('SELECT plan FROM plans WHERE id = $id AND cluster = $cluster', { id, cluster });
       if (row === undefined) throw new StillpointError('PLAN_NOT_FOUND', `no restore plan ${id}`);
-      return JSON.parse(row.plan) as RestorePlan;
+      const plan = JSON.parse(row.plan) as RestorePlan;
+      // One that was kept by a version without ColumnStore says nothing of dbroots.
+      return { ...plan, nodes: plan.nodes.map((node) => ({ ...node, dbroots: node.dbroots ?? [] })) };
     },
   };
 }

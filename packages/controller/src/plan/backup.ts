@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { MemberRole } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { BackupSettings } from '../config/schema.ts';
+import { type EngineNode, engineNodes, enginePrimary, isEnginePrimary, ownedDbroots } from './engine.ts';
 import type { BackupStep } from './steps.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
 
@@ -14,54 +15,118 @@ export interface BackupPhase {
   readonly steps: readonly BackupStep[];
 }
 
+/** A dbroot whose image a node takes. */
+export interface BackupDbroot {
+  readonly number: number;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** What a backup does on one node. */
+export interface BackupNode {
+  readonly node: string;
+  readonly roles: readonly MemberRole[];
+  /** Node that it replicates from; empty for none, or one outside of the cluster. */
+  readonly source: string;
+  /** How its image is taken, and why in this way. */
+  readonly capture: { readonly strategy: 'locked'; readonly reason: string };
+  /** Bytes to read: the server's files and the dbroots. */
+  readonly dataBytes: number;
+  /** Dbroots that it owns; none on a node without ColumnStore. */
+  readonly dbroots: readonly BackupDbroot[];
+  readonly repository: string;
+  readonly freeBytes: number;
+}
+
+/** The engine that is suspended. */
+export interface BackupEngine {
+  readonly version: string;
+  /** ConfigRevision that all nodes must have until the end. */
+  readonly configRevision: number;
+  /** Node that suspends and saves for all. */
+  readonly primary: string;
+  /** What sets it read-only: dbrmctl, cmapi or mcsadmin. */
+  readonly driver: string;
+}
+
 /** What a backup would do, before it does it; shown by `backup create --dry-run`. */
 export interface BackupPlan {
   readonly cluster: string;
-  readonly nodes: readonly {
-    readonly node: string;
-    readonly roles: readonly MemberRole[];
-    /** Node that it replicates from; empty for none, or one outside of the cluster. */
-    readonly source: string;
-    /** How its image is taken, and why in this way. */
-    readonly capture: { readonly strategy: 'locked'; readonly reason: string };
-    /** Bytes to read. */
-    readonly dataBytes: number;
-    readonly repository: string;
-    readonly freeBytes: number;
-  }[];
+  readonly nodes: readonly BackupNode[];
+  /** Undefined in a cluster without ColumnStore. */
+  readonly columnstore: BackupEngine | undefined;
   /** Phases in order. */
   readonly phases: readonly BackupPhase[];
   readonly lockTimeoutMs: number;
   readonly maxBlockMs: number;
+  readonly warnings: readonly string[];
 }
 
-/** Plans a backup of all nodes. Pure. Throws NO_SQL_NODE. */
-export function planBackup(cluster: string, nodes: readonly NodeView[], settings: BackupSettings): BackupPlan {
-  const placements = placementsOf(nodes);
+/** Plans a backup of all nodes. Pure. Throws NO_SQL_NODE, and COLUMNSTORE_CONFIG when it is not clear which node suspends the engine. */
+export function planBackup(cluster: string, views: readonly NodeView[], settings: BackupSettings): BackupPlan {
+  const placements = placementsOf(views);
   if (!placements.some(({ roles }) => roles.includes('sql'))) {
-    throw new StillpointError('NO_SQL_NODE', `none of ${nodes.map(({ node }) => node).join(', ')} has a MariaDB server`);
+    throw new StillpointError('NO_SQL_NODE', `none of ${views.map(({ node }) => node).join(', ')} has a MariaDB server`);
   }
+  const engines = engineNodes(views);
+  const nodes = views.map((view) => plannedNode(view, placements, engines));
   return {
     cluster,
-    nodes: nodes.map(({ node, facts }, i) => ({
-      node,
-      roles: placements[i]?.roles ?? [],
-      source: placements[i]?.source ?? '',
-      capture: { strategy: 'locked', reason: 'the only strategy of this version: the image is taken under the lock' },
-      dataBytes: Number(facts.mariadb?.datadirBytes ?? 0n),
-      repository: facts.repository?.path ?? '',
-      freeBytes: Number(facts.repository?.freeBytes ?? 0n),
-    })),
-    phases: phasesOf(placements, settings),
+    nodes,
+    columnstore: engineOf(engines, views),
+    phases: phasesOf(placements, engines, settings),
     lockTimeoutMs: settings.lockTimeout,
     maxBlockMs: settings.maxBlock,
+    warnings: nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
   };
 }
 
-/** Every node holds and attests, also one without a server: a set is what stood still together. */
-function phasesOf(placements: readonly Placement[], settings: BackupSettings): BackupPhase[] {
+function plannedNode({ node, facts }: NodeView, placements: readonly Placement[], engines: readonly EngineNode[]): BackupNode {
+  const placement = placements.find((place) => place.node === node);
+  const engine = engines.find((each) => each.node === node)?.engine;
+  const dbroots =
+    engine === undefined ? [] : ownedDbroots(engine).map(({ number, path, bytes }) => ({ number, path, bytes: Number(bytes) }));
+  return {
+    node,
+    roles: placement?.roles ?? [],
+    source: placement?.source ?? '',
+    capture: { strategy: 'locked', reason: 'the only strategy of this version: the image is taken under the lock' },
+    dataBytes: dbroots.reduce((sum, { bytes }) => sum + bytes, Number(facts.mariadb?.datadirBytes ?? 0n)),
+    dbroots,
+    repository: facts.repository?.path ?? '',
+    freeBytes: Number(facts.repository?.freeBytes ?? 0n),
+  };
+}
+
+/** How far it can be compressed nobody knows before: a disk that runs full ends the backup, and harms nothing. */
+const shortOfSpace = ({ node, repository, dataBytes, freeBytes }: BackupNode): string =>
+  `${node}: ${repository} has ${freeBytes} bytes free, and ${dataBytes} are read: it fits only if they can be compressed that far`;
+
+/** An engine whose nodes nobody knows could not be suspended: without one, none may be there at all. */
+function engineOf(engines: readonly EngineNode[], views: readonly NodeView[]): BackupEngine | undefined {
+  const [found] = views.filter(({ facts }) => facts.columnstore !== undefined);
+  if (engines.length === 0 && found !== undefined) {
+    const file = found.facts.columnstore?.configFile;
+    throw new StillpointError(
+      'COLUMNSTORE_CONFIG',
+      `ColumnStore is on ${found.node}, and by ${file} no node of the cluster is a module of it`,
+    );
+  }
+  const primary = enginePrimary(engines);
+  if (primary === undefined) return undefined;
+  const { configRevision, suspendDriver, version } = primary.engine;
+  return { version, configRevision: Number(configRevision), primary: primary.node, driver: suspendDriver };
+}
+
+/**
+ * Every node holds and attests, also one without a server: a set is what stood still together. The engine is set read-only by its
+ * primary alone; what the other modules see of it then can only be seen afterwards.
+ */
+function phasesOf(placements: readonly Placement[], engines: readonly EngineNode[], settings: BackupSettings): BackupPhase[] {
   const all = placements.map(({ node }) => node);
-  const engines = placements.filter(({ roles }) => roles.includes('pm')).map(({ node }) => node);
+  const modules = engines.map(({ node }) => node);
+  const primary = engines.filter(({ engine }) => isEnginePrimary(engine)).map(({ node }) => node);
+  const others = modules.filter((node) => !primary.includes(node));
   const budget = `within ${formatDuration(settings.maxBlock)} of the first lock`;
   const phase = (kind: BackupStep['kind'], nodes: readonly string[], blocksWriters: boolean, bound: string): BackupPhase => ({
     phase: kind,
@@ -73,9 +138,10 @@ function phasesOf(placements: readonly Placement[], settings: BackupSettings): B
   const phases = [
     phase('check', all, false, ''),
     phase('quiesce', all, true, `${formatDuration(settings.lockTimeout)} an attempt, ${settings.lockAttempts} attempts`),
-    phase('drain', engines, true, budget),
-    phase('suspend', engines, true, budget),
-    phase('flush', engines, true, budget),
+    phase('drain', modules, true, `${formatDuration(settings.columnstore.drainTimeout)} an attempt, ${budget}`),
+    phase('suspend', primary, true, budget),
+    phase('confirm', others, true, budget),
+    phase('flush', primary, true, budget),
     phase('capture', all, true, budget),
     phase('attest', all, true, budget),
     phase('resume', all, true, `the lease, ${formatDuration(settings.lease)}`),

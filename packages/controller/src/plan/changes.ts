@@ -28,9 +28,24 @@ function changesOf(before: PlannedNode, after: PlannedNode): string[] {
   const changed = fields
     .filter(([field]) => before[field] !== after[field])
     .map(([field, name]) => `${before.node}: ${name} was ${before[field] || 'empty'}, is ${after[field] || 'empty'}`);
-  const [then, nowFrom] = [endpoint(before), endpoint(after)];
-  return then === nowFrom ? changed : [...changed, `${before.node}: its source was ${then}, is ${nowFrom}`];
+  const looks: [string, (node: PlannedNode) => string][] = [
+    ['source', endpoint],
+    ['engine', engine],
+    ['dbroots', dbroots],
+  ];
+  const others = looks.map(([name, look]) => ({ name, was: look(before), is: look(after) })).filter(({ was, is }) => was !== is);
+  return [...changed, ...others.map(({ name, was, is }) => `${before.node}: its ${name} was ${was}, is ${is}`)];
 }
+
+const engine = ({ engine: found }: PlannedNode): string =>
+  found === undefined
+    ? 'none'
+    : `module pm${found.module}${found.primary ? ', the primary,' : ''} of ${found.version || 'unknown version'}`;
+
+const dbroots = ({ dbroots: planned }: PlannedNode): string =>
+  planned
+    .map(({ from, number, partSha256, path }) => `${number} in ${path} from ${from || 'nothing'} ${partSha256.slice(0, 8)}`)
+    .join('; ') || 'none';
 
 const endpoint = ({ replicateFrom }: PlannedNode): string =>
   replicateFrom === undefined ? 'nobody' : `${replicateFrom.node} at ${replicateFrom.host}:${replicateFrom.port}`;

@@ -7,7 +7,10 @@ export interface RestorePhase {
   readonly steps: readonly RestoreStep[];
 }
 
-const phase = (name: string, kind: RestoreStep['kind'], nodes: readonly PlannedNode[]): RestorePhase => ({
+/** Kinds that need to know nothing but their node. */
+type PlainKind = Exclude<RestoreStep['kind'], 'stop-engine' | 'load-brm' | 'start-engine'>;
+
+const phase = (name: string, kind: PlainKind, nodes: readonly PlannedNode[]): RestorePhase => ({
   phase: name,
   steps: nodes.map(({ node }) => ({ kind, node })),
 });
@@ -18,18 +21,28 @@ export const phasesBeforeBarrier = ({ nodes }: RestorePlan): RestorePhase[] => [
   phase('stage', 'stage', nodes),
 ];
 
-/** What happens behind the barrier, with the servers stopped. The sources of replication start before those that follow them. Pure. */
+/**
+ * What happens behind the barrier, with the servers and the engine stopped, until the servers run. The sources of replication start before
+ * those that follow them. Pure.
+ */
 export function phasesBehindBarrier({ nodes, replication }: RestorePlan): RestorePhase[] {
-  const followers = nodes.filter(({ replicateFrom }) => replicateFrom !== undefined);
+  const servers = nodes.filter(({ image }) => image !== '');
+  const followers = servers.filter(({ replicateFrom }) => replicateFrom !== undefined);
   const phases = [
     phase('switch', 'switch', nodes),
     phase(
       'start',
       'start',
-      nodes.filter((node) => !followers.includes(node)),
+      servers.filter((node) => !followers.includes(node)),
     ),
     phase('start-replicas', 'start', followers),
     ...(replication === 'start' ? [phase('replicate', 'replicate', followers)] : []),
   ];
   return phases.filter(({ steps }) => steps.length > 0);
+}
+
+/** The last phase, once the engine runs: it is read through every SQL server of its nodes. None without an engine. Pure. */
+export function proofPhases({ nodes }: RestorePlan): RestorePhase[] {
+  const readers = nodes.filter(({ engine, image }) => engine !== undefined && image !== '');
+  return readers.length === 0 ? [] : [phase('prove-engine', 'prove-engine', readers)];
 }

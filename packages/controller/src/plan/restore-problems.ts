@@ -1,4 +1,5 @@
 import type { RestoreRequest } from '../api.ts';
+import { restoredMember } from './chosen-nodes.ts';
 import { isNewReplica, memberOf, ownPartFits, rootMember } from './image.ts';
 import type { NodeReading, PlannedNode, PlanProblem, RestoreFacts } from './restore.ts';
 import type { NodeView } from './topology.ts';
@@ -13,7 +14,8 @@ export function problemsOf(
   facts: RestoreFacts,
 ): PlanProblem[] {
   const problem = (message: string, hint: string): PlanProblem => ({ node, message, hint });
-  const member = memberOf(node, facts.set);
+  const plan = planned.find((other) => other.node === node);
+  const member = restoredMember(node, facts, plan?.engine !== undefined);
   const view = facts.nodes.find((other) => other.node === node);
   if (member === undefined || (view === undefined && isNewReplica(member))) {
     return [problem(`is not in set ${facts.set.setId}`, `Choose among ${facts.set.members.map((m) => m.node).join(', ')}.`)];
@@ -24,7 +26,6 @@ export function problemsOf(
     ];
   }
   if ('error' in view) return [problem(view.error.message, view.error.hint)];
-  const plan = planned.find((other) => other.node === node);
   if (plan === undefined) return [];
   return [
     ...serverProblems(plan, view, problem),
@@ -51,7 +52,7 @@ export function problemsOf(
           ),
         ]
       : []),
-    ...(request.replication === 'start' && rootMember(member, facts.set) === undefined
+    ...(request.replication === 'start' && plan.image !== '' && rootMember(member, facts.set) === undefined
       ? [problem('is part of a ring of replication, which cannot be started from one cut', 'Plan with --replication print.')]
       : []),
     ...(request.replication === 'start' &&
@@ -70,6 +71,10 @@ export function problemsOf(
 type MakeProblem = (message: string, hint: string) => PlanProblem;
 
 function serverProblems(plan: PlannedNode, { facts: { mariadb } }: NodeView, problem: MakeProblem): PlanProblem[] {
+  if (plan.image === '' && plan.engine !== undefined) {
+    const hint = 'Remove `mariadb` from its agent.yaml, or let another node be that module.';
+    return mariadb === undefined ? [] : [problem('has a MariaDB server now, of which its part holds no image', hint)];
+  }
   if (plan.setVersion === '') return [problem('its part holds no image of a MariaDB server', 'Leave the node out with --node.')];
   if (mariadb === undefined) return [problem('its agent has no MariaDB server configured', 'Configure `mariadb` in the agent.')];
   const relation = relateVersions(plan.installedVersion, plan.setVersion);
@@ -100,6 +105,7 @@ function serverProblems(plan: PlannedNode, { facts: { mariadb } }: NodeView, pro
 }
 
 function partProblems(plan: PlannedNode, facts: RestoreFacts, problem: MakeProblem): PlanProblem[] {
+  if (plan.image === '') return [];
   const image = facts.parts.get(plan.image);
   if (image === undefined) return [problem(`its image lies on ${plan.image}, which is not in the cluster configuration`, 'Add that node.')];
   if ('error' in image) return [problem(`the part of ${plan.image} cannot be used: ${image.error.message}`, image.error.hint)];
@@ -163,7 +169,7 @@ export function warningsOf(
     );
   const withoutServer =
     request.nodes === undefined
-      ? members.filter(({ roles }) => !roles.includes('sql')).map(({ node }) => `${node} has no MariaDB server and is left out`)
+      ? members.filter(({ node }) => !wanted.includes(node)).map(({ node }) => `${node} has no MariaDB server and is left out`)
       : [];
   return [...perNode, ...leftBehind, ...withoutServer];
 }

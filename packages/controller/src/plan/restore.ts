@@ -1,9 +1,11 @@
 import type { StillpointError } from '@stillpoint/shared/errors';
 import { type MemberRole, type PartManifest, type SetManifest, type SetMember, stagingBytes } from '@stillpoint/shared/manifest';
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
-import { gtidPositionOf, imageOf, memberOf } from './image.ts';
+import { defaultNodes, restoredMember } from './chosen-nodes.ts';
+import { gtidPositionOf, imageOf } from './image.ts';
 import { replicasLeftBehind } from './left-behind.ts';
 import { type ReplicationTarget, replicationTargetOf } from './replication.ts';
+import { type EnginePlan, type PlannedDbroot, type PlannedEngine, planEngine } from './restore-engine.ts';
 import { duplicateServerIds, problemsOf, warningsOf } from './restore-problems.ts';
 import type { NodeView } from './topology.ts';
 
@@ -11,12 +13,16 @@ import type { NodeView } from './topology.ts';
 export interface PlannedNode {
   readonly node: string;
   readonly roles: readonly MemberRole[];
-  /** Node whose part is the image. Another node than `node` means: this replica is seeded over the network. */
+  /**
+   * Node whose part is the image of the server. Another node than `node` means: this replica is seeded over the network. Empty on a
+   * node without a server.
+   */
   readonly image: string;
   /** Digest of that part's manifest. */
   readonly imageSha256: string;
   /** Digest of the node's own part manifest, when its configuration is restored; else empty. */
   readonly ownPartSha256: string;
+  /** Bytes of the server's image as stored; those of dbroots are not in it. */
   readonly storedBytes: number;
   /** Where the data goes. */
   readonly datadir: string;
@@ -33,10 +39,15 @@ export interface PlannedNode {
   readonly gtidPosition: string;
   /** Where to replicate from afterwards; undefined for a server that replicates from nobody in the plan. */
   readonly replicateFrom: ReplicationTarget | undefined;
+  /** What happens to the dbroots that the node owns. */
+  readonly dbroots: readonly PlannedDbroot[];
+  /** Undefined on a node that is no module of the engine, or whose engine is left alone. */
+  readonly engine: PlannedEngine | undefined;
 }
 
 /** Why a plan cannot be run as things are. */
 export interface PlanProblem {
+  /** Empty for the cluster as a whole. */
   readonly node: string;
   readonly message: string;
   readonly hint: string;
@@ -54,6 +65,8 @@ export interface RestorePlan {
   /** Replicas of restored servers may be left as they are. */
   readonly leaveReplicas: boolean;
   readonly nodes: readonly PlannedNode[];
+  /** The engine as the set has it; undefined when none is restored. */
+  readonly columnstore: SetManifest['columnstore'];
   /** Why it cannot be run as things are; empty for a plan that can. */
   readonly problems: readonly PlanProblem[];
   readonly warnings: readonly string[];
@@ -77,11 +90,13 @@ export interface RestoreFacts {
 /** Plans a restore. Pure: what speaks against it is in the plan, not thrown. */
 export function planRestore(id: string, now: Date, request: RestoreRequest, facts: RestoreFacts): RestorePlan {
   const { set } = facts;
-  const wanted = request.nodes ?? set.members.filter(({ roles }) => roles.includes('sql')).map(({ node }) => node);
-  const members = wanted.flatMap((node) => memberOf(node, set) ?? []);
-  const nodes = members.flatMap((member) => {
-    const view = facts.nodes.find(({ node }) => node === member.node);
-    return view !== undefined && 'facts' in view ? [plannedNode(member, view, wanted, request, facts)] : [];
+  const wanted = request.nodes ?? defaultNodes(facts, request.restoreConfiguration);
+  const engine = planEngine(wanted, request, facts);
+  const nodes = wanted.flatMap((node) => {
+    const member = restoredMember(node, facts, engine.nodes.has(node));
+    const view = facts.nodes.find((other) => other.node === node);
+    const isPlanned = member !== undefined && view !== undefined && 'facts' in view;
+    return isPlanned ? [plannedNode(member, view, wanted, request, facts, engine)] : [];
   });
   return {
     id,
@@ -93,12 +108,14 @@ export function planRestore(id: string, now: Date, request: RestoreRequest, fact
     replication: request.replication,
     leaveReplicas: request.leaveReplicas ?? false,
     nodes,
+    columnstore: engine.nodes.size === 0 ? undefined : set.columnstore,
     problems: [
       ...wanted.flatMap((node) => problemsOf(node, nodes, wanted, request, facts)),
       ...duplicateServerIds(nodes, facts),
       ...(request.leaveReplicas ? [] : replicasLeftBehind(nodes, wanted, facts)),
+      ...engine.problems,
     ],
-    warnings: warningsOf(nodes, wanted, request, facts),
+    warnings: [...warningsOf(nodes, wanted, request, facts), ...engine.warnings],
   };
 }
 
@@ -108,29 +125,48 @@ function plannedNode(
   wanted: readonly string[],
   request: RestoreRequest,
   facts: RestoreFacts,
+  { nodes: engines }: EnginePlan,
 ): PlannedNode {
   const { mariadb } = found;
-  const image = imageOf(member, { restored: wanted, replicas: request.replicas, facts });
+  const hasServer = member.roles.includes('sql');
+  const image = hasServer ? imageOf(member, { restored: wanted, replicas: request.replicas, facts }) : '';
   const imageMember = facts.set.members.find(({ node }) => node === image) ?? member;
+  const server = serverShare(imageMember, facts);
   const ownPart = facts.parts.get(member.node);
   const restoreConfiguration =
     request.restoreConfiguration && ownPart !== undefined && 'part' in ownPart && ownPart.part.configuration.length > 0;
+  const { dbroots = [], engine } = engines.get(member.node) ?? {};
   return {
     node: member.node,
     roles: member.roles,
     image,
-    imageSha256: imageMember.partSha256,
+    imageSha256: hasServer ? imageMember.partSha256 : '',
     ownPartSha256: restoreConfiguration ? member.partSha256 : '',
-    storedBytes: imageMember.storedBytes,
+    storedBytes: hasServer ? server.storedBytes : 0,
     datadir: mariadb?.datadir ?? '',
-    needBytes: stagingBytes(imageMember.dataBytes),
+    needBytes: hasServer ? stagingBytes(server.dataBytes) : 0,
     freeBytes: Number(mariadb?.datadirFreeBytes ?? 0n),
-    replacesBytes: Number(mariadb?.datadirBytes ?? 0n),
+    replacesBytes: hasServer ? Number(mariadb?.datadirBytes ?? 0n) : 0,
     serverRunning: mariadb?.running ?? false,
     installedVersion: mariadb?.version ?? '',
-    setVersion: imageMember.mariadbVersion,
+    setVersion: hasServer ? imageMember.mariadbVersion : '',
     restoreConfiguration,
-    gtidPosition: gtidPositionOf(member, image, facts),
-    replicateFrom: replicationTargetOf(member, facts),
+    gtidPosition: hasServer ? gtidPositionOf(member, image, facts) : '',
+    replicateFrom: hasServer ? replicationTargetOf(member, facts) : undefined,
+    dbroots,
+    engine,
+  };
+}
+
+/** A member's bytes without those of its dbroots, which may go elsewhere. */
+function serverShare({ dataBytes, node, storedBytes }: SetMember, { parts }: RestoreFacts): { dataBytes: number; storedBytes: number } {
+  const reading = parts.get(node);
+  const part = reading !== undefined && 'part' in reading ? reading.part : undefined;
+  const dbroots = part?.columnstore?.dbroots ?? [];
+  const files = new Set(dbroots.flatMap(({ list, shards }) => [...shards, list]));
+  const ofDbroots = part?.shards.filter(({ name }) => files.has(name)) ?? [];
+  return {
+    dataBytes: dataBytes - dbroots.reduce((sum, dbroot) => sum + dbroot.dataBytes, 0),
+    storedBytes: storedBytes - ofDbroots.reduce((sum, shard) => sum + shard.storedBytes, 0),
   };
 }

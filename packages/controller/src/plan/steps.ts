@@ -11,8 +11,10 @@ export type BackupStep =
   | { readonly kind: 'quiesce'; readonly node: string }
   /** No ColumnStore table lock and no cpimport is left. */
   | { readonly kind: 'drain'; readonly node: string }
-  /** The ColumnStore engine is read-only. */
+  /** The ColumnStore engine is set read-only, by its primary. */
   | { readonly kind: 'suspend'; readonly node: string }
+  /** A node that is not the engine's primary sees that it is read-only. */
+  | { readonly kind: 'confirm'; readonly node: string }
   /** The block resolution manager is saved. */
   | { readonly kind: 'flush'; readonly node: string }
   /** The image is taken. */
@@ -34,9 +36,21 @@ export type RestoreStep =
   | { readonly kind: 'stage'; readonly node: string }
   /** The server is stopped; only for servers that run, and only if that was allowed. */
   | { readonly kind: 'stop'; readonly node: string }
+  /** One stage of the engine's processes is stopped; `last` is the last one on its node. */
+  | { readonly kind: 'stop-engine'; readonly node: string; readonly stage: number; readonly last: boolean }
   /** The staged data takes the place of the live data. */
   | { readonly kind: 'switch'; readonly node: string }
   /** The server is started. */
   | { readonly kind: 'start'; readonly node: string }
   /** The server replicates from its source. */
-  | { readonly kind: 'replicate'; readonly node: string };
+  | { readonly kind: 'replicate'; readonly node: string }
+  /** The block resolution manager is loaded: from this node itself (empty), or from the engine's primary. */
+  | { readonly kind: 'load-brm'; readonly node: string; readonly from: string }
+  /** One stage of the engine's processes is started. */
+  | { readonly kind: 'start-engine'; readonly node: string; readonly stage: number }
+  /** Every ColumnStore table is read whole through this node's server. */
+  | { readonly kind: 'prove-engine'; readonly node: string };
+
+/** Name of a step in the journal: unique on its node. */
+export const stepName = (step: RestoreStep): string =>
+  step.kind === 'stop-engine' || step.kind === 'start-engine' ? `${step.kind}-${step.stage}` : step.kind;

@@ -1,9 +1,11 @@
 import { newOperationId } from '@stillpoint/shared/operation';
+import type { ColumnstoreFacts } from '@stillpoint/shared/proto';
 import { factsOrSilence, type NodeAnswer } from '../agents/facts.ts';
 import type { SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import { stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
+import type { PlannedEngine } from '../plan/restore-engine.ts';
 import { phasesBehindBarrier } from '../plan/restore-phases.ts';
 import { placementsOf } from '../plan/topology.ts';
 
@@ -52,11 +54,12 @@ function planOf({ clock, config }: ControllerContext, named: readonly NodeAnswer
   const places = placementsOf(named);
   const planned = (node: string, answer?: NodeAnswer): PlannedNode => {
     const source = named.find((other) => other.node === places.find((place) => place.node === node)?.source);
-    const mariadb = answer?.facts.mariadb;
+    const { columnstore, mariadb } = answer?.facts ?? {};
     return {
       ...NOTHING_KNOWN,
       node,
-      image: node,
+      image: answer !== undefined && mariadb === undefined ? '' : node,
+      ...(columnstore === undefined || columnstore.module === 0 ? {} : { engine: engineOf(columnstore) }),
       datadir: mariadb?.datadir ?? '',
       serverRunning: mariadb?.running ?? false,
       replicateFrom: source === undefined ? undefined : { node: source.node, host: '', port: 0 },
@@ -71,11 +74,17 @@ function planOf({ clock, config }: ControllerContext, named: readonly NodeAnswer
     replicas: 'auto',
     replication: 'print',
     leaveReplicas: true,
+    columnstore: undefined,
     nodes: [...named.map((answer) => planned(answer.node, answer)), ...without.map((node) => planned(node))],
     problems: [],
     warnings: [],
   };
 }
+
+const engineOf = ({ module, version, ...engine }: ColumnstoreFacts): PlannedEngine => ({
+  ...{ module, version, running: [] },
+  primary: module === engine.primaryModule,
+});
 
 /** With data to go back to: agents start no server where there is none. */
 const NOTHING_KNOWN: Omit<PlannedNode, 'node' | 'image' | 'datadir' | 'serverRunning' | 'replicateFrom'> = {
@@ -90,4 +99,6 @@ const NOTHING_KNOWN: Omit<PlannedNode, 'node' | 'image' | 'datadir' | 'serverRun
   setVersion: '',
   restoreConfiguration: false,
   gtidPosition: '',
+  dbroots: [],
+  engine: undefined,
 };

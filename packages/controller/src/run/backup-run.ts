@@ -1,7 +1,9 @@
 import type { PartManifest, SetManifest } from '@stillpoint/shared/manifest';
+import type { EngineStand } from '@stillpoint/shared/proto';
 import type { NodeHold } from '../agents/hold.ts';
 import type { AgentPool } from '../agents/pool.ts';
 import type { Scope } from '../agents/scope.ts';
+import type { EngineResume } from '../api.ts';
 import type { BackupSettings } from '../config/schema.ts';
 import type { BackupPlan } from '../plan/backup.ts';
 import type { BackupStep } from '../plan/steps.ts';
@@ -17,6 +19,12 @@ export interface BackupRun {
   readonly plan: BackupPlan;
   readonly setId: string;
   readonly holds: Map<string, NodeHold>;
+  /** How the suspended engine stood on each of its nodes. */
+  readonly stands: Map<string, EngineStand>;
+  /** Holds that are being let go, or were. */
+  readonly letting: Map<NodeHold, Promise<void>>;
+  /** How the engine came back, by node. */
+  readonly resumed: Map<string, EngineResume>;
   /** How long writers were shut out, ms, by node. */
   readonly blockedMs: Map<string, number>;
   readonly parts: Map<string, { readonly part: PartManifest; readonly sha256: string }>;

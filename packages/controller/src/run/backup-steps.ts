@@ -1,13 +1,15 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodePartManifest, sha256Of } from '@stillpoint/shared/manifest';
-import { HoldPhase, type MariadbPosition, type TaskResult } from '@stillpoint/shared/proto';
+import { type HoldAdvanced, HoldPhase, type MariadbPosition, type TaskResult } from '@stillpoint/shared/proto';
 import { untilAnswered } from '../agents/contact.ts';
 import { type NodeHold, takeHold } from '../agents/hold.ts';
 import { type Scope, unlessAborted } from '../agents/scope.ts';
 import { runTask, type TaskOrder } from '../agents/task.ts';
 import type { BackupStep } from '../plan/steps.ts';
 import type { BackupRun } from './backup-run.ts';
+import { requireUnmoved } from './engine-stand.ts';
 import { requireFit } from './fitness.ts';
+import { releaseHold } from './release.ts';
 
 /** Carries out one step. The scope's signal stops it. */
 export type BackupExecutor = (run: BackupRun, step: BackupStep, scope: Scope) => Promise<void>;
@@ -19,9 +21,15 @@ const COMMIT_PATIENCE_MS = 10_000;
 export const backupExecutors = {
   check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
   quiesce,
-  drain: (run, { node }, scope) => advance(run, node, HoldPhase.DRAIN, scope),
-  suspend: (run, { node }, scope) => advance(run, node, HoldPhase.SUSPEND, scope),
-  flush: (run, { node }, scope) => advance(run, node, HoldPhase.FLUSH, scope),
+  drain: async (run, { node }, scope) => {
+    await advance(run, node, HoldPhase.DRAIN, run.settings.columnstore.drainTimeout, scope);
+  },
+  suspend,
+  // The agents know who suspends: all others look at what they see of it.
+  confirm: suspend,
+  flush: async (run, { node }, scope) => {
+    await advance(run, node, HoldPhase.FLUSH, run.settings.maxBlock, scope);
+  },
   capture,
   attest,
   resume,
@@ -29,13 +37,14 @@ export const backupExecutors = {
   commit,
 } satisfies { readonly [K in BackupStep['kind']]: BackupExecutor };
 
-async function quiesce({ agents, holds, operation, settings }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+async function quiesce({ agents, holds, operation, plan, settings }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const { enabled, include, exclude, connections } = settings.checksums;
   const terms = {
     operationId: operation.id,
     lockTimeoutMs: settings.lockTimeout,
     leaseMs: settings.lease,
     maxBlockMs: settings.maxBlock,
+    engine: plan.phases.some(({ phase, nodes }) => phase === 'drain' && nodes.includes(node)),
     ...(enabled ? { checksums: { include, exclude, connections } } : {}),
   };
   const hold = await takeHold(agents.get(node), terms, operation.clock, scope.signal);
@@ -44,8 +53,17 @@ async function quiesce({ agents, holds, operation, settings }: BackupRun, { node
   hold.lost.addEventListener('abort', () => scope.fail(hold.lost.reason as StillpointError), { once: true });
 }
 
-const advance = (run: BackupRun, node: string, phase: HoldPhase, { signal }: Scope): Promise<void> =>
-  unlessAborted(holdOf(run, node).advance(phase, run.settings.maxBlock), signal);
+function advance(run: BackupRun, node: string, phase: HoldPhase, timeoutMs: number, { signal }: Scope): Promise<HoldAdvanced> {
+  const refuseCpimport = run.settings.columnstore.cpimport === 'refuse';
+  return unlessAborted(holdOf(run, node).advance({ phase, refuseCpimport }, timeoutMs), signal);
+}
+
+async function suspend(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const { engine } = await advance(run, node, HoldPhase.SUSPEND, run.settings.maxBlock, scope);
+  if (engine === undefined)
+    throw new StillpointError('SUSPEND_FAILED', `${node}: the agent did not tell how the suspended engine stands`, { node });
+  run.stands.set(node, engine);
+}
 
 async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const { compressionLevel, parallel } = run.settings;
@@ -61,7 +79,7 @@ async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Prom
 
 async function attest(run: BackupRun, { node }: BackupStep, { signal }: Scope): Promise<void> {
   const hold = holdOf(run, node);
-  const { connectionId, position } = await unlessAborted(hold.attest(), signal);
+  const { connectionId, engine, position } = await unlessAborted(hold.attest(), signal);
   if (connectionId !== hold.acquired.connectionId) {
     throw new StillpointError('ATTEST_FAILED', `${node}: connection ${hold.acquired.connectionId} held the lock, ${connectionId} answers`, {
       node,
@@ -76,17 +94,13 @@ async function attest(run: BackupRun, { node }: BackupStep, { signal }: Scope): 
       },
     );
   }
+  const suspended = run.stands.get(node);
+  if (suspended !== undefined) requireUnmoved(node, suspended, engine);
 }
 
-async function resume({ holds, blockedMs, operation }: BackupRun, { node }: BackupStep): Promise<void> {
-  const hold = holds.get(node);
-  if (hold === undefined) return;
-  const wasLost = hold.lost.aborted;
-  const blocked = await hold.release();
-  if (blocked === undefined && !wasLost) {
-    operation.observe({ type: 'log', node, message: 'did not confirm the release; its agent lets go by itself when the lease runs out' });
-  }
-  blockedMs.set(node, blocked ?? operation.clock.monotonicMs() - hold.askedAtMs);
+async function resume(run: BackupRun, { node }: BackupStep): Promise<void> {
+  const hold = run.holds.get(node);
+  if (hold !== undefined) await releaseHold(run, hold);
 }
 
 async function publish(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {

@@ -8,10 +8,11 @@ import { type BackupPlan, planBackup } from '../plan/backup.ts';
 import { type BackupRun, runBackupPhase } from './backup-run.ts';
 import { commitSet, settleOpenCommits } from './commit.ts';
 import { composeSet } from './compose-set.ts';
+import { requireFitCluster } from './fitness.ts';
 import { type Operation, PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
 import { stillPoint } from './still-point.ts';
 
-/** What a backup of all nodes would do. Touches nothing. Throws NO_SQL_NODE, and what describing the nodes throws. */
+/** What a backup of all nodes would do. Touches nothing. Throws NO_SQL_NODE, COLUMNSTORE_CONFIG, and what describing the nodes throws. */
 export async function backupPlan(context: ControllerContext, request: BackupRequest, signal: AbortSignal): Promise<BackupPlan> {
   const { agents, clock, config } = context;
   return planBackup(config.cluster, await factsOfAll(agents.all, clock, signal), settingsOf(context, request));
@@ -26,18 +27,29 @@ export function createBackup(context: ControllerContext, request: BackupRequest,
   const begunAt = clock.monotonicMs();
   const record = store.journal.begin({ kind: 'backup', setId: newSetId(clock.now()), nodes: agents.all.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, async (operation) => {
-    const set = await withNodes(context, operation, agents.all, async (signal) => {
+    const result = await withNodes(context, operation, agents.all, async (signal) => {
       await settleOpenCommits(context, operation, signal);
-      const run = newRun(context, operation, await backupPlan(context, request, signal), settingsOf(context, request));
+      const run = await planned(context, operation, request, signal);
       await runBackupPhase(run, 'check', openScope(signal));
       await stillPoint(run, signal);
       await runBackupPhase(run, 'publish', openScope(signal));
       run.set = composeSet(run);
       await commitSet(context, run, signal);
-      return run.set.manifest;
+      return { set: run.set.manifest, engine: [...run.resumed.values()] };
     });
-    return { operationId: operation.id, set, elapsedMs: clock.monotonicMs() - begunAt };
+    return { operationId: operation.id, ...result, elapsedMs: clock.monotonicMs() - begunAt };
   });
+}
+
+/** A plan from facts that fit together. Throws what `backupPlan` does, and what a failed check across nodes foretells. */
+async function planned(context: ControllerContext, operation: Operation, request: BackupRequest, signal: AbortSignal): Promise<BackupRun> {
+  const { agents, clock, config } = context;
+  const answers = await factsOfAll(agents.all, clock, signal);
+  requireFitCluster(context, answers);
+  const settings = settingsOf(context, request);
+  const plan = planBackup(config.cluster, answers, settings);
+  for (const message of plan.warnings) operation.observe({ type: 'warning', node: '', message, hint: '' });
+  return newRun(context, operation, plan, settings);
 }
 
 const settingsOf = ({ config }: ControllerContext, { settings }: BackupRequest): BackupSettings => ({ ...config.backup, ...settings });
@@ -49,6 +61,9 @@ const newRun = ({ agents }: ControllerContext, operation: Operation, plan: Backu
   plan,
   setId: operation.record.setId,
   holds: new Map(),
+  stands: new Map(),
+  letting: new Map(),
+  resumed: new Map(),
   blockedMs: new Map(),
   parts: new Map(),
   timings: [],

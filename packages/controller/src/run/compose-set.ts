@@ -1,11 +1,16 @@
+import { StillpointError } from '@stillpoint/shared/errors';
 import { encodeManifest, type SetManifest, type SetMember } from '@stillpoint/shared/manifest';
 import { VERSION } from '@stillpoint/shared/version';
 import type { BackupRun } from './backup-run.ts';
 
-/** Writes down what all nodes have published: the content of set.json. */
+/**
+ * Writes down what all nodes have published: the content of set.json. Throws MANIFEST_INVALID when the parts do not hold every dbroot of
+ * the plan exactly once.
+ */
 export function composeSet(run: BackupRun): { readonly manifest: SetManifest; readonly bytes: Uint8Array } {
   const { cut, operation, plan, setId, timings } = run;
   if (cut === undefined) throw new Error('a set without a cut');
+  const columnstore = engineOf(run);
   const manifest: SetManifest = {
     format: 'stillpoint-set/1',
     cluster: plan.cluster,
@@ -18,6 +23,7 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
     holdSkewMs: cut.holdSkewMs,
     phases: [...timings],
     members: plan.nodes.map(({ node }) => memberOf(run, node)),
+    ...(columnstore && { columnstore }),
   };
   return { manifest, bytes: encodeManifest(manifest) };
 }
@@ -29,12 +35,17 @@ function memberOf({ blockedMs, holds, parts, plan }: BackupRun, node: string): S
   if (planned === undefined || published === undefined) throw new Error(`nothing was published by ${node}`);
   const { part, sha256 } = published;
   const dbroots = part.columnstore?.dbroots ?? [];
+  requireDbroots(
+    node,
+    planned.dbroots.map(({ number }) => number),
+    dbroots.map(({ number }) => number),
+  );
   return {
     node,
     roles: [...planned.roles],
     partSha256: sha256,
     storedBytes: part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
-    dataBytes: (part.mariadb?.dataBytes ?? 0) + dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, 0),
+    dataBytes: dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, part.mariadb?.dataBytes ?? 0),
     mariadbVersion: part.mariadb?.version ?? '',
     gtidBinlogPos: position?.gtidBinlogPos ?? '',
     gtidSlavePos: position?.gtidSlavePos ?? '',
@@ -43,4 +54,26 @@ function memberOf({ blockedMs, holds, parts, plan }: BackupRun, node: string): S
     provenTables: part.checksums.length,
     blockedMs: blockedMs.get(node) ?? 0,
   };
+}
+
+function requireDbroots(node: string, planned: readonly number[], captured: readonly number[]): void {
+  const text = (numbers: readonly number[]): string => (numbers.length === 0 ? 'none' : numbers.toSorted((a, b) => a - b).join(', '));
+  if (text(planned) === text(captured)) return;
+  throw new StillpointError('MANIFEST_INVALID', `${node}: dbroots ${text(planned)} were to be captured, the part holds ${text(captured)}`, {
+    node,
+    hint: 'Was the mapping of dbroots changed during the backup? Start again when that is done.',
+  });
+}
+
+/** As its primary wrote it down under the suspension. */
+function engineOf({ parts, plan }: BackupRun): SetManifest['columnstore'] {
+  const primary = plan.columnstore?.primary;
+  const engine = parts.get(primary ?? '')?.part.columnstore;
+  if (primary === undefined) return undefined;
+  if (engine === undefined)
+    throw new StillpointError('MANIFEST_INVALID', `${primary}: the part of the engine's primary tells nothing of the engine`, {
+      node: primary,
+    });
+  const { configRevision, generation, version } = engine;
+  return { version, generation, configRevision, primary };
 }

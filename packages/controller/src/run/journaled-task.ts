@@ -54,6 +54,12 @@ async function attempt(
   }
 }
 
+/** What a step has brought about on a node, if it is done. */
+export function resultOf({ steps }: Operation, step: string, node: string): TaskResult['result'] | undefined {
+  const record = steps.get(step, node);
+  return record?.state === 'succeeded' && record.result !== '' ? fromJsonString(TaskResultSchema, record.result).result : undefined;
+}
+
 /** Stops what may still be running on a node, but for a rollback. Tasks that have ended, or never began, are fine. */
 export async function cancelInDoubt({ id: operationId, steps }: Operation, agent: NodeAgent): Promise<void> {
   for (const { step, node, state, attempt: number } of steps.all()) {

@@ -1,4 +1,5 @@
-import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
+import type { ErrorCode, StillpointError } from '@stillpoint/shared/errors';
+import { restated } from '../agents/restated.ts';
 import type { JournalState } from '../journal/journal.ts';
 import type { StepRecord } from '../journal/steps.ts';
 import { isUndone } from './restore-run.ts';
@@ -10,9 +11,7 @@ const MISLEADING: readonly ErrorCode[] = ['CANCELLED', 'TASK_INTERRUPTED', 'CLAI
 export function withWaysOn(error: StillpointError, operationId: string, steps: readonly StepRecord[]): StillpointError {
   const ways = waysOn(operationId, steps);
   if (ways === '' || error.hint.includes(operationId)) return error;
-  const { blockers, cause, code, message, node } = error;
-  const hint = MISLEADING.includes(code) ? ways : `${error.hint} ${ways}`;
-  return new StillpointError(code, message, { hint, node, blockers, cause });
+  return restated(error, { hint: MISLEADING.includes(error.code) ? ways : `${error.hint} ${ways}` });
 }
 
 function waysOn(id: string, steps: readonly StepRecord[]): string {
@@ -20,11 +19,13 @@ function waysOn(id: string, steps: readonly StepRecord[]): string {
   const resume = `Go on: \`stillpoint restore resume ${id}\``;
   const rollback = `\`stillpoint restore rollback ${id} --yes\``;
   if (begun('finish')) return `Discarding was begun. Go on: \`stillpoint restore finish ${id} --yes\`.`;
-  if (isUndone(steps)) return '';
-  if (begun('rollback') || begun('rollback-stop')) return `The rollback was begun. Go on: ${rollback}.`;
+  const goingBack = steps.filter(({ node, step }) => node !== '' && step.startsWith('rollback'));
+  if (isUndone(steps) && goingBack.every(({ state }) => state === 'succeeded')) return '';
+  if (goingBack.length > 0) return `The rollback was begun. Go on: ${rollback}.`;
   if (begun('switch')) return `Restored data is (partly) in place and servers may be stopped. ${resume}; back: ${rollback}.`;
-  const servers = begun('stop') ? ', but servers may be stopped' : '';
-  return `Live data is untouched${servers}. ${resume}; throw away what is staged: ${rollback}.`;
+  const stopped = [begun('stop') && 'servers', steps.some(({ step }) => step.startsWith('stop-engine-')) && 'the engine'].filter(Boolean);
+  const still = stopped.length === 0 ? '' : `, but ${stopped.join(' and ')} may be stopped`;
+  return `Live data is untouched${still}. ${resume}; throw away what is staged: ${rollback}.`;
 }
 
 /** What to do with a restore that cannot be resumed from where it rests. */

@@ -1,8 +1,8 @@
-import { fromJsonString } from '@bufbuild/protobuf';
-import { type TaskResult, TaskResultSchema } from '@stillpoint/shared/proto';
+import type { TaskResult } from '@stillpoint/shared/proto';
 import { replicationCommands } from '@stillpoint/shared/replication';
 import type { RestoreReport, RestoreState } from '../api.ts';
 import type { PlannedNode } from '../plan/restore.ts';
+import { resultOf } from './journaled-task.ts';
 import type { RestoreRun } from './restore-run.ts';
 
 /** How a restore went, from the journal: the same after a resume as after one run. */
@@ -22,10 +22,15 @@ export function restoreReport(run: RestoreRun, state: RestoreState, elapsedMs: n
   };
 }
 
-function nodeReport(run: RestoreRun, state: RestoreState, { gtidPosition, image, node }: PlannedNode): RestoreReport['nodes'][number] {
-  const staged = resultOf(run, 'stage', node);
-  const switched = resultOf(run, 'switch', node);
-  const finished = resultOf(run, 'finish', node);
+function nodeReport(
+  run: RestoreRun,
+  state: RestoreState,
+  { dbroots, gtidPosition, image, node }: PlannedNode,
+): RestoreReport['nodes'][number] {
+  const staged = resultOf(run.operation, 'stage', node);
+  const switched = resultOf(run.operation, 'switch', node);
+  const finished = resultOf(run.operation, 'finish', node);
+  const proven = state === 'switched' ? resultOf(run.operation, 'prove-engine', node) : undefined;
   return {
     node,
     image,
@@ -33,8 +38,11 @@ function nodeReport(run: RestoreRun, state: RestoreState, { gtidPosition, image,
     bytes: staged?.case === 'stage' ? Number(staged.value.bytes) : 0,
     tablesEqual: staged?.case === 'stage' ? staged.value.tablesEqual : 0,
     tablesUnproven: staged?.case === 'stage' ? staged.value.tablesUnproven : [],
-    kept: finished === undefined ? keptBy(state, switched, resultOf(run, 'rollback', node)) : [],
+    kept: finished === undefined ? keptBy(state, switched, resultOf(run.operation, 'rollback', node)) : [],
     freedBytes: finished?.case === 'finish' ? Number(finished.value.freedBytes) : 0,
+    dbroots: dbroots.map(({ number }) => number),
+    tablesRead: proven?.case === 'proveEngine' ? proven.value.tables.length : 0,
+    locks: proven?.case === 'proveEngine' ? proven.value.locks : [],
   };
 }
 
@@ -45,8 +53,3 @@ function keptBy(state: RestoreState, switched: Result | undefined, undone: Resul
 }
 
 type Result = TaskResult['result'];
-
-function resultOf({ operation }: RestoreRun, step: string, node: string): Result | undefined {
-  const record = operation.steps.get(step, node);
-  return record?.state === 'succeeded' && record.result !== '' ? fromJsonString(TaskResultSchema, record.result).result : undefined;
-}

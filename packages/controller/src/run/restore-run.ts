@@ -7,8 +7,8 @@ import type { ControllerContext } from '../context.ts';
 import type { OperationRecord } from '../journal/journal.ts';
 import { type StepRecord, stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
-import { phasesBehindBarrier } from '../plan/restore-phases.ts';
-import type { RestoreStep } from '../plan/steps.ts';
+import { phasesBehindBarrier, proofPhases } from '../plan/restore-phases.ts';
+import { type RestoreStep, stepName } from '../plan/steps.ts';
 import type { Operation } from './operation.ts';
 
 /** A restore that runs. What its steps have brought about is in the journal alone, so that another process can go on. */
@@ -18,6 +18,8 @@ export interface RestoreRun {
   readonly settings: RestoreSettings;
   /** With the nodes that take part. */
   readonly plan: RestorePlan;
+  /** With all of its nodes. */
+  readonly whole: RestorePlan;
   /** Nodes of the plan that are not contacted. */
   readonly leftOut: readonly string[];
 }
@@ -54,8 +56,8 @@ export const restoredAgents = (agents: AgentPool, plan: RestorePlan): NodeAgent[
 
 /** Agents of the nodes that are restored, and of those whose parts are images for others, but for those that are left out. */
 export const involvedAgents = ({ agents, leftOut, plan }: RestoreRun): NodeAgent[] =>
-  [...new Set(plan.nodes.flatMap(({ node, image }) => [node, image]))]
-    .filter((node) => !leftOut.includes(node))
+  [...new Set(plan.nodes.flatMap(({ dbroots, image, node }) => [node, image, ...dbroots.map(({ from }) => from)]))]
+    .filter((node) => node !== '' && !leftOut.includes(node))
     .map((node) => agents.get(node));
 
 /** What the restored nodes say of themselves now. */
@@ -65,10 +67,17 @@ export async function factsByNode({ agents, operation, plan }: RestoreRun, signa
 }
 
 /** True once every node of a plan runs on restored data, as far as the journal knows. */
-export const isComplete = (steps: readonly StepRecord[], plan: RestorePlan): boolean =>
-  phasesBehindBarrier(plan)
-    .flatMap((phase) => phase.steps)
-    .every(({ kind, node }) => steps.some((one) => one.step === kind && one.node === node && one.state === 'succeeded'));
+export function isComplete(steps: readonly StepRecord[], plan: RestorePlan): boolean {
+  const isDoneOn = (node: string, is: (step: string) => boolean): boolean =>
+    steps.some((one) => one.node === node && one.state === 'succeeded' && is(one.step));
+  const planned = [...phasesBehindBarrier(plan), ...proofPhases(plan)].flatMap((phase) => phase.steps);
+  // The stages of an engine are known only once its configuration is in place.
+  const modules = plan.nodes.filter(({ engine }) => engine !== undefined);
+  return (
+    planned.every((step) => isDoneOn(step.node, (name) => name === stepName(step))) &&
+    modules.every(({ node }) => isDoneOn(node, (name) => name.startsWith('start-engine-')))
+  );
+}
 
 /** True once a step was begun on a node, however it went. */
 export const wasBegun = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>

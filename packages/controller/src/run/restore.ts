@@ -1,15 +1,17 @@
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import { abortReason, openScope } from '../agents/scope.ts';
+import { abortReason } from '../agents/scope.ts';
 import type { RestoreReport, RestoreRunOptions, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { changesSince } from '../plan/changes.ts';
+import type { EngineNode } from '../plan/engine.ts';
 import type { RestorePlan } from '../plan/restore.ts';
 import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
+import { proveEngine, runningEngines, startEngine, stopEngine } from './engine.ts';
 import { cancelInDoubt } from './journaled-task.ts';
 import { type Endings, type Operation, runOperation, withNodes } from './operation.ts';
-import { runPhase } from './phase.ts';
 import { insteadOfResuming } from './restore-hint.ts';
+import { runRestorePhase } from './restore-phase.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
 import {
@@ -24,7 +26,6 @@ import {
   restoreRecord,
   wasBegun,
 } from './restore-run.ts';
-import { restoreExecutors } from './restore-steps.ts';
 import { discardStaged } from './undo.ts';
 
 /** Failures before the switch that no resuming mends: what was staged is thrown away at once. */
@@ -40,7 +41,7 @@ const HOPELESS: readonly ErrorCode[] = [
 
 /**
  * Carries out a plan. Until every node has staged and proven its image and every server stands, live data is untouched.
- * Throws PLAN_NOT_FOUND, RESTORE_REFUSED, PLAN_STALE and SERVER_RUNNING before anything was begun; later failures leave a
+ * Throws PLAN_NOT_FOUND, RESTORE_REFUSED, PLAN_STALE, SERVER_RUNNING and ENGINE_RUNNING before anything was begun; later failures leave a
  * restore that can be resumed or rolled back.
  */
 export function runRestore(context: ControllerContext, planId: string, options: RestoreRunOptions): Promise<RestoreReport> {
@@ -49,7 +50,7 @@ export function runRestore(context: ControllerContext, planId: string, options: 
   refuseSecondRun(context, planId);
   refuseProblems(plan);
   const record = store.journal.begin({ kind: 'restore', setId: plan.setId, planId, nodes: plan.nodes.map(({ node }) => node) });
-  return carryOut(context, record, plan, options, async (signal) => {
+  return carryOut(context, record, plan, plan, options, async (signal) => {
     const changes = changesSince(plan, await replan(context, plan, signal));
     if (changes.length > 0) throw new StillpointError('PLAN_STALE', `since plan ${planId} was made: ${changes.join('; ')}`);
   });
@@ -73,14 +74,16 @@ export function resumeRestore(
     });
   }
   const plan = leaveOut(whole, options.without ?? []);
+  refuseHalfEngine(whole, plan);
   const record = store.journal.reopen(operationId);
-  return carryOut(context, record, plan, options, async () => {}, before);
+  return carryOut(context, record, plan, whole, options, async () => {}, before);
 }
 
 function carryOut(
   context: ControllerContext,
   record: OperationRecord,
   plan: RestorePlan,
+  whole: RestorePlan,
   options: RestoreRunOptions & SettleOptions,
   precondition: (signal: AbortSignal) => Promise<void>,
   before?: OperationRecord,
@@ -94,7 +97,7 @@ function carryOut(
     ...(before === undefined ? {} : { before }),
   };
   return runOperation(context, record, options, endings, async (operation: Operation) => {
-    const restore: RestoreRun = { operation, agents, settings: config.restore, plan, leftOut: options.without ?? [] };
+    const restore: RestoreRun = { operation, agents, settings: config.restore, plan, whole, leftOut: options.without ?? [] };
     run = restore;
     refuseAfterRollback(restore);
     await withNodes(context, operation, involvedAgents(restore), async (signal) => {
@@ -110,23 +113,24 @@ function carryOut(
 async function beforeBarrier(run: RestoreRun, stopServers: boolean, signal: AbortSignal): Promise<void> {
   const { plan } = run;
   await forgetLostStages(run, signal);
-  if (!stopServers) await refuseRunningServers(run, signal);
+  if (!stopServers) await refuseRunning(run, signal);
   try {
-    for (const phase of phasesBeforeBarrier(plan)) await runSteps(run, unswitched(run, phase), signal);
+    for (const phase of phasesBeforeBarrier(plan)) await runRestorePhase(run, unswitched(run, phase), signal);
   } catch (error) {
     const hopeless = error instanceof StillpointError && HOPELESS.includes(error.code);
     if (hopeless && !plan.nodes.some(({ node }) => wasBegun(run, 'switch', node))) await discardStaged(run);
     throw error;
   }
   // Staging takes long: a server may have been started meanwhile.
-  if (!stopServers) await refuseRunningServers(run, signal);
+  if (!stopServers) await refuseRunning(run, signal);
+  if ((await runningEngines(run, signal)).length > 0) await stopEngine(run, signal);
   await stopServersThatRun(run, signal);
 }
 
 async function stopServersThatRun(run: RestoreRun, signal: AbortSignal): Promise<void> {
   const running = await runningServers(run, signal);
   for (const node of running) if (isDone(run, 'stop', node)) run.operation.steps.failed('stop', node, 'it was started again');
-  await runSteps(run, { phase: 'stop', steps: running.map((node) => ({ kind: 'stop', node })) }, signal);
+  await runRestorePhase(run, { phase: 'stop', steps: running.map((node) => ({ kind: 'stop', node })) }, signal);
 }
 
 /** A switch is short and not to be interrupted: half of a cluster switched helps nobody. */
@@ -134,16 +138,10 @@ async function behindBarrier(run: RestoreRun, signal: AbortSignal): Promise<void
   const undisturbed = new AbortController().signal;
   for (const phase of phasesBehindBarrier(run.plan)) {
     if (signal.aborted) throw abortReason(signal);
-    await runSteps(run, phase, phase.phase === 'switch' ? undisturbed : signal);
+    await runRestorePhase(run, phase, phase.phase === 'switch' ? undisturbed : signal);
   }
-}
-
-/** Runs a phase. Before the barrier one failure stops the others; behind it, each node goes as far as it can. */
-async function runSteps(run: RestoreRun, phase: RestorePhase, signal: AbortSignal): Promise<void> {
-  if (phase.steps.length === 0) return;
-  const together = phase.phase === 'check' || phase.phase === 'stage';
-  const scope = openScope(signal);
-  await runPhase(run.operation, phase, together ? scope : undefined, (step) => restoreExecutors[step.kind](run, step, scope.signal));
+  await startEngine(run, signal);
+  await proveEngine(run, signal);
 }
 
 const unswitched = (run: RestoreRun, { phase, steps }: RestorePhase): RestorePhase => ({
@@ -159,9 +157,27 @@ async function runningServers(run: RestoreRun, signal: AbortSignal): Promise<str
     .filter((node) => facts.get(node)?.mariadb?.running === true && !isDone(run, 'switch', node));
 }
 
-async function refuseRunningServers(run: RestoreRun, signal: AbortSignal): Promise<void> {
-  const running = await runningServers(run, signal);
-  if (running.length > 0) throw new StillpointError('SERVER_RUNNING', `the server runs on ${running.join(', ')}`);
+async function refuseRunning(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const servers = await runningServers(run, signal);
+  const engines = await runningEngines(run, signal);
+  const told = servers.length === 0 ? [] : [`the server runs on ${servers.join(', ')}`];
+  if (engines.length > 0) {
+    const programs = ({ engine: { processes } }: EngineNode): string =>
+      [...new Set(processes.filter(({ pid }) => pid !== 0).map(({ name }) => name))].join(', ');
+    const on = engines.map((each) => `${each.node} (${programs(each)})`).join(', ');
+    throw new StillpointError('ENGINE_RUNNING', [`the engine runs on ${on}`, ...told].join('; '));
+  }
+  if (told.length > 0) throw new StillpointError('SERVER_RUNNING', told.join());
+}
+
+/** Its dbroots are one image: an engine cannot go on without a node of it. */
+function refuseHalfEngine(whole: RestorePlan, { nodes }: RestorePlan): void {
+  const modules = whole.nodes.filter(({ engine }) => engine !== undefined).map(({ node }) => node);
+  const missing = modules.filter((module) => !nodes.some(({ node }) => node === module));
+  if (missing.length === 0 || missing.length === modules.length) return;
+  throw new StillpointError('RESTORE_REFUSED', `the engine of ${modules.join(', ')} cannot be restored without ${missing.join(', ')}`, {
+    hint: `Bring ${missing.join(', ')} back; or go back with \`stillpoint restore rollback\`, which can leave nodes out.`,
+  });
 }
 
 /**

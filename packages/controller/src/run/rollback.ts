@@ -3,6 +3,7 @@ import type { RestoreReport, RestoreState, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
 import { adoptUnknown } from './adopt.ts';
+import { startTouchedEngine, stopTouchedEngine } from './engine-rollback.ts';
 import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
@@ -49,11 +50,12 @@ type RestoreEndings = Endings & { readonly told: RestoreState };
 /**
  * Nobody may replicate across the rollback: old data from a primary that still runs on restored data would diverge without a word, as
  * both count from the same GTID. So all servers stand before the first one is started again, and sources are started before
- * those that follow them.
+ * those that follow them. The engine stands before any of its data moves, and is started once all of it is back.
  */
 async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
   const { operation, plan } = run;
-  const switched = plan.nodes.filter(({ node }) => wasBegun(run, 'switch', node));
+  await stopTouchedEngine(run, signal);
+  const switched = plan.nodes.filter(({ image, node }) => image !== '' && wasBegun(run, 'switch', node));
   const followers = plan.nodes.filter(({ replicateFrom }) => replicateFrom !== undefined);
   const sources = plan.nodes.filter((node) => !followers.includes(node));
   const inOrder = [
@@ -66,6 +68,7 @@ async function goBack(run: RestoreRun, signal: AbortSignal): Promise<void> {
     const steps = nodes.map(({ node }) => ({ kind: phase === 'rollback-stop' ? phase : 'rollback', node }));
     await runPhase(operation, { phase, steps }, undefined, ({ node }) => work(run, node, signal));
   }
+  await startTouchedEngine(run, signal);
 }
 
 /**
@@ -126,10 +129,11 @@ function settle(
   const { agents, clock, config, store } = context;
   const begunAt = clock.monotonicMs();
   const leftOut = options.without ?? [];
-  const plan = leaveOut(store.plans.get(restoreRecord(context, operationId).planId), leftOut);
+  const whole = store.plans.get(restoreRecord(context, operationId).planId);
+  const plan = leaveOut(whole, leftOut);
   const record = store.journal.reopen(operationId);
   return runOperation(context, record, options, endings, async (operation) => {
-    const run: RestoreRun = { operation, agents, settings: config.restore, plan, leftOut };
+    const run: RestoreRun = { operation, agents, settings: config.restore, plan, whole, leftOut };
     await withNodes(context, operation, restoredAgents(agents, plan), (signal) => work(run, signal));
     return restoreReport(run, endings.told, clock.monotonicMs() - begunAt);
   });

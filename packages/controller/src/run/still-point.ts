@@ -1,20 +1,32 @@
-import { type ErrorCode, StillpointError, toStillpointError } from '@stillpoint/shared/errors';
-import { openScope, type Scope, unlessAborted } from '../agents/scope.ts';
+import { type ErrorCode, type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { restated } from '../agents/restated.ts';
+import { abortReason, openScope, type Scope, unlessAborted } from '../agents/scope.ts';
 import { type BackupRun, type Cut, runBackupPhase } from './backup-run.ts';
+import { requireOneEngine } from './engine-stand.ts';
+import { mostUrgent, releaseAll } from './release.ts';
 
-/** Failures of a lock that a later attempt may not have. */
-const WORTH_ANOTHER_ATTEMPT: readonly ErrorCode[] = ['LOCK_TIMEOUT', 'HOLD_LOST'];
+/** Failures of a lock, or of an engine that is busy, that a later attempt may not have. */
+const WORTH_ANOTHER_ATTEMPT: readonly ErrorCode[] = ['LOCK_TIMEOUT', 'HOLD_LOST', 'DRAIN_TIMEOUT', 'CPIMPORT_RUNNING'];
 
 /**
- * The still point: every node holds, every node captures, every node attests, every node resumes. Writers wait from the
- * first lock to the release, so nothing slow happens in between, and on every path (failure, abort, a lost hold) all holds
+ * The still point: every node holds and the engine is read-only, every node captures, every node attests, every node resumes. Writers
+ * wait from the first lock to the release, so nothing slow happens in between, and on every path (failure, abort, a lost hold) all holds
  * are released before anything else is waited for. Returns when the cluster stood still.
  *
- * Throws LOCK_TIMEOUT when the locks were not granted in any attempt, else the first failure: the captures are void then.
+ * Throws LOCK_TIMEOUT, DRAIN_TIMEOUT or CPIMPORT_RUNNING when that ended every attempt, RESUME_FAILED when it failed and the engine was not seen
+ * read-write again, else the first failure: the captures are void then.
  */
 export async function stillPoint(run: BackupRun, signal: AbortSignal): Promise<void> {
-  const scope = await quiesce(run, signal);
-  const inside = takeImages(run, scope);
+  try {
+    const scope = await comeToRest(run, signal);
+    await standStill(run, scope);
+  } catch (error) {
+    throw mostUrgent(run, toStillpointError(error));
+  }
+}
+
+async function standStill(run: BackupRun, scope: Scope): Promise<void> {
+  const inside = phasesInOrder(run, ['flush', 'capture', 'attest'], scope);
   try {
     await unlessAborted(inside, scope.signal);
   } catch (error) {
@@ -29,53 +41,68 @@ export async function stillPoint(run: BackupRun, signal: AbortSignal): Promise<v
   run.cut = { at, releasedAt, holdSkewMs };
 }
 
-/** What happens while everything stands still. */
-async function takeImages(run: BackupRun, scope: Scope): Promise<void> {
-  for (const kind of ['drain', 'suspend', 'flush', 'capture', 'attest'] as const) await runBackupPhase(run, kind, scope);
-}
-
-/** Brings all nodes to a stand, in as many attempts as are configured. Between two attempts, nothing is held. */
-async function quiesce(run: BackupRun, signal: AbortSignal): Promise<Scope> {
+/** Brings all nodes and the engine to a stand, in as many attempts as are configured. Between two attempts, nothing is held. */
+async function comeToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
   const { lockAttempts: attempts, lockBackoff: waitMs } = run.settings;
   const { clock, observe } = run.operation;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryQuiesce(run, signal);
+      return await tryToRest(run, signal);
     } catch (thrown) {
       const error = toStillpointError(thrown);
-      if (signal.aborted || !WORTH_ANOTHER_ATTEMPT.includes(error.code)) throw error;
+      const stuck = mostUrgent(run, error) !== error;
+      if (signal.aborted || stuck || !WORTH_ANOTHER_ATTEMPT.includes(error.code)) throw error;
       if (attempt >= attempts) throw givenUp(error, attempt);
-      const { node = '', message, blockers } = error;
-      observe({ type: 'retry', attempt, attempts, waitMs, node, message, blockers });
+      const { node = '', message, blockers, tableLocks } = error;
+      observe({ type: 'retry', attempt, attempts, waitMs, node, message, blockers, tableLocks });
       await clock.sleep(waitMs, signal);
     }
   }
 }
 
-/** One attempt. The barrier: it ends well only when every hold is in force at the same time. */
-async function tryQuiesce(run: BackupRun, signal: AbortSignal): Promise<Scope> {
+/**
+ * One attempt. The barrier: it ends well only when every hold is in force at the same time, and then the engine read-only on all of its
+ * nodes. That SQL writers wait while the engine is drained keeps new locks from coming.
+ */
+async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
   const scope = openScope(signal);
-  run.holds.clear();
-  const acquiring = runBackupPhase(run, 'quiesce', scope);
+  for (const notes of [run.holds, run.stands, run.resumed]) notes.clear();
+  const before = run.timings.length;
+  const coming = goTo(run, scope);
   try {
-    await unlessAborted(acquiring, scope.signal);
+    await unlessAborted(coming, scope.signal);
     return scope;
   } catch (error) {
+    run.timings.length = before;
     await releaseAll(run);
     try {
-      await acquiring;
+      await coming;
     } finally {
       // A lock that was granted meanwhile.
       await releaseAll(run);
+      run.timings.length = before;
     }
     throw error;
   }
 }
 
+async function goTo(run: BackupRun, scope: Scope): Promise<void> {
+  await phasesInOrder(run, ['quiesce', 'drain', 'suspend', 'confirm'], scope);
+  const { columnstore } = run.plan;
+  if (columnstore !== undefined) requireOneEngine(columnstore, run.stands);
+}
+
+/** Nothing more is asked of a node once the scope has failed: it may have been let go. */
+async function phasesInOrder(run: BackupRun, kinds: readonly Parameters<typeof runBackupPhase>[1][], scope: Scope): Promise<void> {
+  for (const kind of kinds) {
+    if (scope.signal.aborted) throw abortReason(scope.signal);
+    await runBackupPhase(run, kind, scope);
+  }
+}
+
 function givenUp(error: StillpointError, attempts: number): StillpointError {
-  const { hint, node, blockers } = error;
   const times = attempts === 1 ? 'in one attempt' : `in ${attempts} attempts`;
-  return new StillpointError(error.code, `${error.message} (${times})`, { hint, node, blockers, cause: error });
+  return restated(error, { message: `${error.message} (${times})`, cause: error });
 }
 
 /** Lets all nodes go, whatever has happened before: it heeds no signal and never throws. */
@@ -84,10 +111,6 @@ async function resume(run: BackupRun): Promise<void> {
   // A journal that cannot be written keeps no writer waiting; its next use tells of it.
   await runBackupPhase(run, 'resume', openScope(new AbortController().signal)).catch(() => {});
   await released;
-}
-
-async function releaseAll({ holds }: BackupRun): Promise<void> {
-  await Promise.all([...holds.values()].map((hold) => hold.release()));
 }
 
 /** The last lock granted makes the cut. */

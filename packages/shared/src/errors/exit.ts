@@ -31,7 +31,7 @@ export const EXIT_MEANING: Readonly<Record<ExitName, string>> = {
   UNREACHABLE: 'An agent cannot be reached or does not answer.',
   BUSY: 'Another operation is at work.',
   LOCK: 'The lock was not granted within its bound.',
-  BACKUP_FAILED: 'The backup failed; writers go on, and no set was made.',
+  BACKUP_FAILED: 'No set was made; writers go on. Or it was made, but ColumnStore did not come back.',
   VERIFY_FAILED: 'A set is damaged, or a restored table differs from the cut.',
   RESTORE_REFUSED: 'The restore cannot be carried out as things are; nothing was touched.',
   RESTORE_FAILED: 'The restore failed on the way; `restore resume` goes on, `restore rollback` goes back.',

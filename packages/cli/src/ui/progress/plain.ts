@@ -3,7 +3,7 @@ import type { Clock } from '@stillpoint/shared/time';
 import { formatDuration } from '@stillpoint/shared/time';
 import { LOG_LEVELS, type LogLevel } from '../renderer.ts';
 import type { Style } from '../style.ts';
-import { blockersTable } from '../text/index.ts';
+import { blockersTable, tableLocksTable } from '../text/index.ts';
 import { formatBytes, formatShare } from '../units.ts';
 import type { Progress } from './progress.ts';
 
@@ -12,7 +12,7 @@ const PROGRESS_EVERY_MS = 30_000;
 
 /** How serious an event is. */
 export function levelOf(event: OperationEvent): LogLevel {
-  if (event.type === 'retry') return 'warn';
+  if (event.type === 'retry' || event.type === 'warning') return 'warn';
   if (event.type === 'step' && event.state === 'failed') return 'error';
   return 'info';
 }
@@ -35,10 +35,16 @@ export function eventLines(event: OperationEvent, style: Style): readonly string
       ];
     case 'log':
       return [`${event.node} ${event.message}`];
+    case 'warning':
+      return [
+        `${style.paint('yellow', 'warning:')} ${event.node === '' ? '' : `${event.node}: `}${event.message}`,
+        ...(event.hint === '' ? [] : [`  hint: ${event.hint}`]),
+      ];
     case 'retry':
       return [
         `${event.node} attempt ${event.attempt} of ${event.attempts}: ${event.message}; everything is released, again in ${formatDuration(event.waitMs)}`,
         ...blockersTable(event.blockers, style),
+        ...tableLocksTable(event.tableLocks, style),
       ];
     case 'progress':
       return [

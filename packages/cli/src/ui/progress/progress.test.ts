@@ -32,6 +32,7 @@ const retry: OperationEvent = {
     },
     { connectionId: 12, user: 'batch', host: 'localhost', ageMs: 7_000, command: 'Sleep', statement: '', lockMode: '' },
   ],
+  tableLocks: [],
 };
 
 describe('the rate meter', () => {

@@ -5,6 +5,7 @@ import type { ResultOf } from '../result.ts';
 import { bar, type Style } from '../style.ts';
 import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
+import { engineResumeLines, numbersText, partEngineSections, plannedEngineLines, setEngineText } from './columnstore.ts';
 
 const BAR_WIDTH = 24;
 
@@ -34,12 +35,14 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
       ]),
       style,
     ),
+    plannedEngineLines(plan, style),
     [...new Set(plan.nodes.map(({ capture }) => `Capture ${capture.strategy}: ${capture.reason}.`))],
     table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
     [
       `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
       'Nothing was touched.',
     ],
+    plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`),
   ]);
 }
 
@@ -60,6 +63,7 @@ export function backupText({ report }: ResultOf<'backup'>, style: Style): readon
     setFacts(set, report.elapsedMs, style),
     memberTable(set.members, style),
     phaseBars(set.phases, style),
+    engineResumeLines(report, style),
   ]);
 }
 
@@ -73,6 +77,7 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
       ['data', formatBytes(data)],
       ['stored', `${formatBytes(stored)}${data > 0 ? ` (${formatShare(stored, data)})` : ''}`],
       ['writers waited', `${formatDuration(Math.max(...set.members.map((member) => member.blockedMs)))} at most`],
+      ['columnstore', setEngineText(set)],
       ['hold skew', formatDuration(set.holdSkewMs)],
       [
         'took',
@@ -95,6 +100,7 @@ function memberTable(members: readonly SetMember[], style: Style): readonly stri
       { title: 'data', align: 'right' },
       { title: 'stored', align: 'right' },
       { title: 'block', align: 'right' },
+      { title: 'dbroots' },
       { title: 'proven tables', align: 'right' },
       { title: 'position', shrink: true },
     ],
@@ -105,6 +111,7 @@ function memberTable(members: readonly SetMember[], style: Style): readonly stri
       formatBytes(member.dataBytes),
       formatBytes(member.storedBytes),
       formatDuration(member.blockedMs),
+      numbersText(member.dbroots),
       String(member.provenTables),
       member.gtidBinlogPos || member.gtidSlavePos,
     ]),
@@ -186,6 +193,7 @@ function partSections(part: PartManifest, style: Style): readonly (readonly stri
         style,
       ),
     ],
+    ...partEngineSections(part, style),
     table(
       [{ title: 'file' }, { title: 'stored', align: 'right' }, { title: 'sha256' }],
       part.shards.map((shard) => [shard.name, formatBytes(shard.storedBytes), shard.sha256]),

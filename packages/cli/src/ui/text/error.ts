@@ -1,8 +1,9 @@
-import { stripVTControlCharacters } from 'node:util';
 import type { BlockingSession, StillpointError } from '@stillpoint/shared/errors';
 import { VERSION } from '@stillpoint/shared/version';
+import { onOneLine } from '../foreign-text.ts';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
+import { tableLocksTable } from './columnstore.ts';
 
 /** Sessions in the way of a lock, as a table. */
 export function blockersTable(blockers: readonly BlockingSession[], style: Style): readonly string[] {
@@ -25,15 +26,13 @@ export function blockersTable(blockers: readonly BlockingSession[], style: Style
   );
 }
 
-/** Somebody else's text: without line breaks, and without anything that a terminal would obey. */
-const onOneLine = (text: string): string => stripVTControlCharacters(text).replaceAll(/[\s\p{Cc}]+/gu, ' ');
-
 /** What went wrong, where, who was in the way, and what to do; for a bug, what a report needs. */
 export function errorText(error: StillpointError, debug: boolean, style: Style): readonly string[] {
   const where = error.node === undefined ? '' : ` on ${error.node}`;
   return [
     `${style.paint('red', `error ${error.code}`)}${where}: ${error.message}`,
     ...blockersTable(error.blockers, style),
+    ...tableLocksTable(error.tableLocks, style),
     ...(error.hint === '' ? [] : [`hint: ${error.hint}`]),
     ...(error.code === 'INTERNAL' ? ['', 'This is a bug in Stillpoint. Please report it together with these lines:', versions()] : []),
     ...(error.code === 'INTERNAL' || debug ? traceLines(error) : []),

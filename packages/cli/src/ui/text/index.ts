@@ -5,6 +5,7 @@ import { checksText, clusterText } from './cluster.ts';
 import { restorePlanText, restoresText, restoreText } from './restore.ts';
 import { agentText, authorityText, certificateText, findingsText, grantsText } from './setup.ts';
 
+export { tableLocksTable } from './columnstore.ts';
 export { blockersTable, errorText } from './error.ts';
 
 type Writers = { readonly [T in ResultType]: (result: ResultOf<T>, style: Style) => readonly string[] };

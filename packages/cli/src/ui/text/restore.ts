@@ -4,6 +4,7 @@ import type { ResultOf } from '../result.ts';
 import type { Style } from '../style.ts';
 import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatTime } from '../units.ts';
+import { engineFact, numbersText, plannedDbrootTable } from './columnstore.ts';
 
 /** What a restore would do, whether it can, and the command that does it. */
 export function restorePlanText({ plan, next }: ResultOf<'restore-plan'>, style: Style): readonly string[] {
@@ -14,11 +15,13 @@ export function restorePlanText({ plan, next }: ResultOf<'restore-plan'>, style:
         ['cut', formatTime(plan.cutAt)],
         ['replication', plan.replication === 'start' ? 'started afterwards' : 'SQL printed afterwards, for you to run'],
         ['configuration', configurationFact(plan)],
+        ['columnstore', engineFact(plan)],
       ],
       style,
     ),
     imageTable(plan, style),
     replacedTable(plan, style),
+    plannedDbrootTable(plan, style),
     [...problemLines(plan, style), ...plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`)],
     ...closing(plan, next, style),
   ]);
@@ -46,8 +49,8 @@ function imageTable(plan: RestorePlan, style: Style): readonly string[] {
     plan.nodes.map((node) => [
       node.node,
       node.roles.join(', '),
-      node.image === node.node ? 'its own part' : `part of ${node.image}`,
-      formatBytes(node.storedBytes),
+      imageText(node),
+      node.image === '' ? '' : formatBytes(node.storedBytes),
       node.setVersion,
       node.installedVersion,
       node.replicateFrom === undefined ? '' : `${node.replicateFrom.node} (${node.replicateFrom.host}:${node.replicateFrom.port})`,
@@ -56,6 +59,11 @@ function imageTable(plan: RestorePlan, style: Style): readonly string[] {
     style,
   );
 }
+
+const imageText = ({ image, node }: PlannedNode): string => {
+  if (image === '') return 'no server';
+  return image === node ? 'its own part' : `part of ${image}`;
+};
 
 /** What is replaced where, and whether it fits. */
 function replacedTable(plan: RestorePlan, style: Style): readonly string[] {
@@ -69,18 +77,29 @@ function replacedTable(plan: RestorePlan, style: Style): readonly string[] {
       { title: 'free', align: 'right' },
       { title: 'kept aside', align: 'right' },
       { title: 'server now' },
+      { title: 'engine now' },
     ],
     plan.nodes.map((node) => [
       node.node,
-      node.datadir,
-      formatBytes(node.needBytes),
-      space(node),
-      node.replacesBytes === 0 ? 'nothing' : formatBytes(node.replacesBytes),
-      node.serverRunning ? style.paint('yellow', 'running') : 'stopped',
+      ...(node.image === ''
+        ? ['', '', '', '', '']
+        : [
+            node.datadir,
+            formatBytes(node.needBytes),
+            space(node),
+            node.replacesBytes === 0 ? 'nothing' : formatBytes(node.replacesBytes),
+            node.serverRunning ? style.paint('yellow', 'running') : 'stopped',
+          ]),
+      engineNow(node, style),
     ]),
     style,
   );
 }
+
+const engineNow = ({ engine }: PlannedNode, style: Style): string => {
+  if (engine === undefined) return '';
+  return engine.running.length > 0 ? style.paint('yellow', 'running') : 'stopped';
+};
 
 function problemLines(plan: RestorePlan, style: Style): readonly string[] {
   return plan.problems.flatMap(({ node, message, hint }) => [
@@ -117,6 +136,7 @@ export function restoreText({ report, command }: ResultOf<'restore'>, style: Sty
     leftOutLines(report, style),
     freed === 0 ? [] : [`${formatBytes(freed)} freed.`],
     report.state === 'switched' ? report.nodes.flatMap(unprovenLines) : [],
+    report.nodes.flatMap(({ locks, node }) => locks.map((lock) => `${style.paint('yellow', 'warning:')} ${node}: ${lock}`)),
     ...report.commands.map(({ node, sql }) => [`To be run on ${style.paint('bold', node)}:`, ...sql.map((statement) => `  ${statement}`)]),
     report.state === 'switched' ? nextSteps(report, command, style) : [],
   ]);
@@ -132,12 +152,23 @@ function reportTable({ state, nodes }: RestoreReport, style: Style): readonly st
       { title: 'image' },
       { title: 'restored', align: 'right' },
       { title: 'tables equal', align: 'right' },
+      { title: 'dbroots' },
+      { title: 'read whole', align: 'right' },
       { title: 'position' },
       { title: state === 'rolled-back' ? 'restored data set aside' : 'kept', shrink: true },
     ],
-    nodes.map(({ node, image, bytes, tablesEqual, gtidPosition, kept }) => [
+    nodes.map(({ node, image, bytes, tablesEqual, dbroots, tablesRead, gtidPosition, kept }) => [
       node,
-      ...(inPlace ? [image, formatBytes(bytes), String(tablesEqual), gtidPosition] : ['', '', '', '']),
+      ...(inPlace
+        ? [
+            image,
+            formatBytes(bytes),
+            String(tablesEqual),
+            numbersText(dbroots),
+            dbroots.length + tablesRead === 0 ? '' : count(tablesRead, 'table'),
+            gtidPosition,
+          ]
+        : ['', '', '', '', '', '']),
       kept.join(', '),
     ]),
     style,

@@ -1,0 +1,81 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { factsOfAll } from '../agents/facts.ts';
+import { abortReason } from '../agents/scope.ts';
+import { type EngineNode, engineNodes } from '../plan/engine.ts';
+import { isRunning, startEnginePhases, stopEnginePhases } from '../plan/engine-phases.ts';
+import { proofPhases, type RestorePhase } from '../plan/restore-phases.ts';
+import { requireSameTables } from './engine-proof.ts';
+import { resultOf } from './journaled-task.ts';
+import { runRestorePhase } from './restore-phase.ts';
+import { isDone, type RestoreRun } from './restore-run.ts';
+
+/** The engine of the nodes that are restored, as it is now: their processes come and go, and their configuration may have come back. */
+export async function engineNow({ agents, operation, plan }: RestoreRun, signal: AbortSignal): Promise<EngineNode[]> {
+  const modules = plan.nodes.filter(({ engine }) => engine !== undefined).map(({ node }) => agents.get(node));
+  return modules.length === 0 ? [] : engineNodes(await factsOfAll(modules, operation.clock, signal));
+}
+
+/** Nodes on which the engine runs on data that is yet to be replaced, on any of its nodes. */
+export async function runningEngines(run: RestoreRun, signal: AbortSignal): Promise<EngineNode[]> {
+  const modules = run.plan.nodes.filter(({ engine }) => engine !== undefined);
+  return modules.every(({ node }) => isDone(run, 'switch', node)) ? [] : (await engineNow(run, signal)).filter(isRunning);
+}
+
+/** Stops the engine on all of its nodes, unless it runs on none. What the journal has as stopped is stopped again: it was started since. */
+export async function stopEngine(run: RestoreRun, signal: AbortSignal, prefix = ''): Promise<void> {
+  const phases = stopEnginePhases(await engineNow(run, signal));
+  if (phases.length > 0) forget(run, (step) => step.startsWith(`${prefix}stop-engine-`), 'it was started again');
+  await inOrder(run, phases, signal, prefix);
+}
+
+/**
+ * Starts the engine on all of its nodes. On a node where nothing of it runs, what the journal has as loaded or started is done again: it was
+ * stopped since, and its memory cleared. Throws COLUMNSTORE_CONFIG when a node does not know its engine.
+ */
+export async function startEngine(run: RestoreRun, signal: AbortSignal, prefix = ''): Promise<void> {
+  const nodes = await engineNow(run, signal);
+  for (const { engine, node } of run.plan.nodes) {
+    if (engine === undefined || nodes.some((other) => other.node === node)) continue;
+    const message = 'its agent finds no module of the engine that could be started';
+    throw new StillpointError('COLUMNSTORE_CONFIG', message, { node, hint: 'Bring its Columnstore.xml in order, then go on.' });
+  }
+  for (const { node } of nodes.filter((each) => !isRunning(each))) {
+    const ofStart = (step: string, on: string): boolean =>
+      on === node && (step === `${prefix}load-brm` || step.startsWith(`${prefix}start-engine-`));
+    forget(run, ofStart, 'it was stopped since');
+  }
+  await inOrder(run, startEnginePhases(nodes), signal, prefix);
+}
+
+/** Has every table read whole through every SQL server of the engine's nodes. Throws ENGINE_PROOF_FAILED when they do not see the same. */
+export async function proveEngine(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  const phases = proofPhases(run.plan);
+  await inOrder(run, phases, signal, '');
+  const readings = phases.flatMap(({ steps }) =>
+    steps.flatMap(({ node }) => {
+      const result = resultOf(run.operation, 'prove-engine', node);
+      return result?.case === 'proveEngine' ? [{ node, result: result.value }] : [];
+    }),
+  );
+  try {
+    requireSameTables(readings);
+  } catch (error) {
+    // Whatever is done about it, it is to be read again.
+    forget(run, (step) => step === 'prove-engine', 'what the nodes read differs');
+    throw error;
+  }
+}
+
+async function inOrder(run: RestoreRun, phases: readonly RestorePhase[], signal: AbortSignal, prefix: string): Promise<void> {
+  for (const phase of phases) {
+    if (signal.aborted) throw abortReason(signal);
+    await runRestorePhase(run, phase, signal, prefix);
+  }
+}
+
+/** What the journal has as done no longer is. */
+function forget({ operation: { steps } }: RestoreRun, which: (step: string, node: string) => boolean, reason: string): void {
+  for (const { node, state, step } of steps.all()) {
+    if (node !== '' && state === 'succeeded' && which(step, node)) steps.failed(step, node, reason);
+  }
+}
