@@ -4,17 +4,10 @@ import { mark, markers, replicationProblem, shopChecksums, ticks, wipe } from '.
 import { eventually } from '../harness/eventually.ts';
 import { ownProcesses } from '../harness/processes.ts';
 import type { Writer } from '../harness/writer.ts';
-import { type Check, megabytes, type Summary, type Teller } from './teller.ts';
+import { check, count, type Notes, noNotes, step, sum } from './notes.ts';
+import { megabytes, type Summary, type Teller } from './teller.ts';
 
 const MEBIBYTES = 128;
-
-/** What the story has brought to light so far. */
-interface Notes {
-  readonly block: Record<string, number>;
-  readonly sizes: Record<string, number>;
-  readonly times: Record<string, number>;
-  readonly checks: Check[];
-}
 
 /** What the chapters share. */
 interface Scene {
@@ -26,7 +19,7 @@ interface Scene {
 
 /** The whole demo. Never throws: what goes wrong stands in the summary, and nothing is left behind either way. */
 export async function tellStory(teller: Teller): Promise<Summary> {
-  const notes: Notes = { block: {}, sizes: {}, times: {}, checks: [] };
+  const notes = noNotes();
   let error: string | undefined;
   let cluster: TestCluster | undefined;
   let writer: Writer | undefined;
@@ -199,20 +192,5 @@ async function proveEqual({ cluster, writer, notes }: Scene, name: string): Prom
   check(notes, name, new Set(sums).size === 1, `${Object.keys(JSON.parse(sums[0] ?? '{}')).length} tables, CHECKSUM EXTENDED`);
 }
 
-async function step<T>(teller: Teller, title: string, run: () => Promise<T>, outcome: (result: T) => string): Promise<T> {
-  const done = teller.step(title);
-  try {
-    const result = await run();
-    done(outcome(result));
-    return result;
-  } catch (error) {
-    done('failed', false);
-    throw error;
-  }
-}
-
-const check = (notes: Notes, name: string, ok: boolean, seen: string): void => void notes.checks.push({ name, ok, seen });
-const count = (answers: readonly boolean[]): number => answers.filter(Boolean).length;
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 const shape = ({ nodes }: TestCluster): string =>
   `${nodes.map((node) => `${node.name} on ${node.address}`).join(', ')}; ${MEBIBYTES} MiB each`;
