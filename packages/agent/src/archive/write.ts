@@ -1,5 +1,5 @@
 import { type StoredFile, StoredFileWriter } from './stored-file.ts';
-import { END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
+import { BLOCK, END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
 import { encodeHeader } from './tar/encode.ts';
 import { compressed, compressing } from './zstd.ts';
 
@@ -10,6 +10,7 @@ export interface FilePlace {
   readonly at: number;
 }
 
+const ZEROS = Buffer.alloc(BLOCK);
 /** Headers that are given to zstd at once. */
 const TOGETHER = 512;
 
@@ -40,7 +41,7 @@ export class ArchiveWriter {
     let length = 0;
     for (const { entry, content } of files) {
       const header = encodeHeader(entry);
-      const padding = Buffer.alloc(paddingOf(content.length));
+      const padding = ZEROS.subarray(0, paddingOf(content.length));
       starts.push(length + header.length);
       parts.push(header, content, padding);
       length += header.length + content.length + padding.length;
@@ -57,7 +58,7 @@ export class ArchiveWriter {
    */
   async addAlone(entry: TarEntry, content: AsyncIterable<Uint8Array>): Promise<FilePlace> {
     const header = encodeHeader(entry);
-    const padding = Buffer.alloc(paddingOf(entry.size));
+    const padding = ZEROS.subarray(0, paddingOf(entry.size));
     const raw = async function* (): AsyncGenerator<Uint8Array> {
       yield header;
       yield* content;

@@ -26,20 +26,30 @@ const LEFT_OUT = new Set(['auto.cnf', 'server_uuid']);
 /** Beyond this a file is no configuration. */
 const LARGEST_FILE = 16 * 1024 * 1024;
 
+/** What to pack: files, and directories with everything below them. */
+export interface Configured {
+  readonly paths: readonly string[];
+  /** Taken where they are there, and not missed elsewhere. */
+  readonly ifThere: readonly string[];
+}
+
 /**
  * Packs configuration files into the part. Directories are taken with everything below them; a link is followed, and what
  * it leads to is stored under its real name when that is configured too. `note` is told what was left out.
  * Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
  */
 export async function packConfiguration(
-  paths: readonly string[],
+  { paths, ifThere }: Configured,
   part: string,
   note: (message: string) => void,
   signal: AbortSignal,
 ): Promise<PackedConfiguration> {
-  const roots = paths.map((path) => resolve(path));
+  const roots = [...paths, ...ifThere].map((path) => resolve(path));
   const found = new Set<string>();
-  for (const root of roots) for (const path of await filesOf(root, note)) found.add(await nameOf(path, roots));
+  for (const [index, root] of roots.entries()) {
+    const missed = index < paths.length ? note : () => {};
+    for (const path of await filesOf(root, missed)) found.add(await nameOf(path, roots));
+  }
   const files: ReadFile[] = [];
   for (const path of [...found].sort()) {
     signal.throwIfAborted();

@@ -5,13 +5,25 @@ import { encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint
 import { VERSION } from '@stillpoint/shared/version';
 import type { Agent } from '../agent.ts';
 import { FILE_MODE } from '../archive/index.ts';
+import type { AgentConfig } from '../config/schema.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
 import { openRepository } from '../repository/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
+import { engineConfiguration } from './columnstore/configuration.ts';
+import type { EngineImage } from './columnstore/engine-image.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
-import { type CapturedImage, forgetCaptured, partOf, readCaptured, syncFile, syncPart } from './part.ts';
+import {
+  type CapturedImages,
+  forgetCaptured,
+  isCapturedUnder,
+  partOf,
+  readCaptured,
+  type ServerImage,
+  syncFile,
+  syncPart,
+} from './part.ts';
 
 /**
  * Completes a part after the still point: sums tables at the cut, packs the configuration, makes every byte safe from a
@@ -22,11 +34,11 @@ export const publishTask: TaskDefinition<'publish'> = {
     const hold = agent.holds.require(task.operationId);
     try {
       const part = partOf(agent.config, setId);
-      const image = agent.config.mariadb === undefined ? undefined : await readCaptured(part);
-      requireSameHold(hold, image);
+      const images = await readCaptured(part);
+      requireSameHold(hold);
       const sums = await sumTables(hold, task);
-      const configuration = await packConfiguration(agent.config.configuration, part, task.log, task.signal);
-      const manifest = manifestOf({ agent, setId, hold, image, sums, configuration });
+      const configuration = await packAll(agent.config, images.engine, part, task);
+      const manifest = manifestOf({ agent, setId, hold, images, sums, configuration });
       task.progress('write', 0, 0);
       for (const { name } of manifest.shards) await syncFile(join(part, name));
       task.signal.throwIfAborted();
@@ -51,10 +63,24 @@ export const publishTask: TaskDefinition<'publish'> = {
 };
 
 /** What was captured under a hold that was lost is void, and what was captured under another one has another position. */
-function requireSameHold({ lock, lost }: Hold, image: CapturedImage | undefined): void {
-  if (lost.aborted) throw toStillpointError(lost.reason);
-  if (image !== undefined && image.holder !== lock?.connectionId)
-    throw new StillpointError('HOLD_LOST', 'The image was taken under an earlier hold of the operation');
+function requireSameHold(hold: Hold): void {
+  if (hold.lost.aborted) throw toStillpointError(hold.lost.reason);
+  if (!isCapturedUnder(hold)) throw new StillpointError('HOLD_LOST', 'The images were taken under an earlier hold of the operation');
+}
+
+/** The configured files and those of the engine. Throws CAPTURE_MOVED when the engine has another configuration than under the suspension. */
+async function packAll(
+  config: AgentConfig,
+  engine: EngineImage | undefined,
+  part: string,
+  { log, signal }: TaskContext,
+): Promise<PackedConfiguration> {
+  const packed = await packConfiguration({ paths: config.configuration, ifThere: await engineConfiguration(config) }, part, log, signal);
+  if (engine === undefined) return packed;
+  const { configFile } = engine.columnstore;
+  const file = packed.files.find(({ path }) => path === configFile);
+  if (file === undefined || file.sha256 === engine.configSha256) return packed;
+  throw new StillpointError('CAPTURE_MOVED', `${configFile} was changed while the backup was made: its dbroots may be others now`);
 }
 
 async function sumTables({ snapshots }: Hold, task: TaskContext): Promise<Sums> {
@@ -69,12 +95,13 @@ interface Published {
   readonly agent: Agent;
   readonly setId: string;
   readonly hold: Hold;
-  readonly image: CapturedImage | undefined;
+  readonly images: CapturedImages;
   readonly sums: Sums;
   readonly configuration: PackedConfiguration;
 }
 
-function manifestOf({ agent, setId, hold, image, sums, configuration }: Published): PartManifest {
+function manifestOf({ agent, setId, hold, images, sums, configuration }: Published): PartManifest {
+  const { server, engine, captureMs } = images;
   const { cluster, node } = agent.config;
   return {
     format: 'stillpoint-part/1',
@@ -85,16 +112,17 @@ function manifestOf({ agent, setId, hold, image, sums, configuration }: Publishe
     createdAt: agent.clock.now().toISOString(),
     writtenBy: VERSION,
     hostname: hostname(),
-    ...(image === undefined ? {} : { mariadb: serverOf(hold, image) }),
-    shards: [image?.shard, configuration.shard].filter((shard) => shard !== undefined),
+    ...(server && { mariadb: serverOf(hold, server) }),
+    ...(engine && { columnstore: engine.columnstore }),
+    shards: [server?.shard, ...(engine?.shards ?? []), configuration.shard].filter((shard) => shard !== undefined),
     configuration: [...configuration.files],
     checksums: [...sums.checksums],
     unproven: [...sums.unproven],
-    timings: { lockWaitMs: hold.lockWaitMs, blockedMs: hold.blockedMs, captureMs: image?.captureMs ?? 0 },
+    timings: { lockWaitMs: hold.lockWaitMs, blockedMs: hold.blockedMs, captureMs },
   };
 }
 
-function serverOf({ position, sources }: Hold, image: CapturedImage): NonNullable<PartManifest['mariadb']> {
+function serverOf({ position, sources }: Hold, image: ServerImage): NonNullable<PartManifest['mariadb']> {
   if (position === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no position of the server whose image was taken');
   const { server, backupToolVersion, fromLsn, toLsn, lastLsn, dataBytes } = image;
   const { logBin, file, offset, gtidBinlogPos, gtidSlavePos } = position;

@@ -50,6 +50,7 @@ export const MAGIC = 'ustar\x0000';
 export function checksumOf(block: Uint8Array): number {
   const [from, length] = FIELD.checksum;
   let sum = 0x20 * length;
-  for (let at = 0; at < BLOCK; at += 1) if (at < from || at >= from + length) sum += block[at] ?? 0;
+  for (const byte of block.subarray(0, from)) sum += byte;
+  for (const byte of block.subarray(from + length, BLOCK)) sum += byte;
   return sum;
 }

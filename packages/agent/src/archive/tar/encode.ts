@@ -2,6 +2,7 @@ import { BLOCK, checksumOf, FIELD, MAGIC, paddingOf, type TarEntry } from './blo
 
 const TYPE = { file: '0', link: '2', directory: '5' } as const;
 const NS = 1_000_000_000n;
+const ZEROS = Buffer.alloc(BLOCK);
 
 /** The blocks that stand before an entry's content: a pax header where a ustar header alone would lose something, and the ustar header. */
 export function encodeHeader(entry: TarEntry): Buffer {
@@ -12,7 +13,7 @@ export function encodeHeader(entry: TarEntry): Buffer {
   if (records.length === 0) return header;
   const body = Buffer.from(records.join(''));
   const pax = ustar({ ...fields, path: 'PaxHeader', target: '', type: 'x', size: body.length });
-  return Buffer.concat([pax, body, Buffer.alloc(paddingOf(body.length)), header]);
+  return Buffer.concat([pax, body, ZEROS.subarray(0, paddingOf(body.length)), header]);
 }
 
 interface Fields extends Omit<TarEntry, 'type' | 'mtimeNs'> {
@@ -22,7 +23,8 @@ interface Fields extends Omit<TarEntry, 'type' | 'mtimeNs'> {
 
 /** What does not fit its field is left empty there: a pax record says it. */
 function ustar({ path, mode, uid, gid, size, seconds, type, target, user, group }: Fields): Buffer {
-  const block = Buffer.alloc(BLOCK);
+  // From the pool, unlike alloc: there is one for each of very many files.
+  const block = Buffer.allocUnsafe(BLOCK).fill(0);
   const text = (field: keyof typeof FIELD, value: string): void => {
     const [at, length] = FIELD[field];
     block.write(value, at, length);

@@ -13,7 +13,7 @@ import { formatPosition } from '../../mariadb/position.ts';
 import { accountOf, openSession } from '../../mariadb/session.ts';
 import { runningSettings, type ServerSettings } from '../../mariadb/settings.ts';
 import { ProgramFailure, type RunningPipeline, startPipeline } from '../../process/index.ts';
-import { type CapturedImage, scratchDirectory } from '../part.ts';
+import { type ServerImage, scratchDirectory } from '../part.ts';
 import { storeStream } from '../stored-file.ts';
 import { type BackupInfo, readBackupInfo } from './backup-info.ts';
 import { bytesWritten, imageBytes } from './data-bytes.ts';
@@ -46,9 +46,8 @@ const LAST_LINES = 5;
  * Throws CAPTURE_FAILED (with the last lines of the tool), DISK_FULL, CAPTURE_MOVED, HOLD_LOST, ATTEST_FAILED,
  * TOOL_MISSING, or the signal's reason. Whatever lies in the part then is the caller's to remove.
  */
-export async function captureLocked(capture: LockedCapture): Promise<CapturedImage> {
-  const { agent, lock } = capture;
-  const startedMs = agent.clock.monotonicMs();
+export async function captureLocked(capture: LockedCapture): Promise<ServerImage> {
+  const { lock } = capture;
   const scratch = await scratchDirectory(join(capture.part, '.mariadb-backup'));
   const measuring = measure(capture);
   measuring.catch(() => undefined);
@@ -59,7 +58,6 @@ export async function captureLocked(capture: LockedCapture): Promise<CapturedIma
   capture.progress(dataBytes, dataBytes);
   await rm(scratch, { recursive: true });
   return {
-    holder: capture.lock.connectionId,
     shard: {
       name: LAYOUT.mariadbFull,
       content: 'mariadb-full',
@@ -68,7 +66,6 @@ export async function captureLocked(capture: LockedCapture): Promise<CapturedIma
       sha256: stored.sha256,
     },
     dataBytes,
-    captureMs: agent.clock.monotonicMs() - startedMs,
     backupToolVersion: info.toolVersion,
     fromLsn: info.fromLsn,
     toLsn: info.toLsn,

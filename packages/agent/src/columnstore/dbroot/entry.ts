@@ -1,0 +1,36 @@
+/** What is in a dbroot, as the system tells it without reading any content. */
+export interface ScannedEntry {
+  readonly type: 'file' | 'directory' | 'link';
+  /** Relative to the dbroot. */
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes; 0 for anything but a file. */
+  readonly size: number;
+  /** Since 1970, decimal: they do not fit a double. */
+  readonly mtimeNs: string;
+  readonly ctimeNs: string;
+  readonly inode: string;
+  /** Where a link leads; empty for anything else. */
+  readonly target: string;
+}
+
+/**
+ * Changes whenever the content of a file does: it was never seen otherwise on the real engine, whose writes go through the page cache.
+ * Size alone tells nothing, as most writes are in place.
+ */
+export const stampOf = ({ type, size, mtimeNs, ctimeNs, inode, target }: ScannedEntry): string =>
+  type === 'file' ? `file ${size} ${mtimeNs} ${ctimeNs} ${inode}` : `${type} ${target}`;
+
+/** Where a scan stands: paths by their names, one directory level after the other. */
+export function comparePaths(one: string, other: string): number {
+  const [names, others] = [one.split('/'), other.split('/')];
+  for (const [index, name] of names.entries()) {
+    const against = others[index];
+    if (against === undefined) return 1;
+    if (name !== against) return name < against ? -1 : 1;
+  }
+  return names.length - others.length;
+}

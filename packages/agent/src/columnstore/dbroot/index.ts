@@ -1,0 +1,2 @@
+/** Dbroots: what belongs to the image of one, and how it is captured. */
+export { type CapturedDbroot, captureDbroot, type DbrootCapture } from './capture.ts';
