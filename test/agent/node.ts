@@ -97,6 +97,7 @@ async function takeHold({ config, clock }: Agent): Promise<TestHold> {
     position: lock.position,
     sources: lock.sources,
     snapshots,
+    stand: undefined,
     lost: lock.lost,
     get inForce() {
       return releasedMs === undefined && !lock.lost.aborted;

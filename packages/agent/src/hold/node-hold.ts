@@ -1,6 +1,7 @@
 import { type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { HoldPhase, MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
+import type { Stand } from '../columnstore/suspend/index.ts';
 import type { ServerLock } from '../mariadb/lock.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 import type { TableSelection } from '../mariadb/tables.ts';
@@ -90,6 +91,10 @@ export class NodeHold implements Hold {
 
   get sources(): readonly ReplicationSource[] {
     return this.lock?.sources ?? [];
+  }
+
+  get stand(): Stand | undefined {
+    return this.engine?.stand;
   }
 
   get lockWaitMs(): number {

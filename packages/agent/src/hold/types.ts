@@ -16,8 +16,8 @@ export interface Hold {
   readonly sources: readonly ReplicationSource[];
   /** Snapshots opened under the lock, for checksums; whoever sums closes them. */
   readonly snapshots: Snapshots | undefined;
-  /** The engine since it was suspended under this hold; absent before, and on a node without one. Dbroots are captured only with it. */
-  readonly stand?: Stand | undefined;
+  /** The engine since it was suspended under this hold; undefined before, and on a node without one. Dbroots are captured only with it. */
+  readonly stand: Stand | undefined;
   /** Aborted, with a StillpointError as reason, at the moment the hold is lost. Not aborted by an ordered release. */
   readonly lost: AbortSignal;
   /** True from granted to released or lost. */
