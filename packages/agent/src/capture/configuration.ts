@@ -26,23 +26,18 @@ const LEFT_OUT = new Set(['auto.cnf', 'server_uuid']);
 /** Beyond this a file is no configuration. */
 const LARGEST_FILE = 16 * 1024 * 1024;
 
-/** What to pack: files, and directories with everything below them. */
-export interface Configured {
-  readonly paths: readonly string[];
-  /** Taken where they are there, and not missed elsewhere. */
-  readonly ifThere: readonly string[];
-}
-
 /**
  * Packs configuration files into the part. Directories are taken with everything below them; a link is followed, and what
- * it leads to is stored under its real name when that is configured too. `note` is told what was left out.
+ * it leads to is stored under its real name when that is configured too. `note` is told what was left out;
+ * what is only to be taken if it is there is not missed elsewhere.
  * Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
  */
 export async function packConfiguration(
-  { paths, ifThere }: Configured,
+  paths: readonly string[],
   part: string,
   note: (message: string) => void,
   signal: AbortSignal,
+  ifThere: readonly string[] = [],
 ): Promise<PackedConfiguration> {
   const roots = [...paths, ...ifThere].map((path) => resolve(path));
   const found = new Set<string>();

@@ -75,7 +75,7 @@ async function packAll(
   part: string,
   { log, signal }: TaskContext,
 ): Promise<PackedConfiguration> {
-  const packed = await packConfiguration({ paths: config.configuration, ifThere: await engineConfiguration(config) }, part, log, signal);
+  const packed = await packConfiguration(config.configuration, part, log, signal, await engineConfiguration(config));
   if (engine === undefined) return packed;
   const { configFile } = engine.columnstore;
   const file = packed.files.find(({ path }) => path === configFile);
