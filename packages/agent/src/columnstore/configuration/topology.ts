@@ -5,6 +5,8 @@ import type { ConfigDocument } from './document.ts';
 
 /** Performance modules have type 3 in the names of elements: ModuleIPAddr2-1-3 is the first address of pm2. */
 const PERFORMANCE_MODULE = 3;
+/** User modules, of releases before 1.4, have type 2. */
+const USER_MODULE = 2;
 /** What stands for "not set". */
 const UNSET = new Set(['unassigned', '0.0.0.0']);
 
@@ -29,14 +31,15 @@ export function topologyOf(config: ConfigDocument): Topology {
   };
 }
 
-/** Every dbroot that is named: numbers have holes where one was removed, so counting to DBRootCount would miss some. */
+/** Every dbroot that is named: numbers have holes where one was removed, so counting up to DBRootCount would miss some. */
 function dbrootsOf(config: ConfigDocument): Map<number, string> {
   const dbroots = new Map<number, string>();
   for (const { name } of config.section('SystemConfig')) {
     const number = /^DBRoot([1-9]\d*)$/.exec(name)?.[1];
     if (number !== undefined) dbroots.set(Number(number), absolute(config, 'SystemConfig', name));
   }
-  if (dbroots.size === 0) throw invalid(config, 'SystemConfig names no DBRoot1');
+  // Numbers may have holes, but the engine keeps its catalog and the block resolution manager in the first.
+  if (!dbroots.has(1)) throw invalid(config, 'SystemConfig/DBRoot1 is missing');
   return new Map([...dbroots].sort(([a], [b]) => a - b));
 }
 
@@ -48,7 +51,8 @@ function modulesOf(config: ConfigDocument): Module[] {
     if (id !== undefined) ids.add(Number(id));
   }
   // ModuleCount is what the engine counts to; entries beyond it are left over from nodes that were removed.
-  const count = numberIn(config, 'ModuleCount3', config.value('SystemModuleConfig', `ModuleCount${PERFORMANCE_MODULE}`) ?? '0');
+  const countName = `ModuleCount${PERFORMANCE_MODULE}`;
+  const count = numberIn(config, countName, required(config, 'SystemModuleConfig', countName));
   const modules = [...ids].sort((a, b) => a - b).map((id) => moduleOf(config, id));
   const present = modules.filter(({ addresses, hostNames }) => addresses.length + hostNames.length > 0);
   if (present.length < count) throw invalid(config, `ModuleCount3 is ${count}, but only ${present.length} modules have an address`);
@@ -65,21 +69,29 @@ function moduleOf(config: ConfigDocument, id: number): Module {
       .map(({ text }) => text);
   const countName = `ModuleDBRootCount${id}-${PERFORMANCE_MODULE}`;
   const count = numberIn(config, countName, config.value('SystemModuleConfig', countName) ?? '0');
-  const dbroots = Array.from({ length: count }, (_, ordinal) => {
-    const name = `ModuleDBRootID${id}-${ordinal + 1}-${PERFORMANCE_MODULE}`;
+  const dbroots: number[] = [];
+  for (let ordinal = 1; ordinal <= count; ordinal += 1) {
+    const name = `ModuleDBRootID${id}-${ordinal}-${PERFORMANCE_MODULE}`;
     const text = config.value('SystemModuleConfig', name);
     if (text === undefined || UNSET.has(text)) throw invalid(config, `${countName} is ${count}, but ${name} names no dbroot`);
-    return numberIn(config, name, text);
-  });
+    dbroots.push(numberIn(config, name, text));
+  }
   const disabled = config.value('SystemModuleConfig', `ModuleDisableState${id}-${PERFORMANCE_MODULE}`) ?? 'ENABLED';
   return {
     id,
     addresses: perNic('ModuleIPAddr'),
     hostNames: perNic('ModuleHostName'),
-    dbroots: dbroots.sort((a, b) => a - b),
+    dbroots: dbroots.toSorted((a, b) => a - b),
     enabled: disabled === 'ENABLED',
   };
 }
+
+/** True when the file has a user module of that id: one that owns no data. Pure. */
+export const hasUserModule = (config: ConfigDocument, id: number): boolean =>
+  ['ModuleIPAddr', 'ModuleHostName'].some((kind) => {
+    const text = config.value('SystemModuleConfig', `${kind}${id}-1-${USER_MODULE}`);
+    return text !== undefined && !UNSET.has(text);
+  });
 
 function requireOneOwner(file: string, modules: readonly Module[], dbroots: ReadonlyMap<number, string>): void {
   const fail = (message: string): StillpointError => new StillpointError('COLUMNSTORE_CONFIG', `${file}: ${message}`);
