@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { StageTask } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
 import { directoryBytes } from '../host/index.ts';
+import { together } from '../task/together.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { stageDbroots } from './dbroots/stage.ts';
 import { stagingFailure } from './disk-full.ts';
@@ -12,7 +13,6 @@ import { dbrootsOf, planStage, type StagePlan } from './stage-plan.ts';
 import { stageServer } from './stage-server.ts';
 import { loadState, type RestoreState, removeState, saveState, unfinishedRestore } from './state.ts';
 import { syncTrees } from './sync.ts';
-import { together } from './together.ts';
 import { makeStages, removeStages } from './trees.ts';
 
 /**
@@ -77,10 +77,10 @@ async function fill(agent: Agent, spec: StageTask, task: TaskContext, plan: Stag
   const { state, server, engine } = plan;
   const { stateDir } = agent.config;
   await makeStages(state);
-  const [proof] = await together<[Proof, undefined]>(task, [
-    async (within) => (server === undefined ? NOTHING_PROVEN : stageServer(agent, server, within)),
-    async (within) => {
-      if (engine !== undefined) await stageDbroots(engine, within);
+  const [proof] = await together<[Proof, undefined]>(task.signal, [
+    async (signal) => (server === undefined ? NOTHING_PROVEN : stageServer(agent, server, { ...task, signal })),
+    async (signal) => {
+      if (engine !== undefined) await stageDbroots(engine, { ...task, signal });
       return undefined;
     },
   ]);

@@ -48,9 +48,8 @@ const stillRunning = (running: readonly RunningProcess[]): StillpointError =>
 async function endEngine(engine: Engine, isClean: boolean, { log, signal }: TaskContext): Promise<void> {
   const running = await runningProcesses(ENGINE_PROGRAMS);
   if (running.length > 0) throw stillRunning(running);
-  if ((await sharedSegments()).length === 0) return;
-  // Of an engine that did not end in order, shared memory may be half changed and its locks taken for ever.
-  if (engine.isPrimary && isClean) {
+  // Of an engine that did not end in order, shared memory may be half changed and its locks taken for ever; without any, it would be made anew.
+  if (engine.isPrimary && isClean && (await sharedSegments()).length > 0) {
     // What is on disk is complete without: a snapshot, and the journal of what came after it.
     await saveStopped(engine, signal).catch((error: unknown) => {
       signal.throwIfAborted();

@@ -4,9 +4,9 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { ListedEntry, ListedFile, PartManifest, Shard } from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../../archive/index.ts';
 import { ownAccount } from '../../host/index.ts';
+import { together } from '../../task/together.ts';
 import type { TaskContext } from '../../task/types.ts';
 import type { Tree } from '../state.ts';
-import { together } from '../together.ts';
 import type { PlannedDbroot } from './fit.ts';
 
 /** An image of a dbroot, and where it goes. */
@@ -29,8 +29,8 @@ export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContex
   };
   const links = await makeDirectories(list(task.signal), tree);
   await together(
-    task,
-    dbroot.shards.map((name, index) => async ({ signal }: TaskContext) => {
+    task.signal,
+    dbroot.shards.map((name, index) => async (signal: AbortSignal) => {
       const shard = shardOf(source.part, name);
       const pieces = counted(source.read(shard, signal), onPiece);
       for await (const { entry, content } of readArchive({ dbroot, index, shard, where: source.where, pieces, list: () => list(signal) })) {

@@ -3,9 +3,9 @@ import { join, relative, sep } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { currentBrm } from '../../columnstore/brm/current.ts';
 import { exists, ownAccount } from '../../host/index.ts';
+import { together } from '../../task/together.ts';
 import type { TaskContext } from '../../task/types.ts';
 import type { PlannedEngine } from '../stage-plan.ts';
-import { together } from '../together.ts';
 import { type FilledDbroot, fillDbroot } from './fill.ts';
 import type { EngineTarget } from './target.ts';
 import { dbrmWithin, dbrootTree } from './trees.ts';
@@ -27,10 +27,10 @@ export async function stageDbroots(planned: PlannedEngine, task: TaskContext): P
     task.progress('dbroots', done, total);
   };
   await together(
-    task,
-    filling.map(({ number, image, tree }) => async (within: TaskContext) => {
+    task.signal,
+    filling.map(({ number, image, tree }) => async (signal: AbortSignal) => {
       task.log(`reading dbroot ${number} of set ${image.source.part.setId} from ${image.source.where}`);
-      await fillDbroot({ image, tree }, within, onPiece);
+      await fillDbroot({ image, tree }, { ...task, signal }, onPiece);
     }),
   );
   await seeToBrm(planned);
