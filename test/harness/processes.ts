@@ -23,6 +23,12 @@ export function guardProcesses(): void {
   process.once('exit', () => killOwnProcesses());
 }
 
+/** An environment for what has to outlive this process by a moment, to clear up after it. */
+export function unmarked(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { [MARK]: _, ...others } = environment;
+  return others;
+}
+
 /** Ends this process by way of its exit handlers when a signal asks for it; for programs without handlers of their own. */
 export function exitOnSignals(): void {
   for (const [signal, code] of [

@@ -20,7 +20,7 @@ export interface Window {
   readonly errors: readonly string[];
 }
 
-/** A client that writes all the time: numbered rows into `shop.ticks`, one after the other. */
+/** A client that writes all the time: numbered rows into one table, one after the other. */
 export interface Writer {
   /** Number of the last row that the server acknowledged. */
   readonly last: number;
@@ -45,6 +45,8 @@ export interface WriterOptions {
   readonly pauseMs?: number;
   /** Number of its first row; writers side by side need different ones. Default 1. */
   readonly first?: number;
+  /** Table of a number and a time. Default `shop.ticks`. */
+  readonly table?: string;
 }
 
 export const TICKS_TABLE = 'CREATE TABLE IF NOT EXISTS shop.ticks (n BIGINT PRIMARY KEY, at DATETIME(6) NOT NULL) ENGINE=InnoDB';
@@ -69,7 +71,7 @@ export function startWriter(options: WriterOptions): Writer {
       connection ??= await connect(options);
       n += 1;
       // A query on a connection that is destroyed never settles.
-      await Promise.race([connection.query('INSERT INTO shop.ticks VALUES (?, NOW(6))', [n]), stop.promise]);
+      await Promise.race([connection.query(`INSERT INTO ${options.table ?? 'shop.ticks'} VALUES (?, NOW(6))`, [n]), stop.promise]);
       written.push({ n, sentAt, acknowledgedAt: now() });
     } catch (error) {
       if (!stopped) errors.push({ at: now(), message: error instanceof Error ? error.message : String(error) });

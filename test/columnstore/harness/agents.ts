@@ -83,11 +83,10 @@ const at = ({ directory }: { readonly directory: string }) => ({
 });
 
 /** The database account, by the SQL that the product prints; the other nodes replicate it. */
-async function makeAccount({ primary, nodes }: ColumnstoreCluster, password: string): Promise<void> {
+async function makeAccount(cluster: ColumnstoreCluster, password: string): Promise<void> {
   const { sql } = (await stillpointOk(['agent', 'grants'])).line<{ sql: string[] }>('grants');
-  await primary.sql(...sql.map((statement) => statement.replace("'<password>'", `'${password}'`)));
-  const position = String((await primary.sql('SELECT @@gtid_binlog_pos AS position'))[0]?.position);
-  await Promise.all(nodes.slice(1).map((node) => node.sql(`SELECT MASTER_GTID_WAIT('${position}', 60)`)));
+  await cluster.primary.sql(...sql.map((statement) => statement.replace("'<password>'", `'${password}'`)));
+  await cluster.caughtUp();
 }
 
 async function makePki(pki: string, nodes: readonly ColumnstoreNode[]): Promise<void> {

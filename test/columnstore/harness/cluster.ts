@@ -2,14 +2,17 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sweep, testDirectory } from '../../harness/mariadb-server.ts';
 import { columnstoreXml, type Module } from './columnstore-xml.ts';
-import { type Nodes, startFromDisk, startNew, stopInOrder } from './lifecycle.ts';
+import { caughtUp, type Nodes, startFromDisk, startNew, stopInOrder } from './lifecycle.ts';
 import { createNetwork, type TestNetwork } from './network.ts';
 import { type NodeContainer, startNodeContainer } from './node-container.ts';
 
 export interface ColumnstoreClusterOptions {
   /** Default 3. */
   readonly nodes?: number;
-  /** Numbers of the dbroots of each node; default one each. Dbroot 1 belongs to pm1. */
+  /**
+   * Numbers of the dbroots of each node; default one each. Dbroot 1 belongs to pm1. None is possible, but this release of the engine
+   * neither imports nor inserts many rows at once then: it looks for a place on every node.
+   */
   readonly dbroots?: readonly (readonly number[])[];
 }
 
@@ -27,6 +30,8 @@ export interface ColumnstoreCluster {
   status(): Promise<string>;
   /** What `viewtablelock` says, or an empty text when it says that no table is locked. */
   locks(): Promise<string>;
+  /** Waits until every other server has replicated what the primary has now. */
+  caughtUp(): Promise<void>;
   /** Stops all processes in order, as a service manager would: the block resolution map is saved, shared memory cleared. */
   stop(): Promise<void>;
   /** Starts from what the disks hold. */
@@ -60,9 +65,7 @@ export async function startColumnstoreCluster(options: ColumnstoreClusterOptions
 type ClusterNodes = readonly [ColumnstoreNode, ...ColumnstoreNode[]];
 
 async function startNodes(directory: string, network: TestNetwork, modules: readonly Module[]): Promise<ClusterNodes> {
-  const file = join(directory, 'Columnstore.xml');
   const xml = columnstoreXml(modules);
-  writeFileSync(file, xml);
   const started = await Promise.allSettled(
     modules.map(async ({ name, address, dbroots }): Promise<ColumnstoreNode> => {
       const place = join(directory, name);
@@ -97,6 +100,7 @@ function assemble(directory: string, nodes: ClusterNodes, remove: () => Promise<
       const { stdout, stderr } = await primary.run('viewtablelock');
       return stdout === ' No tables are locked in the database.\n' ? '' : `${stdout}${stderr}`;
     },
+    caughtUp: () => caughtUp(asNodes),
     stop: () => stopInOrder(asNodes),
     start: () => startFromDisk(asNodes),
   };

@@ -1,15 +1,18 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type ContainerRuntimeClient, getContainerRuntimeClient } from 'testcontainers';
 import { eventually } from '../../harness/eventually.ts';
 import { testDirectory } from '../../harness/mariadb-server.ts';
-import { guardProcesses, killQuietly } from '../../harness/processes.ts';
+import { guardProcesses, unmarked } from '../../harness/processes.ts';
 import { removeOwned } from './owned.ts';
 
 /** Where `./dev columnstore` keeps the engine, its image and podman's settings. */
 const cache = (): string => process.env.STILLPOINT_COLUMNSTORE_CACHE ?? '/var/cache/stillpoint/columnstore';
+
+/** Beside what podman itself keeps there while it runs. */
+const SOCKETS = '/run/stillpoint/columnstore';
 
 /** Name of the engine's image; undefined when there is none and none was named. */
 export function engineImage(): string | undefined {
@@ -29,22 +32,18 @@ export function containerRuntime(): Promise<ContainerRuntimeClient> {
 
 async function prepare(): Promise<ContainerRuntimeClient> {
   guardProcesses();
-  // Its helper container would have to come from a registry; we sweep ourselves.
+  // Its helper container would have to come from a registry; the keeper does its work.
   process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
-  if (!(await givenServiceAnswers())) await startService();
+  await startKeeper((await givenServiceAnswers()) ? undefined : ownSocket());
   const client = await getContainerRuntimeClient();
   await removeOwned(client.container.dockerode, (owner) => !existsSync(`/proc/${owner}`));
-  // Handlers of an exit cannot wait, another process can. Before those that end the service.
-  process.prependOnceListener('exit', () =>
-    spawnSync(process.execPath, [join(import.meta.dirname, 'remove-own-child.ts'), String(process.pid)]),
-  );
   return client;
 }
 
-function givenServiceAnswers(): Promise<boolean> {
+async function givenServiceAnswers(): Promise<boolean> {
   const given = process.env.DOCKER_HOST;
-  if (given === undefined) return Promise.resolve(false);
-  return given.startsWith('unix://') ? answers(given.slice('unix://'.length)) : Promise.resolve(true);
+  if (given === undefined) return false;
+  return given.startsWith('unix://') ? answers(given.slice('unix://'.length)) : true;
 }
 
 function answers(path: string): Promise<boolean> {
@@ -58,21 +57,32 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function startService(): Promise<void> {
+/** Sets what podman and its clients read, in this process and all that it starts. */
+function ownSocket(): string {
   if (process.getuid?.() !== 0)
     throw new Error('containers with addresses of their own need root: run the ColumnStore tests as root, or set DOCKER_HOST');
   const settings = join(cache(), 'podman');
   if (!existsSync(join(settings, 'containers.conf'))) throw new Error(`no settings for podman in ${settings}: run ./dev columnstore`);
-  // Whatever is run below this process uses the same images.
   process.env.CONTAINERS_CONF = join(settings, 'containers.conf');
   process.env.CONTAINERS_STORAGE_CONF = join(settings, 'storage.conf');
-  const socket = join(testDirectory('podman'), 'podman.sock');
-  const service = spawn('podman', ['system', 'service', '--time=0', `unix://${socket}`], { stdio: ['ignore', 'ignore', 'inherit'] });
-  process.once('exit', () => killQuietly(service.pid ?? 0, 'SIGTERM'));
-  service.unref();
+  mkdirSync(SOCKETS, { recursive: true });
+  const socket = join(SOCKETS, `service-${process.pid}.sock`);
+  process.env.DOCKER_HOST = `unix://${socket}`;
+  return socket;
+}
+
+/** Starts what outlives this process for a moment: see keeper-child.ts. */
+async function startKeeper(socket: string | undefined): Promise<void> {
+  const logFile = join(testDirectory('keeper'), 'log');
+  const log = openSync(logFile, 'a');
+  const command = [join(import.meta.dirname, 'keeper-child.ts'), String(process.pid), ...(socket === undefined ? [] : [socket])];
+  const keeper = spawn(process.execPath, command, { detached: true, stdio: ['pipe', log, log], env: unmarked(process.env) });
+  keeper.unref();
+  (keeper.stdin as Socket).unref();
+  if (socket === undefined) return;
   await eventually(() => {
-    if (service.exitCode !== null) throw new Error(`podman's service ended with ${service.exitCode}: run ./dev columnstore`);
+    if (keeper.exitCode !== null)
+      throw new Error(`podman's service did not start: run ./dev columnstore\n${readFileSync(logFile, 'utf8')}`);
     return answers(socket);
   });
-  process.env.DOCKER_HOST = `unix://${socket}`;
 }

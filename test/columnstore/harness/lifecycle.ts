@@ -116,3 +116,14 @@ async function replicate([primary, ...others]: Nodes): Promise<void> {
     ),
   );
 }
+
+/** Waits until every other server has replicated what the primary has now. */
+export async function caughtUp([primary, ...others]: Nodes): Promise<void> {
+  const position = String((await primary.sql('SELECT @@gtid_binlog_pos AS position'))[0]?.position);
+  await Promise.all(
+    others.map(async (node) => {
+      const [row] = await node.sql(`SELECT MASTER_GTID_WAIT('${position}', 60) AS waited`);
+      if (Number(row?.waited) !== 0) throw new Error(`${node.name} did not reach ${position}`);
+    }),
+  );
+}
