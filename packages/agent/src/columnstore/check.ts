@@ -4,7 +4,7 @@ import { type CheckResult, CheckResultSchema, CheckStatus } from '@stillpoint/sh
 import type { AgentConfig } from '../config/schema.ts';
 import { ownAccount } from '../host/index.ts';
 import { findProgram } from '../process/index.ts';
-import { openEngine } from './discovery/index.ts';
+import { missingHere, openEngine } from './discovery/index.ts';
 import { engineProgram } from './engine/program.ts';
 import { chooseDriver, readEngineStatus } from './suspend/index.ts';
 import type { Engine } from './types.ts';
@@ -24,14 +24,32 @@ export async function checkColumnstore(config: AgentConfig, purpose: 'backup' | 
   }
   signal.throwIfAborted();
   if (engine === undefined) return [ok(name, 'No ColumnStore on this node')];
-  const looks = [configuration(name, engine), storage(engine), account(engine), await programs(engine, config)];
+  const looks = [
+    configuration(name, engine),
+    ...(await dbroots(engine, purpose)),
+    storage(engine),
+    account(engine),
+    await programs(engine, config),
+  ];
   return purpose === 'backup' ? [...looks, await running(engine, config, signal)] : looks;
 }
 
 function configuration(name: string, { configFile, module, owned, contradictions }: Engine): CheckResult {
   if (contradictions.length > 0) return failed(name, 'COLUMNSTORE_CONFIG', contradictions.join('; '));
+  if (module === 0) return ok(name, `No performance module of ${configFile}`);
   const roots = owned.length === 0 ? 'without dbroots' : `with dbroot ${owned.map(({ number }) => number).join(', ')}`;
   return ok(name, `pm${module} of ${configFile}, ${roots}`);
+}
+
+/** A restore brings what is missing. */
+async function dbroots(engine: Engine, purpose: 'backup' | 'restore'): Promise<CheckResult[]> {
+  const name = 'columnstore.dbroots';
+  if (engine.module === 0) return [];
+  const missing = await missingHere(engine);
+  if (missing.length === 0) return [ok(name, engine.owned.map(({ path }) => path).join(', ') || 'none on this node')];
+  const told = missing.join('; ');
+  const hint = 'Mount or restore the dbroot, start what does not run, or correct the file.';
+  return [purpose === 'backup' ? failed(name, 'COLUMNSTORE_CONFIG', told, hint) : ok(name, told)];
 }
 
 function storage({ topology }: Engine): CheckResult {

@@ -3,7 +3,7 @@ import { toStillpointError } from '@stillpoint/shared/errors';
 import { type ColumnstoreFacts, ColumnstoreFactsSchema, ColumnstoreGeneration, EngineMode } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
 import { accountName, directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
-import { findConfig, openEngine } from './discovery/index.ts';
+import { findConfig, missingHere, openEngine } from './discovery/index.ts';
 import { runningProcesses } from './service/processes.ts';
 import { loadsBrm, stagedProcesses } from './service/stages.ts';
 import { chooseDriver, readEngineStatus } from './suspend/index.ts';
@@ -40,11 +40,12 @@ export async function describeColumnstore(config: AgentConfig, signal: AbortSign
 
 async function factsOf(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<ColumnstoreFacts> {
   const { topology, version, configFile, module, generation } = engine;
-  const [status, dbroots, processes, owner] = await Promise.all([
+  const [status, dbroots, processes, owner, missing] = await Promise.all([
     readEngineStatus(engine, columnstore, signal),
     dbrootsOf(engine, signal),
     processesOf(engine, columnstore),
     accountName(engine.owner),
+    missingHere(engine),
   ]);
   return create(ColumnstoreFactsSchema, {
     configFile,
@@ -73,6 +74,7 @@ async function factsOf(engine: Engine, { columnstore }: AgentConfig, signal: Abo
     processes,
     loadsBrm: loadsBrm(columnstore.service),
     contradictions: [...engine.contradictions],
+    missing,
   });
 }
 
@@ -84,12 +86,24 @@ async function dbrootsOf({ topology, owned }: Engine, signal: AbortSignal): Prom
   return Promise.all(
     [...topology.dbroots].map(async ([number, path]) => {
       if (!here.has(number)) return { number, path, owned: false, bytes: 0n, freeBytes: 0n, isMountPoint: false };
-      const [bytes, free, there] = await Promise.all([directoryBytes(path, signal), freeBytes(path), exists(path)]);
-      const mounted = there && (await isMountPoint(path));
+      const [bytes, free, mounted] = await Promise.all([
+        seen(directoryBytes(path, signal), 0, signal),
+        seen(freeBytes(path), 0, signal),
+        seen(isThereAndMounted(path), false, signal),
+      ]);
       return { number, path, owned: true, bytes: BigInt(bytes), freeBytes: BigInt(free), isMountPoint: mounted };
     }),
   );
 }
+
+const isThereAndMounted = async (path: string): Promise<boolean> => (await exists(path)) && isMountPoint(path);
+
+/** A dbroot that cannot be looked into is told as missing; the rest of the node is told all the same. */
+const seen = <T>(looking: Promise<T>, otherwise: T, signal: AbortSignal): Promise<T> =>
+  looking.catch(() => {
+    signal.throwIfAborted();
+    return otherwise;
+  });
 
 async function processesOf(
   engine: Engine,

@@ -41,6 +41,7 @@ export const engineView = (engine: ColumnstoreFacts) => ({
   ready: engine.ready,
   processes: engine.processes.map(({ name, stage, pid }) => ({ name, stage, pid })),
   contradictions: engine.contradictions,
+  missing: engine.missing,
 });
 
 export type EngineView = ReturnType<typeof engineView>;

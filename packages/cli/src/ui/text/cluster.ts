@@ -1,4 +1,5 @@
 import { formatDuration } from '@stillpoint/shared/time';
+import { onOneLine } from '../foreign-text.ts';
 import { type NodeView, nodeView, statusName } from '../node-view.ts';
 import type { ResultOf } from '../result.ts';
 import type { Style } from '../style.ts';
@@ -73,7 +74,8 @@ function remarks({ node, address, facts, error }: NodeView, style: Style): reado
     ...(error === null ? [] : [`${style.paint('red', error.message.replace(`${node} (${address}): `, ''))}\n    hint: ${error.hint}`]),
     ...(claim ? [`claimed by ${claim.kind} ${claim.operationId} of ${claim.owner}`] : []),
     ...(waiting === '' ? [] : [`restore ${waiting} waits to be finished, rolled back or resumed (stillpoint restore)`]),
-    ...(facts?.columnstore?.contradictions ?? []).map((contradiction) => style.paint('red', contradiction)),
+    ...(facts?.columnstore?.contradictions ?? []).map((contradiction) => style.paint('red', onOneLine(contradiction))),
+    ...(facts?.columnstore?.missing ?? []).map((missing) => style.paint('red', onOneLine(missing))),
     ...(facts?.mariadb?.sources ?? []).filter(({ lastError }) => lastError !== '').map(({ lastError }) => `replication: ${lastError}`),
   ];
 }

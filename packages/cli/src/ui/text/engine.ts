@@ -1,4 +1,5 @@
 import type { EngineView } from '../engine-view.ts';
+import { onOneLine } from '../foreign-text.ts';
 import type { NodeView } from '../node-view.ts';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
@@ -45,11 +46,11 @@ function heading({ version, generation, configFile, storage }: EngineView): stri
   return `ColumnStore${release === '' ? '' : ` ${release}`}, ${storage === 'local' ? 'local dbroots' : storage}, ${configFile}`;
 }
 
-function stateOf({ mode, ready, status, processes, module }: EngineView, style: Style): string {
+function stateOf({ mode, ready, status, processes, module, contradictions }: EngineView, style: Style): string {
   const stopped = processes.filter(({ pid }) => pid === 0).map(({ name }) => name);
-  if (module === 0) return style.paint('red', 'no module of the engine');
+  if (module === 0) return contradictions.length === 0 ? 'no dbroots belong here' : style.paint('red', 'in doubt, see below');
   if (stopped.length === processes.length) return style.paint('yellow', 'stopped');
   if (stopped.length > 0) return style.paint('red', `does not run: ${stopped.join(', ')}`);
   if (mode === 'read-write' && ready) return style.paint('green', 'read-write, ready');
-  return style.paint('red', mode === 'read-write' ? 'read-write, not ready' : `${mode}: ${status}`);
+  return style.paint('red', mode === 'read-write' ? 'read-write, not ready' : `${mode}: ${onOneLine(status)}`);
 }
