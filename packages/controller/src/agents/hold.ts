@@ -8,15 +8,17 @@ import { unlessAborted } from './scope.ts';
 
 /** How much longer than its bound an agent may take to answer, ms. Other nodes' writers wait for a frozen one meanwhile. */
 const ANSWER_MARGIN_MS = 2_000;
+/** How long a node of the engine may take before it asks for its lock, ms: the engine must be writable, and a guardian stand by. */
+const PREPARE_ENGINE_TIMEOUT_MS = 20_000;
 /** Longest wait for a proof, ms: of a lock; and of an engine, whose programs are asked for its state and its locks. */
 const ATTEST_TIMEOUT_MS = 5_000;
 const ATTEST_ENGINE_TIMEOUT_MS = 30_000;
 /**
  * Longest wait for a release to be confirmed, ms. The agent lets go by itself when the lease has run out. One of the engine first sees
- * the engine read-write again, on whatever node that is done.
+ * the engine read-write again, for which it waits a minute at most, and a lease longer where another node does it.
  */
 const RELEASE_TIMEOUT_MS = 5_000;
-const RELEASE_ENGINE_TIMEOUT_MS = 90_000;
+const RELEASE_ENGINE_TIMEOUT_MS = 75_000;
 /** How long to try to take up a hold whose connection broke, ms: meanwhile the writers of all nodes wait, perhaps for an agent that is dead. */
 const REATTACH_FOR_MS = 3_000;
 /** How long to wait for an agent to break off its wait for a lock, ms. */
@@ -67,16 +69,16 @@ export interface NodeHold {
  */
 export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock, signal: AbortSignal): Promise<NodeHold> {
   const { node } = agent;
+  const { attestMs, lockMs, releaseMs } = boundsOf(terms);
   const stream = openHoldStream(agent, terms.operationId, clock, Math.min(terms.leaseMs / 2, REATTACH_FOR_MS));
   const askedAtMs = clock.monotonicMs();
   try {
     const acquiring = stream.ask({ case: 'acquire', value: acquireOf(terms) }, 'acquired');
-    const acquired = await unlessAborted(within(clock, terms.lockTimeoutMs + ANSWER_MARGIN_MS, node, 'lock', acquiring), signal);
+    const acquired = await unlessAborted(within(clock, lockMs + ANSWER_MARGIN_MS, node, 'lock', acquiring), signal);
     const grantedAtMs = clock.monotonicMs();
     const ending = new AbortController();
     void keepAlive(stream, node, terms.leaseMs, clock, ending.signal);
     let released: Promise<Release> | undefined;
-    const attestMs = terms.engine === true ? ATTEST_ENGINE_TIMEOUT_MS : ATTEST_TIMEOUT_MS;
     return {
       node,
       acquired,
@@ -90,7 +92,7 @@ export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock,
       attest: () => within(clock, attestMs, node, 'attest', stream.ask({ case: 'attest', value: {} }, 'attested')),
       release: () => {
         ending.abort();
-        released ??= letGo(stream, node, clock, terms.engine === true ? RELEASE_ENGINE_TIMEOUT_MS : RELEASE_TIMEOUT_MS);
+        released ??= letGo(stream, node, clock, releaseMs);
         return released;
       },
     };
@@ -99,6 +101,12 @@ export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock,
     if (released === undefined && !stream.failed.aborted) await letGoAnew(agent, terms.operationId, clock);
     throw error;
   }
+}
+
+function boundsOf({ engine, leaseMs, lockTimeoutMs: lockMs }: HoldTerms): { lockMs: number; attestMs: number; releaseMs: number } {
+  if (engine !== true) return { lockMs, attestMs: ATTEST_TIMEOUT_MS, releaseMs: RELEASE_TIMEOUT_MS };
+  const releaseMs = leaseMs + RELEASE_ENGINE_TIMEOUT_MS;
+  return { lockMs: lockMs + PREPARE_ENGINE_TIMEOUT_MS, attestMs: ATTEST_ENGINE_TIMEOUT_MS, releaseMs };
 }
 
 const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums }: HoldTerms) => ({

@@ -30,18 +30,24 @@ const SAID: readonly { readonly what: string; readonly of: (engine: ColumnstoreF
   { what: 'the host of controllernode', of: ({ controllerHost }) => controllerHost },
 ];
 
+/** What to do when files differ. */
+export const ONE_STATE = 'Bring Columnstore.xml of all nodes to one state (under cmapi: restart cmapi where the ConfigRevision is behind).';
+
+/** What the files of nodes say differently, a sentence each that names all sides. Pure. */
+export const saidDifferently = (nodes: readonly ConfiguredNode[]): string[] =>
+  SAID.flatMap(({ what, of }) => {
+    const bySaying = Map.groupBy(nodes, ({ engine }) => of(engine));
+    if (bySaying.size <= 1) return [];
+    return [`${what}: ${[...bySaying].map(([saying, who]) => `${names(who)} have ${saying}`).join('; ')}`];
+  });
+
 function sameFile(nodes: readonly ConfiguredNode[]): CheckResult {
   const name = 'cluster.columnstore';
   // A file that could not be read is told by the check of its node.
   const readable = nodes.filter(({ engine }) => engine.modules.length > 0);
-  const differences = SAID.flatMap(({ what, of }) => {
-    const bySaying = Map.groupBy(readable, ({ engine }) => of(engine));
-    if (bySaying.size <= 1) return [];
-    return [`${what}: ${[...bySaying].map(([saying, who]) => `${who.map(({ node }) => node).join(', ')} have ${saying}`).join('; ')}`];
-  });
+  const differences = saidDifferently(readable);
   if (differences.length === 0) return ok(name, `Columnstore.xml says the same on ${names(readable)}`);
-  const hint = 'Bring Columnstore.xml of all nodes to one state (under cmapi: restart cmapi where the ConfigRevision is behind).';
-  return failed(name, differences.join('; '), hint, 'COLUMNSTORE_CONFIG');
+  return failed(name, differences.join('; '), ONE_STATE, 'COLUMNSTORE_CONFIG');
 }
 
 /** A module without an agent would leave its dbroots out of the set, and its clients could write on. */

@@ -1,7 +1,7 @@
 import type { PartColumnstore } from '@stillpoint/shared/manifest';
-import { engineNodes, generationOf, isEnginePrimary, ownedDbroots } from './engine.ts';
+import { type EngineNode, engineNodes, generationOf, isEnginePrimary, ownedDbroots } from './engine.ts';
+import { ONE_STATE, saidDifferently } from './engine-checks.ts';
 import type { PlanProblem, RestoreFacts } from './restore.ts';
-import type { NodeView } from './topology.ts';
 
 /** A dbroot of the cluster that is restored, where it is now. */
 export interface TargetDbroot {
@@ -63,59 +63,35 @@ const returning = (node: string, { dbroots, module, primary }: PartColumnstore):
 
 /** What of the engine's present state speaks against restoring it, whatever the set. Pure. */
 export function targetProblems(targets: readonly EngineTarget[], facts: RestoreFacts): PlanProblem[] {
-  const views = facts.nodes.filter((view) => 'facts' in view);
-  const modules = views.filter(({ node }) => targets.some((target) => target.found && target.node === node));
-  return [...modules.flatMap(ownProblems), ...disagreements(modules), ...strayModules(targets, modules), ...primaryProblems(targets)];
-}
-
-function ownProblems({ node, facts: { columnstore } }: NodeView): PlanProblem[] {
-  if (columnstore === undefined) return [];
-  const { configFile, contradictions, storage } = columnstore;
-  return [
-    ...contradictions.map((message) => ({ node, message, hint: `Correct ${configFile}, or bring the node to it.` })),
-    ...(generationOf(columnstore) === undefined
-      ? [{ node, message: 'the release of its ColumnStore is unknown', hint: 'Is it installed completely?' }]
-      : []),
-    ...(storage === 'local' || storage === ''
-      ? []
-      : [
-          {
-            node,
-            message: `keeps its ColumnStore data in ${storage}, which is not supported`,
-            hint: 'Restore to a cluster with local dbroots.',
-          },
-        ]),
-  ];
-}
-
-/** Every node has its own copy of Columnstore.xml; the first one that differs from the first is told. */
-function disagreements(views: readonly NodeView[]): PlanProblem[] {
-  const [first, ...others] = views;
-  if (first === undefined) return [];
-  return others.flatMap((other) =>
-    LOOKS.flatMap(([what, look]) => {
-      const [one, two] = [look(first), look(other)];
-      const message = `${what} is ${two} by its Columnstore.xml, and ${one} by that of ${first.node}`;
-      return one === two ? [] : [{ node: other.node, message, hint: 'Bring the same Columnstore.xml to all nodes.' }];
-    }),
+  const configured = facts.nodes.flatMap((view) =>
+    'facts' in view && view.facts.columnstore !== undefined ? [{ node: view.node, engine: view.facts.columnstore }] : [],
   );
+  const modules = configured.filter(({ node }) => targets.some((target) => target.found && target.node === node));
+  const differences = saidDifferently(modules).map((message) => ({
+    node: '',
+    message: `Columnstore.xml differs: ${message}`,
+    hint: ONE_STATE,
+  }));
+  return [...configured.flatMap(ownProblems), ...differences, ...strayModules(targets, modules), ...primaryProblems(targets)];
 }
 
-type Look = readonly [what: string, look: (view: NodeView) => string];
-
-const LOOKS: readonly Look[] = [
-  ['ConfigRevision', ({ facts }) => String(facts.columnstore?.configRevision ?? 0n)],
-  ['the primary', ({ facts }) => `pm${facts.columnstore?.primaryModule ?? 0}`],
-  [
-    'the map of dbroots',
-    ({ facts }) => (facts.columnstore?.modules ?? []).map(({ id, dbroots }) => `pm${id}: ${dbroots.join(', ') || 'none'}`).join('; '),
-  ],
-];
+/** A node that may be a module, but of which that is in doubt, would be passed over in silence. */
+function ownProblems({ node, engine }: EngineNode): PlanProblem[] {
+  const { configFile, contradictions, module, storage } = engine;
+  const told = contradictions.map((message) => ({ node, message, hint: `Correct ${configFile}, or bring the node to it.` }));
+  if (module === 0) return told;
+  const unknown = { node, message: 'the release of its ColumnStore is unknown', hint: 'Is it installed completely?' };
+  const elsewhere = {
+    node,
+    message: `keeps its ColumnStore data in ${storage}, which is not supported`,
+    hint: 'Restore to a cluster with local dbroots.',
+  };
+  return [...told, ...(generationOf(engine) === undefined ? [unknown] : []), ...(storage === 'local' || storage === '' ? [] : [elsewhere])];
+}
 
 /** Modules that no node is: their processes cannot be stopped, and their dbroots not be replaced. */
-function strayModules(targets: readonly EngineTarget[], views: readonly NodeView[]): PlanProblem[] {
-  const [first] = views;
-  const missing = (first?.facts.columnstore?.modules ?? []).filter(({ id }) => !targets.some(({ module }) => module === id));
+function strayModules(targets: readonly EngineTarget[], [first]: readonly EngineNode[]): PlanProblem[] {
+  const missing = (first?.engine.modules ?? []).filter(({ id }) => !targets.some(({ module }) => module === id));
   return missing.map(({ id, addresses, hostNames }) => ({
     node: first?.node ?? '',
     message: `its Columnstore.xml names module pm${id} (${[...hostNames, ...addresses].join(', ')}), which no node that answers is`,
