@@ -5,10 +5,11 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { type Read, readInto } from './digest.ts';
 import { openRepository } from './open.ts';
 import type { Repository } from './types.ts';
+import { dbrootProblems } from './verify-dbroot.ts';
 
 /**
  * Reads this node's part back: its manifest against set.json, every file against its size and digest, every
- * compressed file by decoding it. What is wrong is the result, not an error.
+ * compressed file by decoding it, and every file in a dbroot against the list of them. What is wrong is the result, not an error.
  * Throws SET_NOT_FOUND, PART_NOT_FOUND or the signal's reason.
  */
 export const verifyTask: TaskDefinition<'verify'> = {
@@ -39,12 +40,16 @@ export async function verifyPart(
 
   const total = part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   let bytes = 0;
-  for (const shard of part.shards) {
-    const onPiece = (count: number): void => {
-      bytes += count;
-      task.progress('verify', bytes, total);
-    };
-    problems.push(...(await shardProblems(repository, { setId, node }, shard, onPiece, task.signal)));
+  const onPiece = (count: number): void => {
+    bytes += count;
+    task.progress('verify', bytes, total);
+  };
+  const plainly = (shard: Shard): Promise<string[]> => shardProblems(repository, { setId, node }, shard, onPiece, task.signal);
+  const dbroots = part.columnstore?.dbroots ?? [];
+  const ofDbroots = new Set(dbroots.flatMap(({ shards, list }) => [...shards, list]));
+  for (const shard of part.shards) if (!ofDbroots.has(shard.name)) problems.push(...(await plainly(shard)));
+  for (const dbroot of dbroots) {
+    problems.push(...(await dbrootProblems({ repository, part, onPiece, plainly, signal: task.signal }, dbroot)));
   }
   return { bytes: bytes + data.length, problems };
 }

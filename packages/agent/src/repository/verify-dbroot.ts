@@ -1,0 +1,97 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { ListedEntry, PartDbroot, PartManifest, Shard } from '@stillpoint/shared/manifest';
+import { readArchive, readList } from '../archive/index.ts';
+import { together } from '../task/together.ts';
+import type { Repository } from './types.ts';
+
+/** The part whose dbroot is read. */
+export interface DbrootPart {
+  readonly repository: Repository;
+  readonly part: Pick<PartManifest, 'setId' | 'node' | 'shards'>;
+  readonly onPiece: (bytes: number) => void;
+  /** Looks at a file without knowing what is in it. */
+  readonly plainly: (shard: Shard) => Promise<string[]>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads a dbroot of a part back: its list, then its archives at the same time, each against the list. Gives what is wrong, a sentence each:
+ * the first thing in each file. Throws the signal's reason.
+ */
+export async function dbrootProblems(from: DbrootPart, dbroot: PartDbroot): Promise<string[]> {
+  const list = shardOf(from, dbroot.list);
+  const problem = (await sizeProblem(from, list)) ?? (await problemIn(() => checkTotals(from, dbroot, list)));
+  // Without a list, nothing can be said of the archives but whether their bytes are those that were written.
+  if (problem !== undefined)
+    return [problem, ...(await Promise.all(dbroot.shards.map((name) => from.plainly(shardOf(from, name))))).flat()];
+  const works = dbroot.shards.map((name, index) => async (signal: AbortSignal): Promise<string | undefined> => {
+    const within = { ...from, signal };
+    const shard = shardOf(within, name);
+    return (await sizeProblem(within, shard)) ?? problemIn(() => compare(within, dbroot, index, shard));
+  });
+  return (await together(from.signal, works)).filter((each) => each !== undefined);
+}
+
+/** A manifest names no file that it does not have: its schema sees to that. */
+function shardOf({ part }: DbrootPart, name: string): Shard {
+  const shard = part.shards.find((each) => each.name === name);
+  if (shard === undefined) throw new Error(`the manifest of a part names ${name} and does not have it`);
+  return shard;
+}
+
+/** What its size says already. */
+async function sizeProblem({ repository, part }: DbrootPart, { name, storedBytes }: Shard): Promise<string | undefined> {
+  const bytes = await repository.shardBytes(part.setId, part.node, name);
+  if (bytes === undefined) return `${name} is missing`;
+  if (bytes < storedBytes) return `${name} is truncated: it ends at byte ${bytes} of ${storedBytes}`;
+  return bytes > storedBytes ? `${name} is too long: ${bytes} bytes instead of ${storedBytes}` : undefined;
+}
+
+async function problemIn(read: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await read();
+    return undefined;
+  } catch (error) {
+    if (error instanceof StillpointError && (error.code === 'PART_CORRUPT' || error.code === 'MANIFEST_INVALID')) return error.message;
+    throw error;
+  }
+}
+
+const whereOf = ({ part }: DbrootPart): string => `set ${part.setId}`;
+
+async function* piecesOf({ repository, part, onPiece, signal }: DbrootPart, { name }: Shard): AsyncGenerator<Uint8Array> {
+  for await (const piece of repository.readShard(part.setId, part.node, name, signal)) {
+    onPiece(piece.length);
+    yield piece;
+  }
+}
+
+const listOf = (from: DbrootPart, shard: Shard): AsyncIterable<ListedEntry> =>
+  readList({ shard, where: whereOf(from), pieces: piecesOf(from, shard) });
+
+/** Throws PART_CORRUPT when the list is damaged, or lists something else than part.json says. */
+async function checkTotals(from: DbrootPart, dbroot: PartDbroot, shard: Shard): Promise<void> {
+  const counted = { files: 0, directories: 0, dataBytes: 0 };
+  for await (const entry of listOf(from, shard)) {
+    if (entry.type === 'directory') counted.directories += 1;
+    if (entry.type !== 'file') continue;
+    counted.files += 1;
+    counted.dataBytes += entry.size;
+    if (entry.shard >= dbroot.shards.length)
+      throw new StillpointError(
+        'PART_CORRUPT',
+        `${shard.name} has ${entry.path} in shard ${entry.shard}, and there are ${dbroot.shards.length}`,
+      );
+  }
+  for (const key of ['files', 'directories', 'dataBytes'] as const) {
+    if (counted[key] !== dbroot[key])
+      throw new StillpointError('PART_CORRUPT', `${shard.name} lists ${counted[key]} ${key}, part.json says ${dbroot[key]}`);
+  }
+}
+
+async function compare(from: DbrootPart, dbroot: PartDbroot, index: number, shard: Shard): Promise<void> {
+  const quiet = { ...from, onPiece: () => {} };
+  const list = (): AsyncIterable<ListedEntry> => listOf(quiet, shardOf(from, dbroot.list));
+  // Reading is comparing.
+  for await (const _ of readArchive({ dbroot, index, shard, where: whereOf(from), pieces: piecesOf(from, shard), list }));
+}
