@@ -54,6 +54,14 @@ describe('resuming', () => {
     expect(stuckLocks[2]).toMatch(/WriteEngineServer/);
   });
 
+  test('does not call the lock of a load stuck that runs on this node', async () => {
+    engine.set('ro');
+    engine.lock(loadLock({ pid: 50 }), loadLock({ id: 72, pid: 51 }));
+    engine.processes.push({ pid: 50, name: 'cpimport', startedTicks: 2_000n });
+    const { stuckLocks } = await controlOf(engine).resume(bound());
+    expect(stuckLocks).toEqual([expect.stringContaining('lock 72')]);
+  });
+
   test('is not undone by a list of locks that fails', async () => {
     engine.set('ro');
     engine.say('?');

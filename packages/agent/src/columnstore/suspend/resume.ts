@@ -1,6 +1,6 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { formatDuration } from '@stillpoint/shared/time';
-import { describeStuckLock, isBulkLoad } from '../engine/lock-words.ts';
+import { BULK_LOADERS, describeStuckLock, isBulkLoad } from '../engine/lock-words.ts';
 import { createdAt, tableLocks } from '../engine/table-locks.ts';
 import { countdown, pauses, within } from './countdown.ts';
 import type { ControlParts } from './parts.ts';
@@ -50,15 +50,19 @@ const notResumed = (timeoutMs: number, text: string): StillpointError =>
 
 /**
  * Table locks that are older than the resume: SQL writers wait still, so nobody works under them. Loads may begin the moment the engine is
- * read-write, and locks are dated to the second.
+ * read-write, and locks are dated to the second; one that still runs on this node is not stuck either.
  */
-async function stuckLocks({ engine, clock }: ControlParts, resumedAt: Date, signal: AbortSignal): Promise<readonly string[]> {
+async function stuckLocks({ engine, clock, processes }: ControlParts, resumedAt: Date, signal: AbortSignal): Promise<readonly string[]> {
   const second = Math.floor(resumedAt.getTime() / SECOND_MS) * SECOND_MS;
   try {
-    const { locks, unclear } = await tableLocks(engine, { signal, now: clock.now(), timeoutMs: LOCKS_MS });
-    const stuck = locks.filter(({ created, process }) => {
+    const [{ locks, unclear }, loaders] = await Promise.all([
+      tableLocks(engine, { signal, now: clock.now(), timeoutMs: LOCKS_MS }),
+      processes(BULK_LOADERS),
+    ]);
+    const stuck = locks.filter(({ created, process, pid }) => {
       const takenMs = createdAt(created)?.getTime() ?? 0;
-      return isBulkLoad(process) ? takenMs < second : takenMs <= second;
+      if (!isBulkLoad(process)) return takenMs <= second;
+      return takenMs < second && !loaders.some((loader) => loader.pid === pid);
     });
     return unclear === undefined ? stuck.map(describeStuckLock) : [`Table locks after the resume are not known: ${unclear}`];
   } catch (error) {
