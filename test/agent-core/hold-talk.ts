@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { type StillpointError, toStillpointError } from '@stillpoint/shared/errors';
-import type { HoldRequestSchema, HoldResponse } from '@stillpoint/shared/proto';
+import type { HoldPhase, HoldRequestSchema, HoldResponse } from '@stillpoint/shared/proto';
 import { outbox } from '../../packages/controller/src/agents/outbox.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { AgentClient } from './node.ts';
@@ -46,7 +46,7 @@ export function talkAbout(client: AgentClient, ...first: Request[]): HoldTalk {
     hear: async <C extends Answer['case']>(kind: C) => {
       const answer = await eventually(async () => {
         const found = heard.find((one) => one.case === kind && !taken.has(one));
-        if (found === undefined && over) throw new Error(`no ${kind}, but ${heard.map((one) => one.case)} ${await end}`);
+        if (found === undefined && over) throw new Error(`no ${kind}, but ${heard.map(tell)} ${await end}`);
         return found;
       });
       taken.add(answer);
@@ -55,6 +55,9 @@ export function talkAbout(client: AgentClient, ...first: Request[]): HoldTalk {
     breakOff: () => broken.abort(),
   };
 }
+
+const tell = (answer: Answer): string =>
+  answer.case === 'failed' ? `failed (${answer.value.code}: ${answer.value.message})` : answer.case;
 
 /** On what terms a hold is asked for, milliseconds; the rest is long enough never to matter. */
 export interface Terms {
@@ -76,6 +79,8 @@ export const acquire = (operationId: string, terms: Terms = {}): Request => ({
 });
 
 export const attach = (operationId: string): Request => ({ case: 'attach', value: { operationId } });
+/** Within a time that is long enough never to matter. */
+export const advance = (phase: HoldPhase): Request => ({ case: 'advance', value: { phase, timeout: durationFromMs(30_000) } });
 export const RENEW: Request = { case: 'renew', value: {} };
 export const ATTEST: Request = { case: 'attest', value: {} };
 export const RELEASE: Request = { case: 'release', value: {} };

@@ -46,8 +46,15 @@ export const CLUSTER = 'shop';
 export const NODE = 'db1';
 const PASSWORDS = { stillpoint: 'secret-of-the-agent', replication: 'secret-of-replicas', app: 'secret-of-the-shop' };
 
+export interface NodeOptions {
+  /** Directories to put into the agent's PATH, before those of the system. */
+  readonly path?: readonly string[];
+  /** Changes agent.yaml before the agent is started. */
+  readonly configure?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
+}
+
 /** Starts a server with the shop's data, and its agent. */
-export async function startNode(): Promise<TestNode> {
+export async function startNode({ path = [], configure }: NodeOptions = {}): Promise<TestNode> {
   guardProcesses();
   const directory = testDirectory('agent-core');
   const server = await startServer({ directory: join(directory, 'server'), options: { plugin_load_add: 'metadata_lock_info' } });
@@ -60,7 +67,9 @@ export async function startNode(): Promise<TestNode> {
   await issue(authority);
   const port = await freePort();
   const place = { cluster: CLUSTER, name: NODE, directory, pki: authority.directory, address: server.address, agentPort: port };
-  const agent = agentOf(authority, directory, port, writeAgentConfig(place, server, PASSWORDS));
+  const configFile = writeAgentConfig(place, server, PASSWORDS);
+  if (configure !== undefined) writeFileSync(configFile, JSON.stringify(configure(JSON.parse(readFileSync(configFile, 'utf8')))));
+  const agent = agentOf(authority, directory, port, configFile, path);
   await agent.process.start();
   return {
     ...agent,
@@ -111,13 +120,22 @@ function agentGrants(): string {
   return sql.join('\n').replace("'<password>'", `'${PASSWORDS.stillpoint}'`);
 }
 
-function agentOf(authority: TestAuthority, directory: string, port: number, configFile: string): TestAgent & { end(): Promise<void> } {
+function agentOf(
+  authority: TestAuthority,
+  directory: string,
+  port: number,
+  configFile: string,
+  path: readonly string[] = [],
+): TestAgent & { end(): Promise<void> } {
   const programs = join(directory, 'programs');
   const stateDir = join(directory, 'agent-state');
   const connections: Connection<typeof AgentService>[] = [];
   makePrograms(programs);
   const address = `127.0.0.1:${port}`;
-  const process = agentProcess({ configFile, logFile: join(directory, 'agent.log'), address: '127.0.0.1', port, programs });
+  const process = agentProcess({
+    ...{ configFile, logFile: join(directory, 'agent.log'), address: '127.0.0.1', port },
+    programs: [programs, ...path].join(':'),
+  });
   const connectAs = (name: string): Connection<typeof AgentService> => {
     const at = (file: string): string => join(authority.directory, file);
     const tls = { ca: at('ca.crt'), cert: at(`${name}.crt`), key: at(`${name}.key`) };

@@ -21,8 +21,6 @@ export interface Observer {
   readonly written: number;
   /** Writes that went through while the engine was read-only, and errors: the order of release was broken. */
   readonly violations: readonly string[];
-  /** Longest wait of one write so far, the one under way included, milliseconds. */
-  readonly longestMs: number;
   stop(): Promise<void>;
 }
 
@@ -50,13 +48,10 @@ export async function startGuardedNode({ server = true } = {}): Promise<GuardedN
 function observe({ server }: TestNode, double: Double): Observer {
   const violations: string[] = [];
   let written = 0;
-  let longestMs = 0;
-  let sinceMs = performance.now();
   let isOver = false;
   const write = async (): Promise<void> => {
     const client = await server.root();
     while (!isOver) {
-      sinceMs = performance.now();
       try {
         await client.query('INSERT INTO shop.guarded () VALUES ()');
         // By now a write to a ColumnStore table would have reached the engine.
@@ -65,7 +60,6 @@ function observe({ server }: TestNode, double: Double): Observer {
       } catch (error) {
         violations.push(`write ${written}: ${(error as Error).message}`);
       }
-      longestMs = Math.max(longestMs, performance.now() - sinceMs);
       await delay(2);
     }
     client.destroy();
@@ -74,9 +68,6 @@ function observe({ server }: TestNode, double: Double): Observer {
   return {
     get written() {
       return written;
-    },
-    get longestMs() {
-      return Math.max(longestMs, performance.now() - sinceMs);
     },
     violations,
     stop: async () => {

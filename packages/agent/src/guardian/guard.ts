@@ -50,7 +50,7 @@ export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, c
   const end = (work: () => Promise<void>): void => {
     if (over.signal.aborted) return;
     over.abort();
-    work().then(done.resolve, done.resolve);
+    work().then(done.resolve, done.resolve).finally(released.resolve);
   };
   const letGo = async (): Promise<void> => {
     await lock?.release();

@@ -4,9 +4,9 @@ import { systemClock } from '@stillpoint/shared/time';
 import { type Logger, pino } from 'pino';
 import { openEngine } from '../columnstore/discovery/index.ts';
 import { openControl } from '../columnstore/suspend/index.ts';
-import { killLeftBehind } from '../host/index.ts';
 import { openSecondLock } from '../mariadb/second-lock.ts';
 import { accountOf } from '../mariadb/session.ts';
+import { cutOff } from './cut-off.ts';
 import { createGuard, type Guard, RESUME_MS } from './guard.ts';
 import { announceGuardian } from './presence.ts';
 import { failureOf, type Instructions, lineOf, type Order, type Word } from './talk.ts';
@@ -26,8 +26,14 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 // Nobody listens any more when the agent is gone.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
+interface Duty {
+  readonly guard: Guard;
+  /** Resolves when there is nothing left to do, and nothing on disk says that there is. */
+  over(): Promise<void>;
+}
+
 /** Gets ready: nothing is locked yet. Throws what would keep it from guarding. */
-async function prepare(instructions: Instructions, log: Logger): Promise<Guard> {
+async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
   const { columnstore, leaseMs, mariadb, operationId, stateDir } = instructions;
   const signal = new AbortController().signal;
   const engine = await openEngine({ columnstore });
@@ -45,15 +51,18 @@ async function prepare(instructions: Instructions, log: Logger): Promise<Guard> 
   };
   const guard = createGuard({
     ...{ control, lock, leaseMs, clock, say, conclude },
-    log: (level, message) => log[level](message),
-    cutOff: async () => {
-      const within = AbortSignal.timeout(CUT_OFF_MS);
-      await killLeftBehind(['dbrmctl'], 'readonly', within).catch(() => undefined);
-    },
+    log: (level, message) => log[level]({ operation: operationId }, message),
+    cutOff: () => cutOff('dbrmctl', 'readonly', CUT_OFF_MS, clock),
   });
-  void guard.released.then(presence.released);
-  void guard.done.then(presence.over);
-  return guard;
+  const noted = guard.released.then(presence.released);
+  return {
+    guard,
+    over: async () => {
+      await guard.done;
+      await noted;
+      await presence.over();
+    },
+  };
 }
 
 /** One line of orders after the other, the first ones the instructions; the end of them is the end of the agent. */
@@ -63,7 +72,7 @@ async function serve(): Promise<void> {
   const first = await lines.next();
   if (first.done === true) return;
   const instructions = JSON.parse(first.value) as Instructions;
-  const guard = await prepare(instructions, log.child({ operation: instructions.operationId }));
+  const { guard, over } = await prepare(instructions, log);
   say({ word: 'ready' });
   const listen = async (): Promise<void> => {
     for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
@@ -73,7 +82,7 @@ async function serve(): Promise<void> {
   void listen()
     .catch(() => undefined)
     .then(() => guard.takeOver('the agent is gone'));
-  await guard.done;
+  await over();
 }
 
 try {

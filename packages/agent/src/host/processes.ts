@@ -53,15 +53,25 @@ export interface NamedProcess {
 /** Longest process name that the kernel keeps: WriteEngineServer is WriteEngineServ in /proc. */
 const KERNEL_NAME_LENGTH = 15;
 
-/** Processes of these names, as the kernel knows them; zombies are none. In the order of `names`, then of pids. */
+/**
+ * Processes of these names, as the kernel knows them; zombies are none, and those of containers, which are nodes of their own. In the order
+ * of `names`, then of pids.
+ */
 export async function processesNamed(names: readonly string[]): Promise<NamedProcess[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const all = await Promise.all(pids.map(statOf));
-  return names.flatMap((name) =>
-    all
-      .filter((found) => found !== undefined && found.name === name.slice(0, KERNEL_NAME_LENGTH))
-      .map((found) => ({ pid: found?.pid ?? 0, name, startedTicks: found?.startedTicks ?? 0n })),
+  const all = (await Promise.all(pids.map(statOf))).filter((found) => found !== undefined);
+  const named = names.flatMap((name) =>
+    all.filter((found) => found.name === name.slice(0, KERNEL_NAME_LENGTH)).map(({ pid, startedTicks }) => ({ pid, name, startedTicks })),
   );
+  const isOurs = await Promise.all(named.map(({ pid }) => isOfThisHost(pid)));
+  return named.filter((_, index) => isOurs[index]);
+}
+
+/** False for a process in another process namespace. True when we may not look: rather a false alarm than an engine overlooked. */
+async function isOfThisHost(pid: number): Promise<boolean> {
+  const namespaceOf = (process: number | 'self'): Promise<string | undefined> => readlink(`/proc/${process}/ns/pid`).catch(() => undefined);
+  const [own, other] = await Promise.all([namespaceOf('self'), namespaceOf(pid)]);
+  return other === undefined || other === own;
 }
 
 /** Clock ticks from boot to the start of a process; undefined when it is gone, be it a zombie that nobody has waited for. */
