@@ -31,9 +31,12 @@ describe.each([1, 3])('backup, wipe and restore of %i node(s)', (count) => {
     await cluster?.remove();
   });
 
+  /** Ready for writes, and no table is locked while nobody writes. */
   const expectHealthy = async () => {
     expect(await cluster.status()).toBe('OK. (and the system is ready)');
+    const resumes = await Promise.all(writers.map((writer) => writer.pause()));
     expect(await cluster.locks()).toBe('');
+    for (const resume of resumes) resume();
   };
   const stillTables = ({ sales, returns, customers }: Readonly<Record<string, Sums>>) => ({ sales, returns, customers });
 
