@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isWithin } from '../paths.ts';
-import { type RunningProcess, runningProcesses } from '../service/processes.ts';
+import type { RunningProcess } from '../service/processes.ts';
 import type { Engine } from '../types.ts';
 import { isLoopback, isThisHost } from './this-host.ts';
 
@@ -15,7 +15,7 @@ export type FindRunning = (names: readonly string[]) => Promise<readonly Running
  * Where Columnstore.xml disagrees with itself or with this node: sentences that name both sides. What is not there yet or any more is no
  * disagreement: see `missingHere`. Only for a node whose module is known.
  */
-export async function contradictionsOf(engine: FiledEngine, find: FindRunning = runningProcesses): Promise<string[]> {
+export async function contradictionsOf(engine: FiledEngine, find: FindRunning): Promise<string[]> {
   return [...(await addressOfController(engine)), ...(await strayController(engine, find)), ...(await placeOfBrm(engine))];
 }
 

@@ -6,8 +6,9 @@ import type { AgentConfig, ColumnstoreConfig } from '../../config/schema.ts';
 import { type Account, ownAccount, ownerOf } from '../../host/index.ts';
 import { parseConfig } from '../configuration/document.ts';
 import { topologyOf } from '../configuration/topology.ts';
+import { runningProcesses } from '../service/processes.ts';
 import type { Engine } from '../types.ts';
-import { contradictionsOf } from './contradictions.ts';
+import { contradictionsOf, type FindRunning } from './contradictions.ts';
 import { identityOf } from './identity.ts';
 import { releaseOf } from './release.ts';
 import { storesObjects } from './storage-manager.ts';
@@ -22,10 +23,13 @@ interface FoundConfig {
 }
 
 /**
- * The engine of this node, read from its files; undefined when there is none. Changes nothing, and works with the engine stopped. Throws
- * COLUMNSTORE_CONFIG when the file cannot be read or makes no sense.
+ * The engine of this node, read from its files; undefined when there is none. Changes nothing, and works with the engine stopped. `find`
+ * looks for processes; tests pass one of their own. Throws COLUMNSTORE_CONFIG when the file cannot be read or makes no sense.
  */
-export async function openEngine({ columnstore }: Pick<AgentConfig, 'columnstore'>): Promise<Engine | undefined> {
+export async function openEngine(
+  { columnstore }: Pick<AgentConfig, 'columnstore'>,
+  find: FindRunning = runningProcesses,
+): Promise<Engine | undefined> {
   const found = await findConfig(columnstore);
   if (found === undefined) return undefined;
   const { file, text } = found;
@@ -47,7 +51,7 @@ export async function openEngine({ columnstore }: Pick<AgentConfig, 'columnstore
     owned: owned.map((number) => ({ number, path: topology.dbroots.get(number) ?? '' })),
     owner: await dataOwner(dataDirectory, [...topology.dbroots.values()]),
   };
-  return { ...engine, contradictions: module === 0 ? doubts : await contradictionsOf(engine) };
+  return { ...engine, contradictions: module === 0 ? doubts : await contradictionsOf(engine, find) };
 }
 
 /** The configured file, else the one of releases before 1.4; undefined when neither is there. Throws COLUMNSTORE_CONFIG. */
