@@ -31,15 +31,18 @@ export const suspendTerms = (terms: Partial<SuspendTerms> = {}): SuspendTerms =>
   ...terms,
 });
 
-/** A clock on which sleep is short; `then` is called each time, with the number of times. */
+/** A clock that goes on by as much as one sleeps, at once; `then` is called each time, with the number of times. */
 export function onSleep(then: (nth: number) => void = () => undefined): Clock {
   let nth = 0;
+  let sleptMs = 0;
   return {
     ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + sleptMs,
     sleep: async (ms, signal) => {
       nth += 1;
+      sleptMs += ms;
       then(nth);
-      await systemClock.sleep(Math.min(ms, 1), signal);
+      await systemClock.sleep(0, signal);
     },
   };
 }

@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { controlOf, noSignal, suspendTerms } from '../../../../../test/harness/engine-control.ts';
 import { type EnginePrograms, enginePrograms } from '../../../../../test/harness/engine-programs.ts';
+import { eventually } from '../../../../../test/harness/eventually.ts';
 
 let engine: EnginePrograms;
 beforeEach(() => {
@@ -60,9 +61,11 @@ test.each([
 test('a save that has begun is not cut short', async () => {
   const abort = new AbortController();
   const reason = new Error('enough');
-  engine.before('save_brm', 'trap "" TERM; sleep 0.3; touch saved');
-  setTimeout(() => abort.abort(reason), 100);
-  await expect(save(abort.signal)).rejects.toBe(reason);
+  engine.before('save_brm', 'trap "" TERM; touch begun; sleep 0.3; touch saved');
+  const saving = save(abort.signal);
+  await eventually(() => existsSync(join(engine.directory, 'state', 'begun')));
+  abort.abort(reason);
+  await expect(saving).rejects.toBe(reason);
   expect(readFileSync(join(engine.directory, 'state', 'saved'), 'utf8')).toBe('');
   expect(readFileSync(`${root()}_current`, 'utf8')).toBe('BRM_saves\n');
 });

@@ -44,7 +44,8 @@ describe('suspending', () => {
 
   test('that was accepted but is not in force is a failure', async () => {
     engine.before('dbrmctl readonly', 'echo OK.; exit');
-    await expect(controlOf(engine).suspend(suspendTerms({ timeoutMs: 100 }))).rejects.toMatchObject({
+    const clock = onSleep();
+    await expect(controlOf(engine, {}, clock).suspend(suspendTerms({ clock }))).rejects.toMatchObject({
       code: 'SUSPEND_FAILED',
       message: 'dbrmctl accepted it, but the engine says: OK. (and the system is ready)',
     });
@@ -77,7 +78,8 @@ describe('suspending', () => {
 
   test('gives up when what slipped in does not end, and leaves the engine writable', async () => {
     engine.before('dbrmctl readonly', writeLocks(renderLockTable([sqlLock()])));
-    await expect(controlOf(engine).suspend(suspendTerms({ timeoutMs: 400 }))).rejects.toMatchObject({
+    const clock = onSleep();
+    await expect(controlOf(engine, {}, clock).suspend(suspendTerms({ clock, timeoutMs: 60_000 }))).rejects.toMatchObject({
       code: 'DRAIN_TIMEOUT',
       tableLocks: [{ id: 26 }],
     });
