@@ -61,7 +61,7 @@ export async function awaitFrozen(parts: ControlParts, terms: SuspendTerms): Pro
 /**
  * Looks again and again, until the engine is in that mode or the bound is over; returns how it stands. Throws the signal's reason.
  */
-export async function awaitMode({ driver, clock }: ControlParts, mode: EngineStatus['mode'], bound: Bound): Promise<EngineStatus> {
+async function awaitMode({ driver, clock }: ControlParts, mode: EngineStatus['mode'], bound: Bound): Promise<EngineStatus> {
   const left = countdown(bound);
   const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   for (;;) {

@@ -3,7 +3,7 @@
 import type { Clock } from '@stillpoint/shared/time';
 import type { ColumnstoreConfig } from '../../config/schema.ts';
 import { processesNamed } from '../../host/index.ts';
-import type { EngineProcess, FindProcesses } from '../engine/processes.ts';
+import type { FindProcesses } from '../engine/processes.ts';
 import type { Engine, EngineStatus } from '../types.ts';
 import { openDriver } from './choose.ts';
 import { createControl } from './control.ts';
@@ -12,10 +12,10 @@ import type { ControlParts } from './parts.ts';
 import type { Bound, EngineControl } from './types.ts';
 import { resumeIfSuspended as resumeSuspended, type Undone, undoSuspension as undo } from './undo.ts';
 
-export { chooseDriver, openDriver } from './choose.ts';
-export { forgetSuspension, readSuspension, recordSuspension, type SuspensionRecord } from './record.ts';
-export type { Bound, DriverName, EngineControl, Resumed, Stand, SuspendDriver, SuspendTerms, Way } from './types.ts';
-export type { EngineProcess, FindProcesses, Undone };
+export { chooseDriver } from './choose.ts';
+export { forgetSuspension, readSuspension, recordSuspension } from './record.ts';
+export type { EngineControl, Resumed, Stand } from './types.ts';
+export type { Undone };
 
 export interface ControlOptions {
   readonly engine: Engine;
