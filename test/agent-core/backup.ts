@@ -74,7 +74,7 @@ export async function backUp(client: AgentClient): Promise<TakenBackup> {
 }
 
 /** The bytes of a set.json that names one part, given by the bytes of its manifest. */
-function setManifest(operationId: string, setId: string, manifest: Uint8Array): Uint8Array {
+export function setManifest(operationId: string, setId: string, manifest: Uint8Array): Uint8Array {
   const part = decodePartManifest(manifest, 'part.json');
   const at = new Date().toISOString();
   return encodeManifest({
@@ -86,6 +86,7 @@ function setManifest(operationId: string, setId: string, manifest: Uint8Array): 
         ...{ node: NODE, roles: ['sql', 'primary'], partSha256: sha256Of(manifest), source: '', gtidSlavePos: '' },
         storedBytes: part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
         dataBytes: part.mariadb?.dataBytes ?? 0,
+        dbroots: (part.columnstore?.dbroots ?? []).map(({ number }) => number),
         mariadbVersion: part.mariadb?.version ?? '',
         gtidBinlogPos: part.mariadb?.position.gtidBinlogPos ?? '',
         provenTables: part.checksums.length,
