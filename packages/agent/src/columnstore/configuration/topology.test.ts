@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from './document.ts';
 import { topologyOf } from './topology.ts';
@@ -90,6 +91,7 @@ describe('a topology', () => {
     const extra = '<ConfigRevision>17</ConfigRevision><ActiveNodes><Node>10.0.0.1</Node></ActiveNodes><InactiveNodes/>';
     expect(read(config([{ id: 1, dbroots: [1] }], { extra }))).toMatchObject({ configRevision: 17, managedByCmapi: true });
     expect(read(config([{ id: 1, dbroots: [1] }], { extra: '<ActiveNodes/>' })).managedByCmapi).toBe(false);
+    expect(read(config([{ id: 1, dbroots: [1] }], { extra: '<ActiveNodes><Node/></ActiveNodes>' })).managedByCmapi).toBe(false);
   });
 
   it('tells of data in object storage', () => {
@@ -111,6 +113,46 @@ describe('a topology', () => {
       ).modules.map(({ id }) => id),
     ).toEqual([1]);
   });
+});
+
+/** Modules that share some dbroots out among them, dbroot 1 included. */
+const pmsArbitrary = fc
+  .tuple(
+    fc.uniqueArray(fc.integer({ min: 2, max: 99 }), { maxLength: 8 }),
+    fc.array(fc.nat(), { minLength: 9, maxLength: 9 }),
+    fc.integer({ min: 1, max: 5 }),
+  )
+  .map(([more, choices, count]): Pm[] => {
+    const owner = (index: number): number => (choices[index] ?? 0) % count;
+    const numbers = [1, ...more];
+    return Array.from({ length: count }, (_, module) => ({
+      id: module + 1,
+      dbroots: numbers.filter((_number, index) => owner(index) === module),
+    }));
+  });
+
+it('is read as it was written, whoever owns what', () => {
+  fc.assert(
+    fc.property(pmsArbitrary, (pms) => {
+      const { modules, dbroots, primaryModule } = read(config(pms));
+      expect(modules.map(({ id, dbroots: owned }) => ({ id, dbroots: owned }))).toEqual(
+        pms.map(({ id, dbroots: owned }) => ({ id, dbroots: owned.toSorted((a, b) => a - b) })),
+      );
+      expect(new Set(dbroots.keys())).toEqual(new Set(pms.flatMap(({ dbroots: owned }) => owned)));
+      expect(pms.find(({ id }) => id === primaryModule)?.dbroots).toContain(1);
+    }),
+  );
+});
+
+it('is the same wherever its elements stand', () => {
+  const elements = config([
+    { id: 1, dbroots: [1, 3] },
+    { id: 2, dbroots: [2] },
+  ]).split(/(?<=<\/ModuleDBRoot[^>]*>)/);
+  expect(elements.length).toBeGreaterThan(4);
+  const [head = '', ...rest] = elements;
+  const tail = rest.pop() ?? '';
+  expect(read([head, ...rest.toReversed(), tail].join(''))).toEqual(read(elements.join('')));
 });
 
 describe('a configuration that makes no sense is refused, with file and element', () => {
@@ -146,6 +188,18 @@ describe('a configuration that makes no sense is refused, with file and element'
       'a relative path',
       config([{ id: 1, dbroots: [1] }]).replace('/srv/data1/<', 'data1<'),
       'SystemConfig/DBRoot1 is no absolute path: data1',
+    ],
+    ['no first dbroot', config([{ id: 1, dbroots: [2] }]), 'SystemConfig/DBRoot1 is missing'],
+    ['an empty path', config([{ id: 1, dbroots: [1] }]).replace('/srv/data1/<', '<'), 'SystemConfig/DBRoot1 is missing'],
+    [
+      'no count of modules',
+      config([{ id: 1, dbroots: [1] }]).replaceAll('ModuleCount3', 'Count3'),
+      'SystemModuleConfig/ModuleCount3 is missing',
+    ],
+    [
+      'more dbroots than there can be',
+      config([{ id: 1, dbroots: [1] }]).replace('<ModuleDBRootCount1-3>1<', '<ModuleDBRootCount1-3>999999999999<'),
+      'ModuleDBRootCount1-3 is 999999999999, but ModuleDBRootID1-2-3 names no dbroot',
     ],
     [
       'a revision that is no number',

@@ -1,5 +1,5 @@
-import { type Element, XMLSerializer } from '@xmldom/xmldom';
-import { elementsOf, parseConfig } from './document.ts';
+import { type Document, type Element, XMLSerializer } from '@xmldom/xmldom';
+import { BYTE_ORDER_MARK, elementsOf, parseConfig } from './document.ts';
 
 /** Values that belong to the data and its use, not to a system: the only ones that a restore carries into another configuration. */
 const TUNING = [
@@ -33,8 +33,8 @@ interface ConfigText {
 
 /**
  * Carries the tuning values of one Columnstore.xml into another, which otherwise stays as it is: addresses, dbroots and keys are those of the
- * system that it belongs to. Values that the source does not have are left alone, and so are those named in `except` (Section/Name): an
- * encrypted password is worth nothing without its key. Throws COLUMNSTORE_CONFIG.
+ * system that it belongs to. Values that the source does not have are left alone, which an empty one is not: a user without a password had
+ * none. So are those named in `except` (Section/Name): an encrypted password is worth nothing without its key. Throws COLUMNSTORE_CONFIG.
  */
 export function carryTuning(
   from: ConfigText,
@@ -45,14 +45,20 @@ export function carryTuning(
   const target = parseConfig(into.file, into.text);
   const carried: CarriedValue[] = [];
   for (const [section, name] of TUNING) {
-    const now = source.value(section, name);
-    const before = target.value(section, name) ?? '';
+    const now = source.text(section, name);
+    const before = target.text(section, name) ?? '';
     if (now === undefined || now === before || except.includes(`${section}/${name}`)) continue;
     setValue(target.document.documentElement as Element, section, name, now);
     carried.push({ name: `${section}/${name}`, before, now });
   }
-  const xml = carried.length === 0 ? into.text : new XMLSerializer().serializeToString(target.document);
-  return { xml: xml.endsWith('\n') || !into.text.endsWith('\n') ? xml : `${xml}\n`, carried };
+  return { xml: carried.length === 0 ? into.text : written(target.document, into.text), carried };
+}
+
+/** As it was written before, but for what XML holds to be the same: `<a></a>` becomes `<a/>`, say. */
+function written(document: Document, before: string): string {
+  const xml = new XMLSerializer().serializeToString(document);
+  const mark = before.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK : '';
+  return `${mark}${xml}${before.endsWith('\n') && !xml.endsWith('\n') ? '\n' : ''}`;
 }
 
 function setValue(root: Element, section: string, name: string, text: string): void {
