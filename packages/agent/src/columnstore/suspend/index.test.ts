@@ -55,7 +55,7 @@ describe('the status of the engine', () => {
       mode: 'unknown',
       text: expect.stringContaining('enough'),
     });
-    engine.remove();
+    process.env.PATH = engine.directory;
     expect(await readEngineStatus(engine.engine(), config(), noSignal)).toMatchObject({
       mode: 'unknown',
       text: expect.stringContaining('dbrmctl is not installed'),
