@@ -40,6 +40,15 @@ export async function openImport(node: NodeContainer, { first, rows }: Rows): Pr
   const half = Math.floor(rows / 2);
   const lines = `${salesLines({ first, rows: half })}; while [ -e ${hold} ]; do sleep 0.05; done; ${salesLines({ first: first + half, rows: rows - half })}`;
   const ended = node.run(`{ ${lines}; } | cpimport shop sales`);
-  await eventually(async () => /^ {2}shop\.sales .* cpimport(\.bin \(pm\d+\))? /m.test((await node.run('viewtablelock')).stdout));
-  return { ended, finish: () => rmSync(hold, { force: true }) };
+  let isOver = false;
+  const over = ended.then((output) => {
+    isOver = true;
+    return output;
+  });
+  // On a single node the name of the process is longer: "cpimport.bin (pm1)".
+  await eventually(async () => {
+    if (isOver) throw new Error(`cpimport on ${node.name} ended before it held its lock:\n${JSON.stringify(await over)}`);
+    return /^ {2}shop\.sales .* cpimport(\.bin \(pm\d+\))? /m.test((await node.run('viewtablelock')).stdout);
+  }, 60_000);
+  return { ended: over, finish: () => rmSync(hold, { force: true }) };
 }

@@ -31,7 +31,8 @@ export async function startNew(nodes: Nodes): Promise<void> {
 
 /** Starts a stopped cluster from what its disks hold, also after a power cut. */
 export async function startFromDisk(nodes: Nodes): Promise<void> {
-  await onAll(nodes, 'clearShm');
+  // It looks through every name that a segment can have, which takes seconds.
+  await onAll(nodes, 'ls /dev/shm | grep -q MCS-shm && clearShm || true');
   await Promise.all([onAll(nodes, 'engine start mariadbd'), loadBlockMaps(nodes)]);
   await startEngine(nodes);
   await ready(nodes);
@@ -58,20 +59,18 @@ async function startEngine(nodes: Nodes, beforeWriters: () => Promise<unknown> =
   for (const name of ['DMLProc', 'DDLProc']) await primary.sh(`engine start ${name}`);
 }
 
+/** A busy machine takes its time. */
+const READY_WITHIN_MS = 120_000;
+
 /** The status words alone prove nothing: every SQL node has to answer from the system catalog. */
 async function ready(nodes: Nodes): Promise<void> {
-  for (const node of nodes)
-    await eventually(async () => (await node.run('dbrmctl -v status')).stdout.includes('OK. (and the system is ready)'));
-  await Promise.all(
-    nodes.map((node) =>
-      eventually(async () =>
-        node.sql('SELECT COUNT(*) FROM information_schema.columnstore_tables').then(
-          () => true,
-          () => false,
-        ),
-      ),
-    ),
-  );
+  const saysReady = async (node: NodeContainer) => (await node.run('dbrmctl -v status')).stdout.includes('OK. (and the system is ready)');
+  const answers = (node: NodeContainer) =>
+    node.sql('SELECT COUNT(*) FROM information_schema.columnstore_tables').then(
+      () => true,
+      () => false,
+    );
+  await Promise.all(nodes.map((node) => eventually(async () => (await saysReady(node)) && answers(node), READY_WITHIN_MS)));
 }
 
 /** The primary loads its own current set, all others a copy of it. */

@@ -19,7 +19,7 @@ export async function removeOwned(docker: Docker, wanted: (owner: number) => boo
 }
 
 /** Without a chance to stop in order; also one that has gone already. */
-export async function removeContainer(docker: Docker, id: string): Promise<void> {
+async function removeContainer(docker: Docker, id: string): Promise<void> {
   await docker.getContainer(id).remove({ force: true, v: true }).catch(ignoreMissing);
 }
 

@@ -36,7 +36,7 @@ export const startShopWriter = (node: ColumnstoreNode, table: 'ticks' | 'ticks_e
 export type Sums = Readonly<Record<string, string>>;
 
 /** Sums of one table, by a full scan through the server of this node. */
-export async function tableSums(node: ColumnstoreNode, table: string): Promise<Sums> {
+async function tableSums(node: ColumnstoreNode, table: string): Promise<Sums> {
   const [schema = '', name = ''] = table.split('.');
   const columns = await node.sql(
     `SELECT column_name AS name FROM information_schema.columns WHERE table_schema = '${schema}' AND table_name = '${name}'`,
