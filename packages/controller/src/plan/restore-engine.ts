@@ -1,4 +1,4 @@
-import type { PartDbroot, SetMember } from '@stillpoint/shared/manifest';
+import { dbrootStagingBytes, type PartDbroot, type SetMember } from '@stillpoint/shared/manifest';
 import type { RestoreRequest } from '../api.ts';
 import { generationOf, isOlder } from './engine.ts';
 import { type EngineTarget, engineTargets, type TargetDbroot, targetProblems } from './engine-targets.ts';
@@ -159,7 +159,7 @@ function homeless(images: Images, targets: readonly EngineTarget[]): PlanProblem
 }
 
 function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, facts: RestoreFacts): PlanProblem[] {
-  const { dataBytes, freeBytes, from, number, partSha256, path } = planned;
+  const { freeBytes, from, number, partSha256, path } = planned;
   if (!images.has(number)) return [];
   const reading = facts.parts.get(from);
   const problem = (message: string, hint: string): PlanProblem[] => [{ node, message: `dbroot ${number}: ${message}`, hint }];
@@ -167,10 +167,12 @@ function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, fa
   if ('error' in reading) return problem(`the part of ${from} cannot be used: ${reading.error.message}`, reading.error.hint);
   if (reading.sha256 !== partSha256)
     return problem(`part.json of ${from} is not the one that the set recorded`, 'Restore from another set.');
-  if (imageIn(from, number, facts) === undefined) return problem(`the part of ${from} does not hold it`, 'Restore from another set.');
+  const image = imageIn(from, number, facts);
+  if (image === undefined) return problem(`the part of ${from} does not hold it`, 'Restore from another set.');
   const looked = freeBytes > 0;
-  return looked && dataBytes > freeBytes
-    ? problem(`needs ${dataBytes} bytes beside ${path}, ${freeBytes} are free`, 'Free space on that file system.')
+  const need = dbrootStagingBytes(image.dbroot);
+  return looked && need > freeBytes
+    ? problem(`needs ${need} bytes beside ${path}, ${freeBytes} are free`, 'Free space on that file system.')
     : [];
 }
 

@@ -14,4 +14,4 @@ export type {
   UnprovenTable,
 } from './part.ts';
 export type { MemberRole, SetManifest, SetMember } from './set.ts';
-export { stagingBytes } from './space.ts';
+export { dbrootStagingBytes, stagingBytes } from './space.ts';

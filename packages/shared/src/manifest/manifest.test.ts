@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StillpointError } from '../errors/index.ts';
 import {
+  dbrootStagingBytes,
   decodePartManifest,
   decodeSetManifest,
   encodeManifest,
@@ -284,6 +285,7 @@ describe('the layout', () => {
 
   it('takes a little more than the data for staging', () => {
     expect(stagingBytes(0)).toBe(128 * 1024 * 1024);
+    expect(dbrootStagingBytes({ dataBytes: 1_000_000, files: 9, directories: 1 })).toBe(1_000_000 + 10 * 4096 + 16 * 1024 * 1024);
     expect(stagingBytes(50_000_000_000)).toBe(51_000_000_000 + 128 * 1024 * 1024);
   });
 });

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { dbrootStagingBytes } from '@stillpoint/shared/manifest';
 import { choosePlaces, isWithin, realDatadir } from '../places.ts';
 import type { Tree } from '../state.ts';
 import type { PlannedDbroot } from './fit.ts';
@@ -45,15 +46,8 @@ export async function dbrmWithin(
   return tree === undefined ? undefined : { tree, directory };
 }
 
-/** What a small file takes on disk beyond its size, bytes. */
-const PER_FILE = 4096;
-/** For what file systems need besides. */
-const MARGIN = 16 * 1024 * 1024;
-
 /** Bytes that staging a tree of the engine takes. */
 export function dbrootBytes({ name }: Tree, dbroots: readonly PlannedDbroot[]): number {
   const image = dbroots.find(({ number }) => dbrootTree(number) === name)?.image;
-  if (image === undefined) return 0;
-  const { dataBytes, files, directories } = image.dbroot;
-  return dataBytes + (files + directories) * PER_FILE + MARGIN;
+  return image === undefined ? 0 : dbrootStagingBytes(image.dbroot);
 }
