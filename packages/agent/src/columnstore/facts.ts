@@ -3,7 +3,7 @@ import { toStillpointError } from '@stillpoint/shared/errors';
 import { type ColumnstoreFacts, ColumnstoreFactsSchema, ColumnstoreGeneration, EngineMode } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
 import { accountName, directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
-import { findConfig, missingHere, openEngine } from './discovery/index.ts';
+import { type FindRunning, findConfig, missingHere, openEngine } from './discovery/index.ts';
 import { runningProcesses } from './service/processes.ts';
 import { loadsBrm, stagedProcesses } from './service/stages.ts';
 import { chooseDriver, readEngineStatus } from './suspend/index.ts';
@@ -24,28 +24,33 @@ const MODES: Readonly<Record<EngineStatus['mode'], EngineMode>> = {
 
 /**
  * Describes the engine of this node without changing anything; undefined when there is none. A configuration that makes no sense is told
- * as a contradiction: who describes a node wants to see the rest of it too.
+ * as a contradiction: who describes a node wants to see the rest of it too. `find` looks for processes; tests pass one of their own. Throws
+ * the signal's reason.
  */
-export async function describeColumnstore(config: AgentConfig, signal: AbortSignal): Promise<ColumnstoreFacts | undefined> {
+export async function describeColumnstore(
+  config: AgentConfig,
+  signal: AbortSignal,
+  find: FindRunning = runningProcesses,
+): Promise<ColumnstoreFacts | undefined> {
   let engine: Engine | undefined;
   try {
-    engine = await openEngine(config);
+    engine = await openEngine(config, find);
   } catch (thrown) {
     const { message } = toStillpointError(thrown);
     const found = await findConfig(config.columnstore).catch(() => undefined);
     return create(ColumnstoreFactsSchema, { configFile: found?.file ?? config.columnstore.config, contradictions: [message] });
   }
-  return engine === undefined ? undefined : factsOf(engine, config, signal);
+  return engine === undefined ? undefined : factsOf(engine, config, find, signal);
 }
 
-async function factsOf(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<ColumnstoreFacts> {
+async function factsOf(engine: Engine, { columnstore }: AgentConfig, find: FindRunning, signal: AbortSignal): Promise<ColumnstoreFacts> {
   const { topology, version, configFile, module, generation } = engine;
   const [status, dbroots, processes, owner, missing] = await Promise.all([
     readEngineStatus(engine, columnstore, signal),
     dbrootsOf(engine, signal),
-    processesOf(engine, columnstore),
+    processesOf(engine, columnstore, find),
     accountName(engine.owner),
-    missingHere(engine),
+    missingHere(engine, find),
   ]);
   return create(ColumnstoreFactsSchema, {
     configFile,
@@ -108,8 +113,9 @@ const seen = <T>(looking: Promise<T>, otherwise: T, signal: AbortSignal): Promis
 async function processesOf(
   engine: Engine,
   { service }: AgentConfig['columnstore'],
+  find: FindRunning,
 ): Promise<Init<ColumnstoreFacts['processes'][number]>[]> {
   const staged = stagedProcesses(engine, service);
-  const running = await runningProcesses(staged.map(({ name }) => name));
+  const running = await find(staged.map(({ name }) => name));
   return staged.map(({ name, stage }) => ({ name, stage, pid: running.find((process) => process.name === name)?.pid ?? 0 }));
 }
