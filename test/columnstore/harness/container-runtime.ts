@@ -42,7 +42,7 @@ async function prepare(): Promise<ContainerRuntimeClient> {
 
 async function givenServiceAnswers(): Promise<boolean> {
   const given = process.env.DOCKER_HOST;
-  if (given === undefined) return false;
+  if (given === undefined || given === '') return false;
   return given.startsWith('unix://') ? answers(given.slice('unix://'.length)) : true;
 }
 

@@ -8,14 +8,22 @@ const OWNER = 'stillpoint.test.owner';
 
 export const ownLabels = (): Record<string, string> => ({ [OWNER]: String(process.pid) });
 
-/** Removes the containers and networks of all test runs whose process id is among the wanted; others' are never touched. */
-export async function removeOwned(docker: Docker, wanted: (owner: number) => boolean): Promise<void> {
+/** Ids of the containers and networks of all test runs whose process id is among the wanted; others are not ours to look at. */
+export async function ownedBy(docker: Docker, wanted: (owner: number) => boolean): Promise<{ containers: string[]; networks: string[] }> {
   const filters = JSON.stringify({ label: [OWNER] });
-  const isWanted = ({ Labels: labels }: { Labels?: Record<string, string> | undefined }): boolean => wanted(Number(labels?.[OWNER]));
-  const containers = await docker.listContainers({ all: true, filters });
-  await Promise.all(containers.filter(isWanted).map(({ Id: id }) => removeContainer(docker, id)));
-  const networks = await docker.listNetworks({ filters });
-  await Promise.all(networks.filter(isWanted).map(({ Id: id }) => docker.getNetwork(id).remove().catch(ignoreMissing)));
+  const idsOf = (found: readonly { Id: string; Labels?: Record<string, string> | undefined }[]): string[] =>
+    found.filter(({ Labels: labels }) => wanted(Number(labels?.[OWNER]))).map(({ Id: id }) => id);
+  return {
+    containers: idsOf(await docker.listContainers({ all: true, filters })),
+    networks: idsOf(await docker.listNetworks({ filters })),
+  };
+}
+
+/** Removes all of that. */
+export async function removeOwned(docker: Docker, wanted: (owner: number) => boolean): Promise<void> {
+  const { containers, networks } = await ownedBy(docker, wanted);
+  await Promise.all(containers.map((id) => removeContainer(docker, id)));
+  await Promise.all(networks.map((id) => docker.getNetwork(id).remove().catch(ignoreMissing)));
 }
 
 /** Without a chance to stop in order; also one that has gone already. */
