@@ -32,7 +32,11 @@ beforeAll(async () => {
   agents = await startAgents(cluster, { backup: { lockAttempts: 1, columnstore: { drainTimeout: '3s', cpimport: 'wait' } } });
   writers = [startShopWriter(cluster.primary), startShopWriter(cluster.node('pm3'), 'ticks_elsewhere', 1_000_001)];
 });
-afterEach(() => agents?.openGates());
+afterEach(async () => {
+  agents?.openGates();
+  // A failed test may have left one down: it must not fail the next one too.
+  await Promise.all((cluster?.nodes ?? []).map(({ name }) => agents?.agent(name).start()));
+});
 afterAll(async () => {
   await Promise.all((writers ?? []).map((writer) => writer.stop()));
   await cluster?.remove();

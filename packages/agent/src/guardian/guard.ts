@@ -61,9 +61,7 @@ export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, c
     log('warn', `the guardian takes over: ${why}`);
     if (suspension === 'begun') await cutOff();
     const isWritable =
-      suspension === 'none'
-        ? await awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock })
-        : await resume(suspension === 'complete' ? 0 : STEADY_MS);
+      control.isPrimary && suspension !== 'none' ? await resume(suspension === 'complete' ? 0 : STEADY_MS) : await others();
     await letGo();
     say({ word: 'released' });
     if (isWritable) log('info', 'the engine is read-write, and writers go on');
@@ -81,6 +79,8 @@ export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, c
       return false;
     }
   };
+  // Where another node resumes, all there is to do is to wait for that.
+  const others = (): Promise<boolean> => awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock });
   const takeOver = (why: string): void => end(() => act(why));
 
   const take = async (): Promise<void> => {
