@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { StageTask } from '@stillpoint/shared/proto';
@@ -162,14 +162,24 @@ describe('a stage', () => {
   test.each([
     ['a ticket that nobody gave', () => spec('guess'), 'TICKET_REFUSED', /ticket/],
     ['a dbroot of which the task says nothing', () => engineStage(own), 'RESTORE_REFUSED', /of dbroots 2, but .* owns 2, 3/],
-    ['a dbroot of another node', () => engineStage(own, { emptyDbroots: [1, 3] }), 'RESTORE_REFUSED', /of dbroots 1, 2, 3, but .* owns 2, 3/],
+    [
+      'a dbroot of another node',
+      () => engineStage(own, { emptyDbroots: [1, 3] }),
+      'RESTORE_REFUSED',
+      /of dbroots 1, 2, 3, but .* owns 2, 3/,
+    ],
     [
       'a part without that dbroot',
       () => engineStage(own, { dbroots: [2, 3].map((number) => ({ number, node: 'pm2', partSha256: own.sha256 })) }),
       'MANIFEST_INVALID',
       /part of pm2 holds no dbroot 3/,
     ],
-    ['dbroots on what is said to be no node of the engine', () => engineStage(own, { columnstore: false }), 'USAGE', /names nothing to restore/],
+    [
+      'dbroots on what is said to be no node of the engine',
+      () => engineStage(own, { columnstore: false }),
+      'USAGE',
+      /names nothing to restore/,
+    ],
   ] as const)('of %s is refused, and nothing is made', async (_, task, code, message) => {
     const before = look(pm2);
     await expect(stage(task())).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
@@ -208,10 +218,19 @@ describe('a stage', () => {
   test('with too little room is refused with the numbers, all trees of a file system together', async () => {
     const before = look(pm2);
     const huge = 2 ** 50;
-    const part = { ...own.part, columnstore: own.part.columnstore && { ...own.part.columnstore, dbroots: own.part.columnstore.dbroots.map((one) => ({ ...one, dataBytes: huge })) } };
+    const part = {
+      ...own.part,
+      columnstore: own.part.columnstore && {
+        ...own.part.columnstore,
+        dbroots: own.part.columnstore.dbroots.map((one) => ({ ...one, dataBytes: huge })),
+      },
+    };
     const { sha256 } = rewrite(part);
     const task = engineStage({ ...own, sha256 }, { emptyDbroots: [3] });
-    await expect(stage(task)).rejects.toMatchObject({ code: 'SPACE_SHORT', message: expect.stringMatching(/needs 1125\d+ bytes .* and \d+ are free/) });
+    await expect(stage(task)).rejects.toMatchObject({
+      code: 'SPACE_SHORT',
+      message: expect.stringMatching(/needs 1125\d+ bytes .* and \d+ are free/),
+    });
     rewrite(own.part);
     await nothingLeft(before);
   });

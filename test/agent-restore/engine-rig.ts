@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ConfigurationFile, PartColumnstore, PartManifest, Shard } from '@stillpoint/shared/manifest';
@@ -39,7 +51,7 @@ export function engineRig(module: number, mapping: Mapping, change: (xml: string
   mkdirSync(join(data, 'local'), { recursive: true });
   mkdirSync(dirname(xml));
   writeFileSync(join(data, 'local', 'module'), `${node}\n`);
-  const modules = mapping.map((dbroots, index) => ({ name: `pm${index + 1}`, address: `127.0.0.${index + 1}`, dbroots }));
+  const modules = mapping.map((dbroots, index) => ({ name: `pm${index + 1}`, address: hostname(), dbroots }));
   const text = columnstoreXml(modules).replaceAll('/var/lib/columnstore', data).replaceAll('/tmp/columnstore_tmp_files', join(home, 'tmp'));
   writeFileSync(xml, change(text));
   if (isRoot) chownSync(data, OWNER.uid, OWNER.gid);
@@ -92,7 +104,8 @@ export function picture(directory: string, timed: 'all' | 'files' = 'all'): Reco
       const isLink = (mode & 0o170000) === 0o120000;
       const isDirectory = (mode & 0o170000) === 0o040000;
       const content = isLink ? readlinkSync(entry) : isDirectory ? '' : createHash('sha1').update(readFileSync(entry)).digest('hex');
-      found[relative(directory, entry)] = `${mode.toString(8)} ${isLink || (isDirectory && timed === 'files') ? '' : Math.round(mtimeMs)} ${content}`;
+      found[relative(directory, entry)] =
+        `${mode.toString(8)} ${isLink || (isDirectory && timed === 'files') ? '' : Math.round(mtimeMs)} ${content}`;
       if (isDirectory) walk(entry);
     }
   };
@@ -130,7 +143,11 @@ export async function takeEnginePart(
   const packed = await packConfiguration(files, directory, () => {}, signal);
   const columnstore: PartColumnstore = {
     ...{ version: '6.4.12', generation: '5', configFile: xml, configRevision: 1, module: Number(config.node.slice(2)) },
-    ...{ primary: numbers.includes(1), dbrmRoot: join(data, 'data1/systemFiles/dbrm/BRM_saves'), brmCurrent: numbers.includes(1) ? 'BRM_saves' : '' },
+    ...{
+      primary: numbers.includes(1),
+      dbrmRoot: join(data, 'data1/systemFiles/dbrm/BRM_saves'),
+      brmCurrent: numbers.includes(1) ? 'BRM_saves' : '',
+    },
     ...{ owner: 'mysql:mysql', dbroots, ...fields },
   };
   const { part, sha256 } = writePartManifest(place, {

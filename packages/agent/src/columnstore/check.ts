@@ -4,8 +4,10 @@ import { type CheckResult, CheckResultSchema, CheckStatus } from '@stillpoint/sh
 import type { AgentConfig } from '../config/schema.ts';
 import { ownAccount } from '../host/index.ts';
 import { findProgram } from '../process/index.ts';
-import { missingHere, openEngine } from './discovery/index.ts';
+import { type FindRunning, missingHere, openEngine } from './discovery/index.ts';
 import { engineProgram } from './engine/program.ts';
+import { checkEngineService } from './service/check.ts';
+import { runningProcesses } from './service/processes.ts';
 import { chooseDriver, readEngineStatus } from './suspend/index.ts';
 import type { Engine } from './types.ts';
 
@@ -13,12 +15,20 @@ const ok = (name: string, message: string): CheckResult => create(CheckResultSch
 const failed = (name: string, code: ErrorCode, message: string, hint: string = ERROR_TABLE[code].hint): CheckResult =>
   create(CheckResultSchema, { name, status: CheckStatus.FAILED, message, hint, code });
 
-/** Looks at the engine of this node, for a backup or a restore; a node without one is told as such. Never throws but the signal's reason. */
-export async function checkColumnstore(config: AgentConfig, purpose: 'backup' | 'restore', signal: AbortSignal): Promise<CheckResult[]> {
+/**
+ * Looks at the engine of this node, for a backup or a restore; a node without one is told as such. `find` looks for processes; tests pass one
+ * of their own. Never throws but the signal's reason.
+ */
+export async function checkColumnstore(
+  config: AgentConfig,
+  purpose: 'backup' | 'restore',
+  signal: AbortSignal,
+  find: FindRunning = runningProcesses,
+): Promise<CheckResult[]> {
   const name = 'columnstore.configuration';
   let engine: Engine | undefined;
   try {
-    engine = await openEngine(config);
+    engine = await openEngine(config, find);
   } catch (error) {
     return [failed(name, 'COLUMNSTORE_CONFIG', toStillpointError(error).message)];
   }
@@ -26,12 +36,12 @@ export async function checkColumnstore(config: AgentConfig, purpose: 'backup' | 
   if (engine === undefined) return [ok(name, 'No ColumnStore on this node')];
   const looks = [
     configuration(name, engine),
-    ...(await dbroots(engine, purpose)),
+    ...(await dbroots(engine, purpose, find)),
     storage(engine),
     account(engine),
     await programs(engine, config),
   ];
-  return purpose === 'backup' ? [...looks, await running(engine, config, signal)] : looks;
+  return [...looks, purpose === 'backup' ? await running(engine, config, signal) : await service(engine, config, signal)];
 }
 
 function configuration(name: string, { configFile, module, owned, contradictions }: Engine): CheckResult {
@@ -42,10 +52,10 @@ function configuration(name: string, { configFile, module, owned, contradictions
 }
 
 /** A restore brings what is missing. */
-async function dbroots(engine: Engine, purpose: 'backup' | 'restore'): Promise<CheckResult[]> {
+async function dbroots(engine: Engine, purpose: 'backup' | 'restore', find: FindRunning): Promise<CheckResult[]> {
   const name = 'columnstore.dbroots';
   if (engine.module === 0) return [];
-  const missing = await missingHere(engine);
+  const missing = await missingHere(engine, find);
   if (missing.length === 0) return [ok(name, engine.owned.map(({ path }) => path).join(', ') || 'none on this node')];
   const told = missing.join('; ');
   const hint = 'Mount or restore the dbroot, start what does not run, or correct the file.';
@@ -82,6 +92,19 @@ async function programs(engine: Engine, { columnstore }: AgentConfig): Promise<C
     `Not found: ${missing.join(', ')}`,
     'Install the engine of the cluster on this node, or correct PATH of the agent.',
   );
+}
+
+/** What a restore stops and starts the engine by. */
+async function service(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<CheckResult> {
+  const name = 'columnstore.service';
+  if (engine.module === 0) return ok(name, 'nothing of the engine is started here');
+  try {
+    return ok(name, await checkEngineService(engine, columnstore, signal));
+  } catch (error) {
+    signal.throwIfAborted();
+    const { code, message, hint } = toStillpointError(error);
+    return failed(name, code, message, hint);
+  }
 }
 
 async function running(engine: Engine, { columnstore }: AgentConfig, signal: AbortSignal): Promise<CheckResult> {

@@ -8,9 +8,9 @@ import { accountOf, openSession, type Session } from '../../mariadb/session.ts';
 import { SqlFailure } from '../../mariadb/sql-failure.ts';
 import type { ServerTable } from '../../mariadb/tables.ts';
 import type { TaskContext, TaskDefinition } from '../../task/types.ts';
+import { openEngine } from '../discovery/index.ts';
 import { describeLock } from '../engine/lock-words.ts';
 import { tableLocks } from '../engine/table-locks.ts';
-import { requireEngine } from '../service/engine.ts';
 import { readEngineStatus } from '../suspend/index.ts';
 import type { Engine } from '../types.ts';
 import { untilReadable } from './readable.ts';
@@ -24,7 +24,9 @@ const DEFAULT_TIMEOUT_MS = 120_000;
  */
 export const proveEngineTask: TaskDefinition<'proveEngine'> = {
   run: async (agent, { timeout }, task) => {
-    const engine = await requireEngine(agent.config);
+    // A node that runs SQL only, a user module of earlier releases, reads the tables too.
+    const engine = await openEngine(agent.config);
+    if (engine === undefined) throw new StillpointError('RESTORE_REFUSED', `There is no ${agent.config.columnstore.config}`);
     const { mariadb } = agent.config;
     if (mariadb === undefined) throw new StillpointError('RESTORE_REFUSED', `No MariaDB server is configured on ${agent.config.node}`);
     const session = await openSession(accountOf(mariadb), task.signal);

@@ -1,4 +1,3 @@
-import { readlink } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { AgentConfig } from '../../config/schema.ts';
 import { processesNamed } from '../../host/index.ts';
@@ -25,18 +24,7 @@ export interface RunningProcess {
 export async function runningProcesses(names: readonly string[]): Promise<RunningProcess[]> {
   const found: RunningProcess[] = (await processesNamed(names.filter((name) => name !== CMAPI))).map(({ name, pid }) => ({ name, pid }));
   if (names.includes(CMAPI)) for (const pid of await cmapiProcesses()) found.push({ name: CMAPI, pid });
-  const here = await Promise.all(found.map(({ pid }) => isOfThisNode(pid)));
-  return found.filter((_, index) => here[index]).toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
-}
-
-/**
- * False for a process of another container on the same host: an engine of its own. One whose surroundings may not be looked at counts as ours:
- * rather a false alarm than one that is overlooked.
- */
-async function isOfThisNode(pid: number): Promise<boolean> {
-  const namespaceOf = (id: number | string): Promise<string | undefined> => readlink(`/proc/${id}/ns/pid`).catch(() => undefined);
-  const [own, its] = await Promise.all([namespaceOf('self'), namespaceOf(pid)]);
-  return its === undefined || its === own;
+  return found.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
 }
 
 /** For a message. */

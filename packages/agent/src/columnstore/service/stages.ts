@@ -21,6 +21,9 @@ const STAGES: readonly (StagedProcess & { readonly where: 'everywhere' | 'primar
   { stage: 7, name: 'DDLProc', where: 'primary' },
 ];
 
+/** Before 1.4 these may run on modules of their own, and mcsadmin knows where. */
+const OF_USER_MODULES: readonly string[] = ['ExeMgr', 'DMLProc', 'DDLProc'];
+
 /** Processes that belong on this node, in the order of their start. Pure. */
 export function stagedProcesses(
   { generation, isPrimary, module, topology }: Engine,
@@ -29,6 +32,8 @@ export function stagedProcesses(
   if (module === 0) return [];
   const here = STAGES.filter(({ name, where }) => (where === 'everywhere' || isPrimary) && !(name === 'ExeMgr' && generation === '22.08'));
   if (service.driver === 'commands') return here.map(({ name, stage }) => ({ name, stage }));
+  if (service.driver === 'mcsadmin')
+    return here.filter(({ name }) => !OF_USER_MODULES.includes(name)).map(({ name }) => ({ name, stage: 1 }));
   // One call starts and stops all of them, on one node or on all; cmapi, which carries that out, comes before and goes after.
   const byCmapi = service.driver === 'systemd' && topology.managedByCmapi;
   const all = here.map(({ name }) => ({ name, stage: byCmapi ? 2 : 1 }));

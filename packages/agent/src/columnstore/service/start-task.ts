@@ -1,6 +1,9 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { TaskDefinition } from '../../task/types.ts';
+import type { Agent } from '../../agent.ts';
+import type { TaskContext, TaskDefinition } from '../../task/types.ts';
+import { resumeIfSuspended } from '../suspend/index.ts';
+import type { Engine } from '../types.ts';
 import { engineService } from './driver.ts';
 import { requireEngine } from './engine.ts';
 import { runningProcesses } from './processes.ts';
@@ -8,6 +11,8 @@ import { stagedProcesses } from './stages.ts';
 
 const DEFAULT_TIMEOUT_MS = 120_000;
 const POLL_MS = 100;
+/** At least so long, however long the start took. */
+const RESUME_MS = 30_000;
 
 /**
  * Starts one stage of the engine's processes on this node, by the configured service, and waits until they run; running ones are fine. Whether they
@@ -40,8 +45,18 @@ export const startEngineTask: TaskDefinition<'startEngine'> = {
       if (clock.monotonicMs() >= deadline) throw notStarted(`${left.join(', ')} did not run within ${timeoutMs} ms`);
       await clock.sleep(POLL_MS, task.signal);
     }
+    await resumeIfLast(agent, engine, stage, task, Math.max(0, deadline - clock.monotonicMs()));
     return { result: { case: 'startEngine', value: { running: names } } };
   },
 };
+
+/** The image of a suspended system starts suspended, where that is a part of the data: before 5. */
+async function resumeIfLast(agent: Agent, engine: Engine, stage: number, { log, signal }: TaskContext, timeoutMs: number): Promise<void> {
+  const { clock, config } = agent;
+  const last = Math.max(...stagedProcesses(engine, config.columnstore.service).map((process) => process.stage));
+  if (stage !== last) return;
+  const resumed = await resumeIfSuspended({ engine, config: config.columnstore, clock, signal, timeoutMs: Math.max(timeoutMs, RESUME_MS) });
+  if (resumed) log('the engine came up suspended, as it was when the set was made; its writes were resumed');
+}
 
 const notStarted = (why: string): StillpointError => new StillpointError('ENGINE_SERVICE_FAILED', `The engine did not start: ${why}`);

@@ -9,8 +9,8 @@ import { saveStopped } from './save-stopped.ts';
 import { clearSharedMemory, sharedSegments } from './shared-memory.ts';
 import { stagedProcesses } from './stages.ts';
 
-/** On nodes other than the one that speaks for all, the processes end in its own time. */
-const GONE_WITHIN_MS = 600_000;
+/** Commands return when a process has ended; where one node speaks for all, those of the others end when it comes to them. */
+const GONE_WITHIN_MS = { commands: 30_000, systemd: 600_000, mcsadmin: 600_000 } as const;
 const POLL_MS = 100;
 
 /**
@@ -32,7 +32,7 @@ export const stopEngineTask: TaskDefinition<'stopEngine'> = {
 };
 
 async function untilGone(agent: Agent, names: readonly string[], { signal }: TaskContext): Promise<void> {
-  const deadline = agent.clock.monotonicMs() + GONE_WITHIN_MS;
+  const deadline = agent.clock.monotonicMs() + GONE_WITHIN_MS[agent.config.columnstore.service.driver];
   for (;;) {
     const running = await runningProcesses(names);
     if (running.length === 0) return;
