@@ -45,6 +45,10 @@ function sameFile(nodes: readonly ConfiguredNode[]): CheckResult {
   const name = 'cluster.columnstore';
   // A file that could not be read is told by the check of its node.
   const readable = nodes.filter(({ engine }) => engine.modules.length > 0);
+  if (readable.length === 0) {
+    const hint = 'Correct the file on each node: its check tells what is wrong with it.';
+    return failed(name, `no Columnstore.xml of ${names(nodes)} can be understood`, hint, 'COLUMNSTORE_CONFIG');
+  }
   const differences = saidDifferently(readable);
   if (differences.length === 0) return ok(name, `Columnstore.xml says the same on ${names(readable)}`);
   return failed(name, differences.join('; '), ONE_STATE, 'COLUMNSTORE_CONFIG');
@@ -58,17 +62,22 @@ function modules(nodes: readonly ConfiguredNode[]): CheckResult {
     ({ engine }) => engine.module,
   );
   const twice = [...byModule].filter(([, who]) => who.length > 1).map(([id, who]) => `${names(who)} all say that they are pm${id}`);
-  const wanted = new Map(
-    nodes.flatMap(({ engine }) => engine.modules.map(({ id, addresses, hostNames }) => [id, hostNames[0] ?? addresses[0] ?? ''])),
-  );
-  const missing = [...wanted]
-    .filter(([id]) => !byModule.has(Number(id)))
-    .map(([id, host]) => `pm${id} (${host}) has no agent among the nodes`);
+  const wanted = new Map(nodes.flatMap(({ engine }) => engine.modules.map((module) => [module.id, module])));
+  const missing = [...wanted.values()]
+    .filter(({ id }) => !byModule.has(id))
+    .map((module) => `no node that answers is ${describeModule(module)}`);
   const told = [...twice, ...missing];
-  if (told.length === 0) return ok(name, [...byModule].map(([id, who]) => `pm${id} is ${names(who)}`).join(', '));
+  if (told.length === 0 && byModule.size > 0) return ok(name, [...byModule].map(([id, who]) => `pm${id} is ${names(who)}`).join(', '));
+  if (told.length === 0) told.push(`it is not known which module ${names(nodes)} ${nodes.length === 1 ? 'is' : 'are'}`);
   const hint =
     'Install an agent on every module and name it in the cluster configuration: without it its dbroots would be missing from the set.';
   return failed(name, told.join('; '), hint, 'COLUMNSTORE_CONFIG');
+}
+
+/** `pm2 (mcs2), which owns dbroot 2, 5`. */
+function describeModule({ id, addresses, hostNames, dbroots }: ColumnstoreFacts['modules'][number]): string {
+  const owns = dbroots.length === 0 ? 'no dbroot' : `dbroot ${dbroots.join(', ')}`;
+  return `pm${id} (${[...hostNames, ...addresses].join(', ')}), which owns ${owns}`;
 }
 
 function primary(nodes: readonly ConfiguredNode[], placements: readonly Placement[]): CheckResult {
@@ -76,7 +85,7 @@ function primary(nodes: readonly ConfiguredNode[], placements: readonly Placemen
   const owners = nodes.filter(({ engine }) => engine.module !== 0 && engine.module === engine.primaryModule);
   const [owner, ...more] = owners;
   if (owner === undefined || more.length > 0) {
-    const found = owner === undefined ? 'no node owns' : `${names(owners)} all own`;
+    const found = owner === undefined ? 'no node that answers owns' : `${names(owners)} all own`;
     return failed(name, `${found} dbroot 1`, 'Exactly one node owns dbroot 1 and runs controllernode.', 'COLUMNSTORE_CONFIG');
   }
   const source = placements.filter(({ roles }) => roles.includes('primary')).map(({ node }) => node);
