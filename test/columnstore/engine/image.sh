@@ -48,3 +48,18 @@ build_image() {
   echo "$image" | put "$cache/image"
   echo "$image"
 }
+
+# An image that somebody else made: from the service of DOCKER_HOST, from this machine's own podman, or from its registry.
+take_image() {
+  [ -z "${DOCKER_HOST:-}" ] || { say "using the image $1 of $DOCKER_HOST"; return; }
+  if ! podman image exists "$1"; then
+    if (machines_podman image exists "$1"); then
+      (machines_podman save "$1") | podman load -q >&2
+    else
+      podman pull -q "$1" >&2 || fail "there is no image $1: name one that exists in STILLPOINT_COLUMNSTORE_IMAGE, or leave it unset to build one"
+    fi
+  fi
+  say "using the image $1"
+}
+
+machines_podman() { env -u CONTAINERS_CONF -u CONTAINERS_STORAGE_CONF podman "$@"; }
