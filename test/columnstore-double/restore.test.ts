@@ -256,6 +256,36 @@ esac
     expect(await checkEngineService(engine, agent.config.columnstore)).toBe(`Started and stopped by systemctl, unit ${unit}`);
   });
 
+  test('starts and stops cmapi, and has it start and stop the cluster', async () => {
+    await begin({ cmapi: true }, { service: { driver: 'systemd' } });
+    expect(await stages()).toEqual([1, 2]);
+    // Something that looks like cmapi to whoever looks at processes; what answers is the double's.
+    const pidFile = join(double.primary.directory, 'cmapi.pid');
+    const file = join(double.primary.bin, 'systemctl');
+    const loop = "sh -c 'while :; do sleep 0.1; done' -m cmapi_server";
+    writeFileSync(
+      file,
+      `#!/bin/sh\ncase "$1" in start) ${loop} >/dev/null 2>&1 & echo $! >${pidFile} ;; stop) kill $(cat ${pidFile}) ;; esac\n`,
+    );
+    chmodSync(file, 0o755);
+    await start(1);
+    await expect(refuseRunningEngine(agent.config)).rejects.toMatchObject({ message: expect.stringMatching(/cmapi \(process \d+\)/) });
+    double.stickCmapi(double.primary, true);
+    await expect(stop(2)).rejects.toMatchObject({
+      code: 'ENGINE_SERVICE_FAILED',
+      message: "cmapi did not shut down the cluster: cmapi answered 422: Starting transaction isn't successful.",
+    });
+    double.stickCmapi(double.primary, false);
+    await stop(2);
+    await stop(1, true);
+    await refuseRunningEngine(agent.config);
+    await start(1);
+    await start(2);
+    expect(await status()).toBe('OK. (and the system is ready)\n');
+    await stop(2);
+    await stop(1, true);
+  });
+
   test('cannot start several nodes that cmapi does not manage', async () => {
     await begin(
       { modules: [[1], [2]], addresses: [hostname(), hostname()], cmapi: false, started: false },

@@ -34,7 +34,7 @@ export function clusterService({ engine, config, clock }: ServiceSurroundings): 
     if (!engine.isPrimary) return;
     await send(what, REQUEST_MS, signal).catch((error: unknown) => {
       signal.throwIfAborted();
-      throw refused(`cmapi did not ${what} the cluster`, error);
+      throw refused(`cmapi did not ${what === 'start' ? 'start' : 'shut down'} the cluster`, error);
     });
   };
   const untilReady = async (signal: AbortSignal): Promise<void> => {
