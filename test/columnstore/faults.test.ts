@@ -42,6 +42,9 @@ afterAll(async () => {
   await cluster?.remove();
 });
 
+/** Columns are as wide as their widest value. */
+const words = (line: string): string => line.replaceAll(/ +/g, ' ');
+
 const goodSets = async (): Promise<string[]> => (await agents.ok('backup', 'list')).all<{ setId: string }>('set').map(({ setId }) => setId);
 
 async function writersGoOn(): Promise<void> {
@@ -138,7 +141,10 @@ describe('what stands in the way', () => {
       await client.query("INSERT INTO shop.returns VALUES (900001, 'open'), (900002, 'open')");
       const refused = await agents.run('backup', 'create');
       const error = refused.line<ErrorLine>('error');
-      expect(error).toMatchObject({ code: 'DRAIN_TIMEOUT', tableLocks: [{ table: 'shop.returns', process: 'DMLProc' }] });
+      expect(error).toMatchObject({
+        code: 'DRAIN_TIMEOUT',
+        tableLocks: [{ table: 'shop.returns', process: expect.stringContaining('DMLProc') }],
+      });
       expect(refused.exitCode).toBe(EXIT.LOCK);
       await client.query('COMMIT');
     } finally {
@@ -165,11 +171,15 @@ describe('what stands in the way', () => {
     await Promise.allSettled(cluster.nodes.map((node) => node.kill('cpimport.bin')));
     load.finish();
     await load.ended;
-    const locked = await cluster.locks();
-    expect(locked).toContain('cpimport');
+    const lockOfLoad = async () => (await cluster.locks()).split('\n').filter((line) => line.includes('cpimport'));
+    const locked = await lockOfLoad();
+    expect(locked).toHaveLength(1);
     const error = (await agents.run('backup', 'create')).line<ErrorLine>('error');
-    expect(error).toMatchObject({ code: 'DRAIN_TIMEOUT', tableLocks: [{ table: 'shop.sales', process: 'cpimport' }] });
-    expect(await cluster.locks()).toBe(locked);
+    expect(error).toMatchObject({
+      code: 'DRAIN_TIMEOUT',
+      tableLocks: [{ table: 'shop.sales', process: expect.stringContaining('cpimport') }],
+    });
+    expect((await lockOfLoad()).map(words)).toEqual(locked.map(words));
     const [lock] = error.tableLocks;
     await cluster.primary.sh(`cleartablelock ${lock?.id}`);
     await expectSound();
@@ -197,8 +207,9 @@ it('controllernode killed while suspended: the set is void, and the report says 
   const ended = await command.ended;
   expect(ended.exitCode).toBe(EXIT.BACKUP_FAILED);
   const error = ended.line<ErrorLine>('error');
-  expect(error.code).toBe('ATTEST_FAILED');
-  expect(`${error.message} ${error.hint}`).toMatch(/controllernode.*DMLProc.*ExeMgr/s);
+  expect(error.message).toMatch(/controllernode .* is another process now/);
+  expect(error.message).toContain('ATTEST_FAILED');
+  expect(error.hint).toMatch(/DMLProc.*ExeMgr/s);
   expect(await goodSets()).toEqual(before);
   for (const node of cluster.nodes) await node.sh('/usr/local/sbin/engine stop ExeMgr && /usr/local/sbin/engine start ExeMgr');
   await cluster.primary.sh('/usr/local/sbin/engine stop DMLProc && /usr/local/sbin/engine start DMLProc');

@@ -42,7 +42,9 @@ function engineResume(node: string, { error, released }: Release, must: boolean)
   if (!must) return base;
   const why = error === undefined ? '' : `: ${withoutNode(error).message}`;
   const message = `the agent did not confirm that the engine is read-write again${why}`;
-  return { ...base, failure: new StillpointError('RESUME_FAILED', message, { node, hint: LOOK }) };
+  // The agent knows best what to restart.
+  const hint = error === undefined ? LOOK : `${error.hint} ${LOOK}`;
+  return { ...base, failure: new StillpointError('RESUME_FAILED', message, { node, hint }) };
 }
 
 /** What is left for people to do is told at once, whatever becomes of the backup. */
