@@ -38,7 +38,9 @@ describe.each([1, 3])('backup, wipe and restore of %i node(s)', (count) => {
     expect(await cluster.locks()).toBe('');
     for (const resume of resumes) resume();
   };
-  const stillTables = ({ sales, returns, customers }: Readonly<Record<string, Sums>>) => ({ sales, returns, customers });
+  /** Tables that nobody writes to meanwhile. */
+  const stillTables = (sums: Readonly<Record<string, Sums>>) =>
+    Object.fromEntries(Object.entries(sums).filter(([table]) => ['sales', 'returns', 'customers'].includes(table)));
 
   it('finds the cluster fit', async () => {
     const checked = await agents.run('cluster', 'check');
