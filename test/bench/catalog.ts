@@ -57,6 +57,7 @@ function generatedSet(at: Date): SetManifest {
     gtidBinlogPos: '0-1-1234567',
     gtidSlavePos: index === 0 ? '' : '0-1-1234567',
     source: index === 0 ? '' : 'db1',
+    dbroots: [],
     provenTables: 812,
     blockedMs: 240.5,
   }));
