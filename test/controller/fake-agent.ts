@@ -4,10 +4,11 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeSetManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { AgentService, CheckStatus, type ClaimNodeRequest, Role } from '@stillpoint/shared/proto';
 import { createServer, type Implementation, type RunningServer } from '@stillpoint/shared/rpc';
+import { factsOfModule } from './fake-engine.ts';
 import { type HoldPlace, serveHold } from './fake-hold.ts';
 import { type FakeNode, positionOf } from './fake-node.ts';
 import { fakeTasks } from './fake-tasks.ts';
-import { type FetchPart, fakeWork, ownPart } from './fake-work.ts';
+import { type Fetch, fakeWork, ownPart } from './fake-work.ts';
 
 /** An agent in this process, with the semantics of a real one over a fake server and fake disks, served as a real one is. */
 export interface FakeAgent {
@@ -25,9 +26,9 @@ interface Claim {
 const LOOK_AGAIN_MS = 50;
 
 /** Starts an agent on a node. */
-export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: string, fetchPart: FetchPart): Promise<FakeAgent> {
+export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: string, fetch: Fetch): Promise<FakeAgent> {
   const place: HoldPlace = { hold: undefined, connections: 0 };
-  const tasks = fakeTasks(node, fakeWork(node, place, fetchPart));
+  const tasks = fakeTasks(node, fakeWork(node, place, fetch));
   let claim: Claim | undefined;
   const end = async (operationId: string): Promise<void> => {
     clearTimeout(claim?.timer);
@@ -107,8 +108,8 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
       node.history.push('part deleted');
       return { freedBytes: 100n };
     },
-    grantSeed: async ({ operationId, setId }) => ({
-      ticket: `${owned(operationId)}/${setId}/${node.name}`,
+    grantSeed: async ({ brm, operationId, setId }) => ({
+      ticket: `${owned(operationId)}/${brm ? 'brm' : setId}/${node.name}`,
       expiresAt: timestampFromDate(new Date()),
     }),
     fetchShard: async function* ({ ticket }) {
@@ -145,7 +146,8 @@ function factsOf(node: FakeNode) {
     node: node.name,
     agentVersion: node.agentVersion,
     hostname: 'one-host',
-    roles: [Role.SQL],
+    roles: node.engine === undefined ? [Role.SQL] : [Role.SQL, Role.PM],
+    ...(node.engine === undefined ? {} : { columnstore: factsOfModule(node.engine) }),
     mariadb: {
       running: server.running,
       version: server.version,

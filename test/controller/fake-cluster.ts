@@ -8,9 +8,11 @@ import { type ClusterConfig, clusterConfigSchema } from '../../packages/controll
 import type { Controller, OperationEvent, RunOptions } from '../../packages/controller/src/index.ts';
 import { openController } from '../../packages/controller/src/index.ts';
 import { type TestAuthority, testAuthority } from '../harness/certificates.ts';
+import type { DbrootMap } from './engine-builders.ts';
 import { type FakeAgent, startAgent } from './fake-agent.ts';
+import { type FakeEngine, fakeEngine, fakeModule } from './fake-engine.ts';
 import { type FakeNode, fakeNode } from './fake-node.ts';
-import { ownPart } from './fake-work.ts';
+import { type Fetch, ownPart } from './fake-work.ts';
 import { faults } from './faults.ts';
 import { type Network, network } from './network.ts';
 
@@ -51,22 +53,29 @@ export interface FakeCluster {
 /** Bounds short enough for tests, and long enough for a busy machine. */
 const BACKUP = { lockTimeout: '2s', lockAttempts: 2, lockBackoff: '20ms', lease: '4s', maxBlock: '30s' };
 
-export async function fakeCluster(ids: Identities): Promise<FakeCluster> {
+/** With a map, the cluster has an engine: dbN is pmN, and a node that owns no dbroot is no module of it. */
+export async function fakeCluster(ids: Identities, map?: DbrootMap, backup: object = {}): Promise<FakeCluster> {
   const stateDir = mkdtempSync(join(tmpdir(), 'stillpoint-fake-'));
   const members: FakeMember[] = [];
-  const fetchPart = async (address: string, ticket: string): Promise<Uint8Array> => {
-    const [, setId = '', source] = ticket.split('/');
+  const engine = map === undefined ? undefined : fakeEngine(map);
+  const seederOf = (address: string, ticket: string): FakeMember => {
     const seeder = members.find((each) => each.network.address === address);
-    if (seeder === undefined || seeder.name !== source) throw new StillpointError('TICKET_REFUSED', `nobody at ${address} knows ${ticket}`);
-    return ownPart(seeder, setId);
+    if (seeder === undefined || seeder.name !== ticket.split('/')[2]) {
+      throw new StillpointError('TICKET_REFUSED', `nobody at ${address} knows ${ticket}`);
+    }
+    return seeder;
   };
-  for (const name of ids.agents.keys()) members.push(await fakeMember(name, ids, members[0], fetchPart));
+  const fetch: Fetch = {
+    part: async (address, ticket) => ownPart(seederOf(address, ticket), ticket.split('/')[1] ?? ''),
+    brm: async (address, ticket) => seederOf(address, ticket).engine?.dbroots.get(1) ?? '',
+  };
+  for (const name of ids.agents.keys()) members.push(await fakeMember(name, ids, members[0], fetch, engine));
   const config = clusterConfigSchema.parse({
     cluster: CLUSTER,
     stateDir,
     tls: ids.controller,
     nodes: members.map(({ name, network: { address } }) => ({ name, address })),
-    backup: BACKUP,
+    backup: { ...BACKUP, ...backup },
   });
   let controller = openController({ config, clock: systemClock });
   return {
@@ -98,12 +107,13 @@ async function fakeMember(
   name: string,
   ids: Identities,
   primary: FakeNode | undefined,
-  fetchPart: Parameters<typeof startAgent>[3],
+  fetch: Fetch,
+  engine: FakeEngine | undefined,
 ): Promise<FakeMember> {
   const tls = ids.agents.get(name);
   if (tls === undefined) throw new Error(`no certificate for ${name}`);
-  const node = fakeNode(name, faults(), primary);
-  let agent: FakeAgent | undefined = await startAgent(node, tls, CLUSTER, fetchPart);
+  const node = fakeNode(name, faults(), primary, engine === undefined ? undefined : fakeModule(name, engine));
+  let agent: FakeAgent | undefined = await startAgent(node, tls, CLUSTER, fetch);
   return Object.assign(node, {
     network: await network(() => agent?.port ?? 1),
     killAgent: async () => {
@@ -112,7 +122,7 @@ async function fakeMember(
       await dying?.kill();
     },
     startAgent: async () => {
-      agent = await startAgent(node, tls, CLUSTER, fetchPart);
+      agent = await startAgent(node, tls, CLUSTER, fetch);
     },
   });
 }

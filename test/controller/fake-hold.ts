@@ -1,7 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
 import { type ErrorCode, StillpointError, toErrorDetail, toStillpointError } from '@stillpoint/shared/errors';
-import type { HoldAcquire, HoldRequest, HoldResponseSchema } from '@stillpoint/shared/proto';
+import { type HoldAcquire, type HoldAdvance, HoldPhase, type HoldRequest, type HoldResponseSchema } from '@stillpoint/shared/proto';
+import { eventually } from '../harness/eventually.ts';
+import { enterPhase, isPrimary, standOf } from './fake-engine.ts';
 import { type FakeNode, positionOf } from './fake-node.ts';
 import { unlessAborted } from './faults.ts';
 
@@ -30,6 +32,8 @@ function fakeHold(node: FakeNode, { operationId, lease, maxBlock }: HoldAcquire,
     inForce = false;
     clearTimeout(leaseTimer);
     clearTimeout(budgetTimer);
+    // Whatever ends the hold, the engine takes writes before anybody may write.
+    if (node.engine !== undefined && isPrimary(node.engine)) node.engine.shared.readOnly = false;
     node.locked = false;
     node.history.push(`unlocked: ${why}`);
     return true;
@@ -67,6 +71,42 @@ export interface HoldPlace {
   connections: number;
 }
 
+/** Requests in order; `onRelease` is called as soon as one to let go has come, whatever is being answered. */
+function readAhead(requests: AsyncIterable<HoldRequest>, onRelease: () => void): { next(): Promise<HoldRequest | undefined> } {
+  const waiting: HoldRequest[] = [];
+  let ended: { readonly error?: unknown } | undefined;
+  let wake = (): void => {};
+  const read = async (): Promise<void> => {
+    for await (const request of requests) {
+      waiting.push(request);
+      if (request.request.case === 'release') onRelease();
+      wake();
+    }
+  };
+  void read()
+    .then(
+      () => ({}),
+      (error: unknown) => ({ error }),
+    )
+    .then((how) => {
+      ended = how;
+      wake();
+    });
+  return {
+    next: async () => {
+      for (;;) {
+        const request = waiting.shift();
+        if (request !== undefined) return request;
+        if (ended !== undefined && 'error' in ended) throw ended.error;
+        if (ended !== undefined) return undefined;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
 /** One stream of a hold. A stream that breaks leaves the hold to its lease. */
 export async function* serveHold(
   node: FakeNode,
@@ -74,15 +114,23 @@ export async function* serveHold(
   requests: AsyncIterable<HoldRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<Response> {
-  const incoming = requests[Symbol.asyncIterator]();
+  const letGo = new AbortController();
+  const incoming = readAhead(requests, () => letGo.abort(new StillpointError('CANCELLED', 'it is to be let go')));
   let mine: FakeHold | undefined;
   try {
     for (;;) {
       const next = await unlessAborted(incoming.next(), mine?.lost ?? signal);
-      if (next.done === true) return;
-      yield await answer(node, place, next.value.request, signal);
+      if (next === undefined) return;
+      const { request } = next;
+      // A release does not queue behind what has become pointless.
+      const pointless = request.case === 'advance' || request.case === 'attest' ? letGo.signal : undefined;
+      const until = pointless === undefined ? signal : AbortSignal.any([signal, pointless]);
+      const said = await answer(node, place, request, until).catch((error: unknown) => {
+        if (pointless?.aborted !== true || signal.aborted) throw error;
+      });
+      if (said !== undefined) yield said;
       mine = place.hold;
-      if (next.value.request.case === 'release') return;
+      if (request.case === 'release') return;
     }
   } catch (thrown) {
     const error = toStillpointError(thrown);
@@ -114,20 +162,53 @@ async function answer(node: FakeNode, place: HoldPlace, request: HoldRequest['re
       hold.renew();
       return { response: { case: 'renewed', value: { held: durationFromMs(1) } } };
     case 'advance':
-      await node.faults.reach('hold.advance', signal);
-      node.history.push(`advanced to ${request.value.phase}`);
-      return { response: { case: 'advanced', value: { phase: request.value.phase } } };
-    case 'attest':
+      return advance(node, hold, request.value, signal);
+    case 'attest': {
       await node.faults.reach('hold.attest', signal);
       if (!hold.inForce) throw hold.lost.reason as Error;
-      return { response: { case: 'attested', value: { position: positionOf(node), connectionId: hold.connectionId } } };
-    case 'release':
+      const engine = node.engine === undefined ? {} : { engine: standOf(node.engine) };
+      return { response: { case: 'attested', value: { position: positionOf(node), connectionId: hold.connectionId, ...engine } } };
+    }
+    case 'release': {
       await node.faults.reach('hold.release', signal);
+      const resumed = await resumeEngine(node, signal);
       hold.release();
-      return { response: { case: 'released', value: { blocked: durationFromMs(1_234) } } };
+      return { response: { case: 'released', value: { blocked: durationFromMs(1_234), ...resumed } } };
+    }
     case undefined:
       throw new StillpointError('USAGE', 'a request that says nothing');
   }
+}
+
+const POINTS: ReadonlyMap<HoldPhase, string> = new Map([
+  [HoldPhase.DRAIN, 'drain'],
+  [HoldPhase.SUSPEND, 'suspend'],
+  [HoldPhase.FLUSH, 'flush'],
+]);
+
+async function advance(node: FakeNode, hold: FakeHold, { phase, refuseCpimport }: HoldAdvance, signal: AbortSignal): Promise<Response> {
+  const { engine } = node;
+  if (engine === undefined) throw new StillpointError('COLUMNSTORE_UNSUPPORTED', 'no engine here');
+  await node.faults.reach(`hold.${POINTS.get(phase)}`, signal);
+  if (!hold.inForce) throw hold.lost.reason as Error;
+  node.history.push(enterPhase(engine, phase, refuseCpimport));
+  return {
+    response: { case: 'advanced', value: { phase, ...(phase === HoldPhase.SUSPEND ? { engine: standOf(engine) } : {}) } },
+  };
+}
+
+/** The primary sets the engine read-write; all others let nobody go before it is. */
+async function resumeEngine(node: FakeNode, signal: AbortSignal) {
+  const { engine } = node;
+  if (engine === undefined || !engine.shared.readOnly) return {};
+  if (!isPrimary(engine)) {
+    await eventually(() => !engine.shared.readOnly);
+    return {};
+  }
+  await node.faults.reach('hold.resume', signal);
+  engine.shared.readOnly = false;
+  node.history.push('resumed');
+  return { engineResume: durationFromMs(321), stuckLocks: [...engine.shared.stuckLocks] };
 }
 
 const acquired = (node: FakeNode, { connectionId }: FakeHold): Response => ({

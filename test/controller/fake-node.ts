@@ -1,4 +1,5 @@
 import { VERSION } from '@stillpoint/shared/version';
+import type { FakeModule } from './fake-engine.ts';
 import type { Faults } from './faults.ts';
 
 /** What a node has on its disks and in its server. It outlives its agent. */
@@ -21,9 +22,20 @@ export interface FakeNode {
     freeBytes: bigint;
     replicates: boolean;
   };
+  /** The module of the engine that it is. */
+  readonly engine: FakeModule | undefined;
   /** By set id. */
   readonly repository: Map<string, { captured: boolean; part?: Uint8Array; set?: Uint8Array }>;
-  restore: { operationId: string; phase: 'staged' | 'switched'; staged: string; kept: string } | undefined;
+  restore:
+    | {
+        operationId: string;
+        phase: 'staged' | 'switched';
+        staged: string;
+        kept: string;
+        /** What becomes of each dbroot, and what was in it. */
+        dbroots: { coming: Map<number, string>; kept: Map<number, string> } | undefined;
+      }
+    | undefined;
   /** The operation whose restored data a rollback has set aside; empty for none. */
   setAside: string;
   agentVersion: string;
@@ -35,7 +47,7 @@ export interface FakeNode {
   readonly journal: Map<string, { spec: Uint8Array; ended: Uint8Array | undefined }>;
 }
 
-export function fakeNode(name: string, faults: Faults, source: FakeNode | undefined): FakeNode {
+export function fakeNode(name: string, faults: Faults, source: FakeNode | undefined, engine: FakeModule | undefined): FakeNode {
   const serverId = Number(name.replace(/\D/g, ''));
   return {
     name,
@@ -53,6 +65,7 @@ export function fakeNode(name: string, faults: Faults, source: FakeNode | undefi
       freeBytes: 100n * 1024n ** 3n,
       replicates: source !== undefined,
     },
+    engine,
     repository: new Map(),
     restore: undefined,
     setAside: '',

@@ -1,20 +1,30 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { encodeManifest, sha256Of } from '@stillpoint/shared/manifest';
+import type { StageTask } from '@stillpoint/shared/proto';
 import { member, partOf } from './builders.ts';
+import { moduleMember, modulePart } from './engine-builders.ts';
+import { loadMemory, readTables, startStage, stopStage } from './fake-engine.ts';
 import type { HoldPlace } from './fake-hold.ts';
 import { type FakeNode, positionOf } from './fake-node.ts';
 import type { FakeResult, FakeWork } from './fake-tasks.ts';
 
-/** Fetches a part from another agent by a ticket. */
-export type FetchPart = (address: string, ticket: string) => Promise<Uint8Array>;
+/** Fetches from another agent by a ticket. */
+export interface Fetch {
+  part(address: string, ticket: string): Promise<Uint8Array>;
+  /** What the primary would load: its dbroot 1. */
+  brm(address: string, ticket: string): Promise<string>;
+}
 
 /** What a real agent does to its disks and its server, done to the fake ones. */
-export function fakeWork(node: FakeNode, place: HoldPlace, fetchPart: FetchPart): FakeWork {
+export function fakeWork(node: FakeNode, place: HoldPlace, fetch: Fetch): FakeWork {
   return async (task, operationId, signal): Promise<FakeResult> => {
     switch (task.case) {
       case 'capture': {
         const { hold } = place;
         if (hold?.operationId !== operationId || !hold.inForce) throw new StillpointError('HOLD_LOST', 'no hold to capture under');
+        if (node.engine !== undefined && !(node.engine.shared.readOnly && node.engine.shared.saved)) {
+          throw new StillpointError('CAPTURE_FAILED', 'the engine takes writes, or its block resolution manager was not saved');
+        }
         const position = positionOf(node);
         node.repository.set(task.value.setId, { captured: true });
         return { result: { case: 'capture', value: { position } } };
@@ -27,24 +37,13 @@ export function fakeWork(node: FakeNode, place: HoldPlace, fetchPart: FetchPart)
       }
       case 'verify':
         return { result: { case: 'verify', value: { bytes: BigInt(ownPart(node, task.value.setId).length) } } };
-      case 'stage': {
-        const { partSha256, seed, setId, sourceNode } = task.value;
-        const part = seed === undefined ? ownPart(node, setId) : await fetchPart(seed.address, seed.ticket);
-        if (sha256Of(part) !== partSha256) throw new StillpointError('PART_CORRUPT', 'the digest differs');
-        signal.throwIfAborted();
-        node.restore = { operationId, phase: 'staged', staged: `${setId}/${sourceNode}`, kept: '' };
-        return { result: { case: 'stage', value: { path: '/stage', bytes: 5n, tablesEqual: 4 } } };
-      }
+      case 'stage':
+        return stage(node, operationId, task.value, fetch, signal);
       case 'stopServer':
         node.server.running = false;
         return {};
-      case 'switch': {
-        if (node.server.running) throw new StillpointError('SERVER_RUNNING', 'the server runs');
-        const restore = required(node, operationId);
-        if (restore.phase === 'staged') node.restore = { ...restore, phase: 'switched', kept: node.server.data };
-        node.server.data = restore.staged;
-        return { result: { case: 'switch', value: { kept: ['/kept'] } } };
-      }
+      case 'switch':
+        return switchData(node, operationId);
       case 'startServer':
         if (node.server.data === '') throw new StillpointError('SERVICE_FAILED', 'there is no data to start on');
         node.server.running = true;
@@ -56,32 +55,86 @@ export function fakeWork(node: FakeNode, place: HoldPlace, fetchPart: FetchPart)
         return rollback(node, operationId, task.value.restartServer);
       case 'finish':
         return finish(node, operationId);
+      case 'stopEngine':
+        return { result: { case: 'stopEngine', value: { stopped: stopStage(moduleOf(node), task.value.stage, task.value.last) } } };
+      case 'loadBrm': {
+        const { primary } = task.value;
+        loadMemory(moduleOf(node), primary === undefined ? undefined : await fetch.brm(primary.address, primary.ticket));
+        return { result: { case: 'loadBrm', value: { replayed: 3 } } };
+      }
+      case 'startEngine':
+        return { result: { case: 'startEngine', value: { running: startStage(moduleOf(node), task.value.stage) } } };
+      case 'proveEngine':
+        return {
+          result: { case: 'proveEngine', value: { tables: readTables(moduleOf(node)), locks: [...moduleOf(node).shared.stuckLocks] } },
+        };
       case undefined:
         throw new StillpointError('USAGE', 'a task that says nothing');
     }
   };
 }
 
-function rollback(node: FakeNode, operationId: string, restartServer: boolean) {
-  const { phase, kept } = required(node, operationId, 'NOTHING_TO_ROLL_BACK');
+function moduleOf({ engine, name }: FakeNode) {
+  if (engine === undefined) throw new StillpointError('RESTORE_REFUSED', `${name} is no module of the engine`);
+  return engine;
+}
+
+async function stage(node: FakeNode, operationId: string, spec: StageTask, fetch: Fetch, signal: AbortSignal): Promise<FakeResult> {
+  const { setId, sourceNode } = spec;
+  const sources = [{ partSha256: spec.partSha256, seed: spec.seed }, ...spec.dbroots];
+  for (const { partSha256, seed } of sources) {
+    const part = seed === undefined ? ownPart(node, setId) : await fetch.part(seed.address, seed.ticket);
+    if (sha256Of(part) !== partSha256) throw new StillpointError('PART_CORRUPT', 'the digest differs');
+  }
+  signal.throwIfAborted();
+  const coming = new Map(spec.dbroots.map(({ node: from, number }) => [number, `${setId}/${from}/dbroot${number}`]));
+  for (const number of spec.emptyDbroots) coming.set(number, '');
+  const owned = [...(node.engine?.dbroots.keys() ?? [])].sort((a, b) => a - b);
+  if (spec.columnstore && [...coming.keys()].sort((a, b) => a - b).join() !== owned.join()) {
+    throw new StillpointError('RESTORE_REFUSED', `dbroots ${[...coming.keys()].join()} are named, ${owned.join()} are owned`);
+  }
+  const dbroots = spec.columnstore ? { coming, kept: new Map<number, string>() } : undefined;
+  node.restore = { operationId, phase: 'staged', staged: `${setId}/${sourceNode}`, kept: '', dbroots };
+  return { result: { case: 'stage', value: { path: '/stage', bytes: 5n, tablesEqual: 4 } } };
+}
+
+function switchData(node: FakeNode, operationId: string): FakeResult {
+  const { engine, server } = node;
+  if (server.running) throw new StillpointError('SERVER_RUNNING', 'the server runs');
+  const restore = required(node, operationId);
+  if (engine !== undefined && restore.dbroots !== undefined) {
+    if (engine.running.size > 0) throw new StillpointError('ENGINE_RUNNING', `${[...engine.running].join()} runs`);
+    if (restore.phase === 'staged') restore.dbroots.kept = engine.dbroots;
+    Object.assign(engine, { dbroots: restore.dbroots.coming, memory: '' });
+  }
+  if (restore.phase === 'staged') node.restore = { ...restore, phase: 'switched', kept: server.data };
+  server.data = restore.staged;
+  return { result: { case: 'switch', value: { kept: ['/kept'] } } };
+}
+
+function rollback(node: FakeNode, operationId: string, restartServer: boolean): FakeResult {
+  const { engine, server } = node;
+  const { phase, kept, dbroots } = required(node, operationId, 'NOTHING_TO_ROLL_BACK');
   if (phase === 'switched') {
-    if (node.server.running && !restartServer) throw new StillpointError('SERVER_RUNNING', 'the server runs');
-    node.server.data = kept;
+    if (server.running && !restartServer) throw new StillpointError('SERVER_RUNNING', 'the server runs');
+    if (engine !== undefined && dbroots !== undefined) {
+      if (engine.running.size > 0) throw new StillpointError('ENGINE_RUNNING', `${[...engine.running].join()} runs`);
+      Object.assign(engine, { dbroots: dbroots.kept, memory: '' });
+    }
+    server.data = kept;
     node.setAside = operationId;
   }
   node.restore = undefined;
-  node.server.running = restartServer || node.server.running;
-  return {
-    result: { case: 'rollback' as const, value: { switchedBack: phase === 'switched', setAside: node.setAside === '' ? '' : '/undone' } },
-  };
+  server.running = restartServer || server.running;
+  return { result: { case: 'rollback', value: { switchedBack: phase === 'switched', setAside: node.setAside === '' ? '' : '/undone' } } };
 }
 
-function finish(node: FakeNode, operationId: string) {
+function finish(node: FakeNode, operationId: string): FakeResult {
   const { restore, setAside } = node;
   const discards = setAside === operationId || restore?.operationId === operationId;
   if (discards && restore?.phase === 'staged') throw new StillpointError('RESTORE_REFUSED', 'it is staged');
   if (discards) Object.assign(node, { restore: undefined, setAside: '' });
-  return { result: { case: 'finish' as const, value: { freedBytes: discards ? 5n : 0n } } };
+  return { result: { case: 'finish', value: { freedBytes: discards ? 5n : 0n } } };
 }
 
 function required({ restore }: FakeNode, operationId: string, code: 'RESTORE_REFUSED' | 'NOTHING_TO_ROLL_BACK' = 'RESTORE_REFUSED') {
@@ -97,7 +150,9 @@ export function ownPart({ name, repository }: FakeNode, setId: string): Uint8Arr
 }
 
 function publishedPart(node: FakeNode, setId: string) {
-  const { part } = partOf(member(node.name), { setId });
+  const { name } = node;
+  const map = node.engine?.shared.map;
+  const { part } = map === undefined ? partOf(member(name), { setId }) : modulePart(moduleMember(name, map), { setId });
   const { mariadb } = part;
   const sources = node.source === undefined ? [] : [{ connectionName: '', ...node.source, user: 'repl', usingGtid: 'Slave_Pos' }];
   return { ...part, ...(mariadb && { mariadb: { ...mariadb, sources, port: node.port, version: node.server.version } }) };
