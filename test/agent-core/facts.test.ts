@@ -76,7 +76,7 @@ describe('a check', () => {
     for (const purpose of [CheckPurpose.BACKUP, CheckPurpose.RESTORE]) {
       const results = await checked(purpose);
       expect(Object.keys(results)).toEqual(expect.arrayContaining(['agent.certificate', 'agent.clock', 'repository.writable']));
-      expect(Object.keys(results)).toEqual(expect.arrayContaining(['columnstore.supported', 'mariadb.server', 'mariadb.privileges']));
+      expect(Object.keys(results)).toEqual(expect.arrayContaining(['columnstore.configuration', 'mariadb.server', 'mariadb.privileges']));
       expect(failedOf(results)).toEqual({});
     }
   });
