@@ -2,26 +2,16 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { create } from '@bufbuild/protobuf';
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, LAYOUT, type PartManifest, partDirectory } from '@stillpoint/shared/manifest';
-import { type CaptureResult, CaptureTaskSchema, PublishTaskSchema, VerifyTaskSchema } from '@stillpoint/shared/proto';
-import { systemClock } from '@stillpoint/shared/time';
+import { LAYOUT, type PartManifest } from '@stillpoint/shared/manifest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Agent } from '../../packages/agent/src/agent.ts';
-import { captureTask, publishTask } from '../../packages/agent/src/capture/index.ts';
-import { openEngine } from '../../packages/agent/src/columnstore/discovery/index.ts';
-import { agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
-import type { Hold } from '../../packages/agent/src/hold/types.ts';
-import { openRepository, verifyTask } from '../../packages/agent/src/repository/index.ts';
-import { type TestTask, testTask } from '../agent/node.ts';
-import { setManifest } from '../agent-restore/parts.ts';
+import { testTask } from '../agent/node.ts';
 import { type Double, startDouble } from '../fixtures/columnstore/double.ts';
 import type { DoubleNode } from '../fixtures/columnstore/double-node.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
+import { type CapturedNode, capturedNode, holdWith, taken } from './captured-node.ts';
 import { engineTree, layOut } from './dbroot-tree.ts';
 
-const SET = '20261121-091500-aaaaaaaa';
 let double: Double;
 let home: string;
 
@@ -39,59 +29,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-/** A node of the double with an agent that is called like a function, and holds that the test puts in. */
-interface Captured {
-  readonly agent: Agent;
-  readonly part: string;
-  hold: Hold;
-  readonly lost: AbortController;
-  capture(task?: TestTask): Promise<CaptureResult>;
-  publish(task?: TestTask): Promise<PartManifest>;
-  verify(): Promise<readonly string[]>;
-}
-
-async function nodeOf({ name, columnstore, configFile }: DoubleNode, settings: Readonly<Record<string, unknown>> = {}): Promise<Captured> {
-  const config = agentConfigSchema.parse({
-    ...{ cluster: 'shop', node: name, stateDir: join(home, 'state'), repository: join(home, 'repository') },
-    tls: { ca: '/none', cert: '/none', key: '/none' },
-    columnstore: { ...columnstore, cmapi: { configFile: join(dirname(configFile), 'cmapi_server.conf') }, ...settings },
-  });
-  const lost = new AbortController();
-  const engine = await openEngine(config);
-  const node: Captured = {
-    agent: {
-      config,
-      clock: systemClock,
-      log: { warn: () => undefined } as unknown as Agent['log'],
-      holds: { get: () => node.hold, require: () => node.hold },
-    },
-    part: partDirectory(config.repository, 'shop', SET, name),
-    lost,
-    hold: holdWith(lost, engine?.configSha256 ?? ''),
-    capture: async (task = testTask('capture')) => {
-      const { result } = await captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET }), task);
-      if (result?.case !== 'capture') throw new Error('no result');
-      return result.value as CaptureResult;
-    },
-    publish: async (task = testTask('publish')) => {
-      await publishTask.run(node.agent, create(PublishTaskSchema, { setId: SET }), task);
-      return decodePartManifest(readFileSync(join(node.part, LAYOUT.partManifest)), 'part.json');
-    },
-    verify: async () => {
-      const { result } = await verifyTask.run(node.agent, create(VerifyTaskSchema, { setId: SET }), testTask('verify'));
-      return result?.case === 'verify' ? (result.value.problems ?? []) : ['no result'];
-    },
-  };
-  return node;
-}
-
-function holdWith(lost: AbortController, configSha256: string): Hold {
-  return {
-    ...{ operationId: 'backup-1', lock: undefined, position: undefined, sources: [], snapshots: undefined, inForce: true },
-    ...{ lost: lost.signal, lockWaitMs: 1, blockedMs: 2 },
-    stand: { configRevision: 1, configSha256, controllerPid: 1, controllerStarted: 1n },
-  };
-}
+const nodeOf = (node: DoubleNode, settings: Readonly<Record<string, unknown>> = {}): Promise<CapturedNode> =>
+  capturedNode(node, home, settings);
 
 const failureOf = async (work: Promise<unknown>): Promise<StillpointError> =>
   toStillpointError(
@@ -108,15 +47,6 @@ const nth = (index: number): DoubleNode => {
   if (node === undefined) throw new Error(`no node ${index}`);
   return node;
 };
-
-/** Captured, published, and committed. */
-async function taken(node: Captured): Promise<PartManifest> {
-  await node.capture();
-  const part = await node.publish();
-  const manifest = setManifest({ cluster: 'shop', setId: SET }, { [node.agent.config.node]: sha256(join(node.part, LAYOUT.partManifest)) });
-  await openRepository(node.agent.config).commitSet(SET, manifest);
-  return part;
-}
 
 describe('a node of the engine', () => {
   test('with two dbroots has both in its part, by number, and where the block resolution manager is', async () => {
@@ -202,7 +132,7 @@ describe('a node of the engine', () => {
 });
 
 describe('a capture of dbroots is refused, and nothing of the part is left,', () => {
-  const refused = async (node: Captured, code: string, message: RegExp): Promise<void> => {
+  const refused = async (node: CapturedNode, code: string, message: RegExp): Promise<void> => {
     const error = await failureOf(node.capture());
     expect([error.code, error.message]).toEqual([code, expect.stringMatching(message)]);
     expect(existsSync(node.part)).toBe(false);
@@ -323,7 +253,7 @@ describe('what was captured is not published', () => {
 });
 
 describe('verification of dbroots', () => {
-  let node: Captured;
+  let node: CapturedNode;
   let part: PartManifest;
   beforeEach(async () => {
     node = await nodeOf(nth(1));

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
@@ -112,7 +112,7 @@ const flip = (data: Buffer, at: number): void => void data.writeUInt8(data.readU
 const content = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, (_, index) => (index * index) % 251));
 
 describe('a shard', () => {
-  test('is read as it was written, whatever its files', async () => {
+  test('is read as it was written, whatever its files', { timeout: 60_000 }, async () => {
     const name = fc.stringMatching(/^[\w äöü"'\\-]{1,150}$/).filter((text) => text !== '.' && text !== '..');
     const file = fc.record({
       path: name.map((text) => `d/${text}`),
@@ -240,7 +240,7 @@ describe('a shard that is not what was written', () => {
     good = readFileSync(written.path);
   });
 
-  test('is refused wherever a bit is another', async () => {
+  test('is refused wherever a bit is another', { timeout: 60_000 }, async () => {
     for (let at = 0; at < good.length; at += 1 + Math.floor(good.length / 200)) {
       const bad = Buffer.from(good);
       flip(bad, at);
@@ -248,7 +248,7 @@ describe('a shard that is not what was written', () => {
     }
   });
 
-  test('is refused wherever it stops', async () => {
+  test('is refused wherever it stops', { timeout: 60_000 }, async () => {
     for (let end = 0; end < good.length; end += 1 + Math.floor(good.length / 100)) {
       await expect(read(written, good.subarray(0, end)), `${end} bytes`).rejects.toThrow(/is damaged: /);
     }
@@ -347,6 +347,34 @@ describe('a list on disk', () => {
     const { data, shard } = await store(entries.slice(0, length));
     expect(await load(data, shard)).toEqual(entries.slice(0, length));
     expect(execFileSync('zstd', ['-dc'], { input: data, encoding: 'utf8' }).split('\n')).toHaveLength(length + 1);
+  });
+
+  test('of 200,000 entries is written and read in passing', { timeout: 120_000 }, async () => {
+    const many = 200_000;
+    const path = join(home, `list-${count++}`);
+    let most = 0;
+    const look = (): void => {
+      most = Math.max(most, process.memoryUsage().heapUsed);
+    };
+    const digests = createHash('sha256');
+    const given = async function* (): AsyncGenerator<ListedEntry> {
+      for (let index = 0; index < many; index += 1) {
+        if (index % 1000 === 0) look();
+        const digest = digests.copy().update(String(index)).digest('hex');
+        const place = { shard: index % 4, frame: index, frameBytes: 1, at: 512 };
+        yield { type: 'file', path: `000.dir/${index}.cdf`, mode: '0660', ...listed, size: index, sha256: digest, ...place };
+      }
+    };
+    const shard = named('dbroot1.files.jsonl.zst', await writeList(path, given(), 3));
+    let read = 0;
+    const pieces = createReadStream(path, { highWaterMark: 1024 * 1024 });
+    for await (const entry of readList({ shard, where: 'node pm1', pieces })) {
+      if (entry.type !== 'file' || entry.size !== read) throw new Error(`entry ${read} is ${JSON.stringify(entry)}`);
+      if (read % 1000 === 0) look();
+      read += 1;
+    }
+    expect(read).toBe(many);
+    console.info(`list of ${many} entries: ${shard.storedBytes} bytes stored, at most ${Math.round(most / 1e6)} MB of heap`);
   });
 
   test('is refused when it is damaged', async () => {

@@ -1,5 +1,7 @@
 import type { PartManifest, SetManifest, Shard } from '@stillpoint/shared/manifest';
 import { currentGtidPosition } from '@stillpoint/shared/replication';
+import { engineSteps } from './engine-instructions.ts';
+import { command, quote } from './shell.ts';
 
 /** A part as it lies in a repository. */
 export interface StoredPart {
@@ -32,20 +34,26 @@ export function restoreInstructions(set: SetManifest, parts: readonly StoredPart
 #
 # The set is the state of all its nodes at one instant, ${set.cutAt}.
 # Nodes: ${set.members.map(({ node, roles }) => `${node} (${roles.join(', ')})`).join(', ')}.
-# Needed: zstd, mbstream and mariadb-backup of the same series as the server, and nothing of Stillpoint.
+# Needed: zstd, tar, mbstream and mariadb-backup of the same series as the server, and nothing of Stillpoint.
 # Run a section as root, on the node it names, line by line, in bash. Stop at the first command that fails.
 `;
-  return [head, ...parts.map(section)].join('\n');
+  const primary = set.columnstore?.primary ?? '';
+  return [head, ...parts.map((part) => section(part, primary))].join('\n');
 }
 
-function section({ directory, part, server = USUAL }: StoredPart): string {
+function section({ directory, part, server = USUAL }: StoredPart, primary: string): string {
   const image = part.shards.find(({ content }) => content === 'mariadb-full');
   const configuration = part.shards.find(({ content }) => content === 'configuration');
+  const engine = part.columnstore === undefined ? undefined : engineSteps(part.columnstore, primary);
   const steps = [
-    variables(directory, part, server),
+    `${variables(directory, part, server)}${engine?.variables ?? ''}`,
     checkBytes(part.shards),
-    ...(image === undefined ? [] : mariadbSteps(image, part, server)),
+    ...(image === undefined ? [] : preparing(image, part)),
+    ...(engine?.before ?? []),
+    ...(engine?.inPlace ?? []),
+    ...(image === undefined ? [] : inPlace(server)),
     ...(configuration === undefined ? [] : [configurationStep(configuration)]),
+    ...(engine?.after ?? []),
   ];
   return [`# ---- node ${part.node} ----`, ...steps.map((step, index) => `# ${index + 1}. ${step}`), ''].join('\n\n');
 }
@@ -70,7 +78,7 @@ GTID=${quote(currentGtidPosition(mariadb.position.gtidBinlogPos, mariadb.positio
 const checkBytes = (shards: readonly Shard[]): string => `Compare every byte with what was written.
 ${shards.map(({ name, sha256 }) => `echo ${quote(`${sha256}  `)}"$PART"/${quote(name)} | sha256sum -c -`).join('\n')}`;
 
-function mariadbSteps(image: Shard, { mariadb }: PartManifest, { start, stop }: ServerCommands): string[] {
+function preparing(image: Shard, { mariadb }: PartManifest): string[] {
   const version = mariadb?.version ?? '';
   return [
     `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
@@ -94,7 +102,11 @@ test -z "$GTID" || mariadb --no-defaults --socket="$RUN"/s.sock --execute="SET G
 mariadb-admin --no-defaults --socket="$RUN"/s.sock shutdown
 wait
 rm -r "$RUN"`,
-    `Put it in the place of the present data, which is kept. If log_bin or relay_log lie outside of the data
+  ];
+}
+
+const inPlace = ({ start, stop }: ServerCommands): string[] => [
+  `Put it in the place of the present data, which is kept. If log_bin or relay_log lie outside of the data
 # directory, move those files away as well.
 # Directories below it that settings name, log_bin=logs/bin for example, are not in the image: make them again.
 ${command(stop)}
@@ -103,18 +115,12 @@ find "$DATADIR" -mindepth 1 -maxdepth 1 -exec mv -t "$DATADIR".before-restore {}
 cp -a "$WORK"/. "$DATADIR"/
 chown -R "$OWNER" "$DATADIR"
 ${command(start)}`,
-    `A replica then goes on from there with these statements:
+  `A replica then goes on from there with these statements:
 #   CHANGE MASTER TO MASTER_HOST='...', MASTER_USER='...', MASTER_PASSWORD='...', MASTER_USE_GTID=slave_pos;
 #   START SLAVE;
 # When all is well: rm -r "$WORK" "$DATADIR".before-restore`,
-  ];
-}
+];
 
 const configurationStep = ({ name }: Shard): string => `The configuration files as they were, to compare and copy.
 mkdir -p "$WORK".configuration
 zstd -dc "$PART"/${quote(name)} | tar -x -C "$WORK".configuration`;
-
-const command = (argv: readonly string[]): string => argv.map(quote).join(' ');
-
-/** One word of the shell. */
-const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
