@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type CheckResult, CheckStatus, ColumnstoreGeneration, EngineMode } from '@stillpoint/shared/proto';
+import { type CheckResult, CheckStatus, ColumnstoreGeneration, EngineMode, Role } from '@stillpoint/shared/proto';
+import { systemClock } from '@stillpoint/shared/time';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checkColumnstore } from '../../packages/agent/src/columnstore/check.ts';
 import { describeColumnstore } from '../../packages/agent/src/columnstore/facts.ts';
 import { runningProcesses } from '../../packages/agent/src/columnstore/service/processes.ts';
 import { type AgentConfig, agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
 import { accountName, ownerOf } from '../../packages/agent/src/host/index.ts';
+import { describeNode } from '../../packages/agent/src/server/describe.ts';
+import type { ServiceParts } from '../../packages/agent/src/server/service.ts';
 import { type Double, type DoubleOptions, startDouble } from '../fixtures/columnstore/double.ts';
 
 const realPath = process.env.PATH;
@@ -86,6 +89,17 @@ describe('an engine of a single node', () => {
     ]);
     expect(facts?.dbroots[0]?.bytes).toBeGreaterThan(8192n);
     expect(facts?.dbroots[0]?.freeBytes).toBeGreaterThan(0n);
+  });
+
+  test('gives its node the role of a performance module', async () => {
+    const { config } = engine;
+    const parts = { agent: { config, clock: systemClock }, claims: { current: () => undefined }, repository: { freeBytes: async () => 0 } };
+    expect(await describeNode(parts as unknown as ServiceParts, signal)).toMatchObject({ roles: [Role.PM], columnstore: { module: 1 } });
+    const file = join(engine.double.primary.dataDirectory, 'local', 'module');
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, 'pm9');
+    expect(await describeNode(parts as unknown as ServiceParts, signal)).toMatchObject({ roles: [], columnstore: { module: 0 } });
+    writeFileSync(file, before);
   });
 
   test('passes every check', async () => {
