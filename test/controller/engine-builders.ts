@@ -15,6 +15,8 @@ export const ONE_EACH: DbrootMap = { 1: 1, 2: 2, 3: 3 };
 const GIB = 1024 ** 3;
 /** Bytes of every dbroot. */
 export const DBROOT_BYTES = 3 * GIB;
+/** Bytes of the list of every dbroot, as stored. */
+const LIST_BYTES = 1_000;
 export const ENGINE_VERSION = '6.4.12';
 
 const PROCESSES: readonly { name: string; where: 'everywhere' | 'primary' }[] = [
@@ -81,7 +83,12 @@ export const moduleView = (node: string, map: DbrootMap = ONE_EACH, changes: Par
 export const moduleMember = (node: string, map: DbrootMap = ONE_EACH): SetMember => {
   const plain = member(node);
   const dbroots = ownedBy(map, Number(node.slice(2)));
-  return { ...plain, roles: [...plain.roles, 'pm'], dbroots, dataBytes: plain.dataBytes + dbroots.length * DBROOT_BYTES };
+  return {
+    ...plain,
+    ...{ roles: [...plain.roles, 'pm'], dbroots },
+    dataBytes: plain.dataBytes + dbroots.length * DBROOT_BYTES,
+    storedBytes: plain.storedBytes + dbroots.length * (GIB + LIST_BYTES),
+  };
 };
 
 /** The part of such a member. */
@@ -103,7 +110,7 @@ export function modulePart(of: SetMember, changes: Partial<PartManifest> = {}): 
       name: `dbroot${number}.files.jsonl.zst`,
       content: 'dbroot-files',
       encoding: 'jsonl+zstd',
-      storedBytes: 1_000,
+      storedBytes: LIST_BYTES,
       sha256: 'd'.repeat(64),
     },
   ]);
@@ -115,17 +122,17 @@ export const nodesOf = (map: DbrootMap): string[] => [...new Set(Object.values(m
 
 const ENGINE: NonNullable<SetManifest['columnstore']> = { version: ENGINE_VERSION, generation: '5', configRevision: 7, primary: 'db1' };
 
-/** Facts for a restore from an engine with one map onto one with another; all nodes are configured. */
-export function engineRestoreFacts(then: DbrootMap = ONE_EACH, now: DbrootMap = then): RestoreFacts {
-  const members = nodesOf(then).map((node) => moduleMember(node, then));
-  const modules = nodesOf(now);
-  const sqlOnly = nodesOf(then).filter((node) => !modules.includes(node));
+/** A stopped server that is no module of the engine. */
+const sqlView = (node: string): NodeView =>
+  nodeView(node, node === 'db1' ? { running: false } : { running: false, ...follows('10.0.0.1') });
+
+/** Facts for a restore from an engine with one map onto one with another. Every node has a server, and all are configured. */
+export function engineRestoreFacts(then: DbrootMap = ONE_EACH, now: DbrootMap = then, sqlOnly: readonly string[] = []): RestoreFacts {
+  const names = [...new Set(['db1', ...nodesOf(then), ...nodesOf(now), ...sqlOnly])].sort();
+  const members = names.map((node) => (nodesOf(then).includes(node) ? moduleMember(node, then) : member(node)));
   return {
-    set: { ...setOf(members), columnstore: ENGINE },
-    nodes: [
-      ...modules.map((node) => moduleView(node, now)),
-      ...sqlOnly.map((node) => nodeView(node, { running: false, ...follows('10.0.0.1') })),
-    ],
-    parts: new Map(members.map((each) => [each.node, modulePart(each)])),
+    set: { ...setOf(members), columnstore: { ...ENGINE, primary: `db${then[1] ?? 1}` } },
+    nodes: names.map((node) => (nodesOf(now).includes(node) ? moduleView(node, now) : sqlView(node))),
+    parts: new Map(members.map((each) => [each.node, each.dbroots.length > 0 ? modulePart(each) : partOf(each)])),
   };
 }

@@ -124,9 +124,11 @@ const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {
         ...{ installedVersion, setVersion, restoreConfiguration, gtidPosition },
         replicateFrom:
           replicateFrom === undefined ? null : { node: replicateFrom.node, host: replicateFrom.host, port: replicateFrom.port },
-        dbroots: dbroots.map(({ number, from, path, storedBytes: stored, dataBytes, freeBytes: free, replacesBytes: replaces }) => ({
-          ...{ number, from, path, storedBytes: stored, dataBytes, freeBytes: free, replacesBytes: replaces },
-        })),
+        dbroots: dbroots.map(
+          ({ number, from, path, storedBytes: stored, dataBytes, needBytes: need, freeBytes: free, replacesBytes: replaces }) => ({
+            ...{ number, from, path, storedBytes: stored, dataBytes, needBytes: need, freeBytes: free, replacesBytes: replaces },
+          }),
+        ),
         engine:
           engine === undefined
             ? null

@@ -14,8 +14,10 @@ export interface PlannedDbroot {
   /** Digest of that part's manifest. */
   readonly partSha256: string;
   readonly storedBytes: number;
-  /** Bytes of its files, needed beside the live data. */
+  /** Bytes of its files. */
   readonly dataBytes: number;
+  /** Bytes needed beside the live data, on its file system. */
+  readonly needBytes: number;
   /** Bytes free on its file system; 0 when nobody has looked. */
   readonly freeBytes: number;
   /** Bytes that are there now and will be kept aside. */
@@ -86,6 +88,7 @@ function plannedDbroot({ number, path, bytes, freeBytes = 0 }: TargetDbroot, ima
     partSha256: member?.partSha256 ?? '',
     storedBytes: found?.storedBytes ?? 0,
     dataBytes: found?.dbroot.dataBytes ?? 0,
+    needBytes: found === undefined ? 0 : dbrootStagingBytes(found.dbroot),
     replacesBytes: bytes,
   };
 }
@@ -159,7 +162,7 @@ function homeless(images: Images, targets: readonly EngineTarget[]): PlanProblem
 }
 
 function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, facts: RestoreFacts): PlanProblem[] {
-  const { freeBytes, from, number, partSha256, path } = planned;
+  const { freeBytes, from, needBytes, number, partSha256, path } = planned;
   if (!images.has(number)) return [];
   const reading = facts.parts.get(from);
   const problem = (message: string, hint: string): PlanProblem[] => [{ node, message: `dbroot ${number}: ${message}`, hint }];
@@ -167,19 +170,17 @@ function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, fa
   if ('error' in reading) return problem(`the part of ${from} cannot be used: ${reading.error.message}`, reading.error.hint);
   if (reading.sha256 !== partSha256)
     return problem(`part.json of ${from} is not the one that the set recorded`, 'Restore from another set.');
-  const image = imageIn(from, number, facts);
-  if (image === undefined) return problem(`the part of ${from} does not hold it`, 'Restore from another set.');
+  if (imageIn(from, number, facts) === undefined) return problem(`the part of ${from} does not hold it`, 'Restore from another set.');
   const looked = freeBytes > 0;
-  const need = dbrootStagingBytes(image.dbroot);
-  return looked && need > freeBytes
-    ? problem(`needs ${need} bytes beside ${path}, ${freeBytes} are free`, 'Free space on that file system.')
+  return looked && needBytes > freeBytes
+    ? problem(`needs ${needBytes} bytes beside ${path}, ${freeBytes} are free`, 'Free space on that file system.')
     : [];
 }
 
 function warningsOf(target: EngineTarget, dbroots: readonly PlannedDbroot[], { set }: RestoreFacts): string[] {
   const { node, running, version } = target;
   const emptied = dbroots.filter(({ from }) => from === '');
-  const need = dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
+  const need = dbroots.reduce((sum, { needBytes }) => sum + needBytes, 0);
   const least = Math.min(...dbroots.map(({ freeBytes }) => freeBytes));
   const then = set.columnstore?.version ?? '';
   return [

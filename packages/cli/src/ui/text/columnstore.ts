@@ -126,12 +126,12 @@ export function plannedDbrootTable({ nodes }: RestorePlan, style: Style): readon
       { title: 'kept aside', align: 'right' },
       { title: 'into', shrink: true },
     ],
-    rows.map(({ dataBytes, freeBytes, from, node, number, path, replacesBytes }) => [
+    rows.map(({ freeBytes, from, needBytes, node, number, path, replacesBytes }) => [
       String(number),
       from === '' ? style.paint('yellow', 'becomes empty') : `part of ${from}`,
       from === node || from === '' ? node : style.paint('yellow', node),
-      formatBytes(dataBytes),
-      space(freeBytes, dataBytes, style),
+      formatBytes(needBytes),
+      space(freeBytes, needBytes, style),
       replacesBytes === 0 ? 'nothing' : formatBytes(replacesBytes),
       path,
     ]),
