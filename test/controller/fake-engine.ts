@@ -61,18 +61,21 @@ export function fakeModule(node: string, shared: FakeEngine): FakeModule | undef
   const module: FakeModule = {
     ...{ id, node, shared, memory: 'live', cpimport: false, loadsBrm: true, strayController: false, configRevision: undefined },
     dbroots: new Map(ownedBy(shared.map, id).map((number) => [number, 'live'])),
-    running: new Set(processesOn(shared.map[1] === id, true).map(({ name }) => name)),
+    running: runningOn(shared.map[1] === id),
   };
   shared.modules.push(module);
   return module;
 }
 
-/** Gives dbroots to other modules, with what lies in them, as an administrator would. */
+const runningOn = (primary: boolean): Set<string> => new Set(processesOn(primary, true).map(({ name }) => name));
+
+/** Gives dbroots to other modules, with what lies in them, as an administrator would; the engine is started anew for it. */
 export function remap(shared: FakeEngine, map: DbrootMap): void {
   const contents = new Map(shared.modules.flatMap(({ dbroots }) => [...dbroots]));
   shared.map = map;
   for (const module of shared.modules) {
     module.dbroots = new Map(ownedBy(map, module.id).map((number) => [number, contents.get(number) ?? '']));
+    if (module.running.size > 0) module.running = runningOn(isPrimary(module));
   }
 }
 
@@ -147,6 +150,8 @@ export function stopStage(module: FakeModule, stage: number, last: boolean): str
 
 export function startStage(module: FakeModule, stage: number): string[] {
   require(module.shared, (other) => other < stage, true);
+  // Units load it by themselves.
+  if (!module.loadsBrm) module.memory ||= module.shared.modules.find(isPrimary)?.dbroots.get(1) ?? '';
   if (module.memory === '') throw new StillpointError('ENGINE_SERVICE_FAILED', `nothing is loaded on ${module.node}`);
   const started = namesOf(module, stage);
   for (const name of started.filter((each) => !module.running.has(each))) {

@@ -1,6 +1,9 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { RestorePlan, RestoreReport, RestoreRequest, RestoreState } from '../../packages/controller/src/index.ts';
+import type { DbrootMap } from './engine-builders.ts';
 import { type FakeCluster, fakeCluster, type Identities, identities, type WatchedRun, watchedRun } from './fake-cluster.ts';
 
 /** A fake cluster with one good set, anew for every test of the file, and what tests of restores do and look at. */
@@ -12,6 +15,8 @@ export interface RestoreRig {
   resume(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
   rollback(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
   finish(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
+  /** As when the state directory is lost, or the controller moves to another host. */
+  forget(): void;
   /** Of the newest restore. */
   stateOf(): RestoreState | undefined;
   restoreId(): string;
@@ -35,8 +40,8 @@ export const fails = (code: ErrorCode) => () => {
 /** The signal of nobody. */
 const none = new AbortController().signal;
 
-/** Registers what makes and removes the cluster; to be called once, at the top of a file of tests. */
-export function restoreRig(): RestoreRig {
+/** Registers what makes and removes the cluster, with an engine where there is a map; to be called once, at the top of a file of tests. */
+export function restoreRig(map?: DbrootMap): RestoreRig {
   let ids: Identities;
   let cluster: FakeCluster;
   let setId: string;
@@ -45,7 +50,7 @@ export function restoreRig(): RestoreRig {
   });
   afterAll(() => ids?.remove());
   beforeEach(async () => {
-    cluster = await fakeCluster(ids);
+    cluster = await fakeCluster(ids, map);
     // db3 lags behind at the cut, and so is seeded from the primary.
     cluster.node('db3').server.gtidSlavePos = '0-1-800';
     setId = (await cluster.controller.createBackup({}, watchedRun())).set.setId;
@@ -69,6 +74,11 @@ export function restoreRig(): RestoreRig {
     resume: (operationId, without = []) => cluster.controller.resumeRestore(operationId, { ...watchedRun(), stopServers: true, without }),
     rollback: (operationId, without = []) => cluster.controller.rollbackRestore(operationId, { ...watchedRun(), without }),
     finish: (operationId, without = []) => cluster.controller.finishRestore(operationId, { ...watchedRun(), without }),
+    forget: () => {
+      const db = new DatabaseSync(join(cluster.config.stateDir, 'stillpoint.db'));
+      db.exec('DELETE FROM steps; DELETE FROM operations; DELETE FROM plans');
+      db.close();
+    },
     stateOf: () => cluster.controller.listRestores()[0]?.state,
     restoreId: () => cluster.controller.listRestores()[0]?.operationId ?? '',
     data: () => Object.fromEntries(cluster.nodes.map(({ name, server }) => [name, server.data])),

@@ -185,16 +185,9 @@ describe('a node that is out of reach for good', () => {
 });
 
 describe('a restore that the journal has lost', () => {
-  /** As when the state directory is lost, or the controller moves to another host. */
-  const forget = () => {
-    const db = new DatabaseSync(join(rig.cluster.config.stateDir, 'stillpoint.db'));
-    db.exec('DELETE FROM steps; DELETE FROM operations; DELETE FROM plans');
-    db.close();
-  };
-
   it('is rolled back by its id: the agents know it', async () => {
     const { operationId } = await rig.run((await rig.plan()).id);
-    forget();
+    rig.forget();
     expect(await failure(rig.resume(operationId))).toMatchObject({ code: 'OPERATION_NOT_FOUND' });
     expect(await rig.rollback(operationId)).toMatchObject({ state: 'rolled-back', operationId });
     rig.expectOld();
@@ -203,7 +196,7 @@ describe('a restore that the journal has lost', () => {
 
   it('is finished by its id, and not resumed', async () => {
     const { operationId } = await rig.run((await rig.plan()).id);
-    forget();
+    rig.forget();
     rig.cluster.node('db2').faults.once('task.finish', fails('INTERNAL'));
     await failure(rig.finish(operationId));
     expect(await failure(rig.resume(operationId))).toMatchObject({ code: 'RESTORE_REFUSED' });
@@ -215,7 +208,7 @@ describe('a restore that the journal has lost', () => {
     rig.cluster.node('db3').faults.at('task.stage', fails('STAGE_FAILED'));
     await failure(rig.run((await rig.plan()).id));
     const operationId = rig.restoreId();
-    forget();
+    rig.forget();
     rig.cluster.node('db2').network.sever();
     expect((await failure(rig.rollback(operationId))).row.exit).toBe('UNREACHABLE');
     expect(rig.cluster.controller.listRestores()).toEqual([]);
