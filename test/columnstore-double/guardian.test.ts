@@ -6,6 +6,7 @@ import { type AgentClient, operation } from '../agent-core/node.ts';
 import { eventually } from '../harness/eventually.ts';
 import { killQuietly, ownProcesses } from '../harness/processes.ts';
 import { type GuardedNode, type Observer, startGuardedNode } from './guarded-node.ts';
+import { type Replicating, replicateInParallel } from './parallel-replica.ts';
 
 const LEASE_MS = 3_000;
 /** What a silent agent costs writers beyond its lease: the guardian's own margin, and programs of the double, which are slow to start. */
@@ -238,6 +239,44 @@ test('an engine that others made read-only is refused before any writer waits, a
   await node.process.start();
   expect(node.double.state().readOnly).toBe(true);
   await node.double.primary.run('dbrmctl', ['readwrite']);
+});
+
+describe('on a replica that replicates in parallel, where the server grants no second lock, the order holds when', () => {
+  let replicating: Replicating;
+  beforeAll(async () => {
+    replicating = await replicateInParallel(node.server);
+  });
+  afterAll(() => replicating?.end());
+
+  test('it is released as asked', async () => {
+    const { talk } = await suspended();
+    expect(await lockHolders()).toHaveLength(1);
+    talk.say(ATTEST);
+    await talk.hear('attested');
+    talk.say(RELEASE);
+    await talk.hear('released');
+    await everythingIsUndone();
+  });
+
+  test('the agent is killed', async () => {
+    await suspended();
+    await node.process.kill('SIGKILL');
+    await everythingIsUndone();
+  });
+
+  test('the agent is frozen for longer than its lease', async () => {
+    await suspended({ leaseMs: LEASE_MS });
+    await node.process.kill('SIGSTOP');
+    await wentOnInTime();
+    await everythingIsUndone();
+  });
+
+  test('the guardian is killed', async () => {
+    const { talk } = await suspended();
+    killQuietly(guardian(), 'SIGKILL');
+    expect(await talk.hear('failed')).toMatchObject({ code: 'HOLD_LOST' });
+    await everythingIsUndone();
+  });
 });
 
 test('after all that a hold is as good as the first', async () => {

@@ -25,11 +25,17 @@ function guardOf({ isPrimary }: { isPrimary: boolean }) {
   } as unknown as EngineControl;
   const lock: GuardParts['lock'] = {
     connectionId: 7,
-    take: async () => undefined,
+    take: async () => true,
     gone: new AbortController().signal,
     release: async () => void done.push('unlocked'),
   };
-  const quiet = { say: () => undefined, log: () => undefined, cutOff: async () => undefined, conclude: async () => undefined };
+  const quiet = {
+    say: () => undefined,
+    endShared: () => undefined,
+    log: () => undefined,
+    cutOff: async () => undefined,
+    conclude: async () => undefined,
+  };
   const guard = createGuard({ control, lock, leaseMs: 4_000, clock, ...quiet });
   return { guard, done, clock, becomeWritable: () => writable.resolve(true) };
 }

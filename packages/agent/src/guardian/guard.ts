@@ -8,8 +8,10 @@ import { failureOf, type Order, type Word } from './talk.ts';
 /** What a guard works with. */
 export interface GuardParts {
   readonly control: EngineControl;
-  /** Undefined on a node without a server. */
+  /** Its own lock. Undefined on a node without a server. */
   readonly lock: Pick<SecondLock, 'connectionId' | 'take' | 'gone' | 'release'> | undefined;
+  /** Ends the connection of the agent with its lock, as far as it is kept open here. Never throws. */
+  endShared(): void;
   readonly leaseMs: number;
   readonly clock: Clock;
   /** Says something to the agent; it may be gone. */
@@ -39,12 +41,22 @@ const LOCK_MS = 5_000;
 /** How long writers are kept waiting for an engine that does not become read-write, milliseconds. */
 export const RESUME_MS = 60_000;
 
+/**
+ * After the lease and this the server drops a session with a lock that it hears nothing of, milliseconds. Not sooner: when agent and guardian are
+ * frozen both, writers are better off waiting, for one that thaws in time undoes everything in the right order.
+ */
+export const SILENT_BEYOND_LEASE_MS = RESUME_MS + 10_000;
+
+/** How far the suspension of the engine by this node has come. */
+type Suspension = 'none' | 'begun' | 'complete';
+
 /** A guard that holds nothing yet. */
-export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, conclude }: GuardParts): Guard {
+export function createGuard(parts: GuardParts): Guard {
+  const { lock, leaseMs, clock, say, log } = parts;
   const released = Promise.withResolvers<void>();
   const done = Promise.withResolvers<void>();
   const over = new AbortController();
-  let suspension: 'none' | 'begun' | 'complete' = 'none';
+  let suspension: Suspension = 'none';
   let heardMs = clock.monotonicMs();
 
   const end = (work: () => Promise<void>): void => {
@@ -55,58 +67,59 @@ export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, c
   const letGo = async (): Promise<void> => {
     await lock?.release();
     released.resolve();
-  };
-  const act = async (why: string): Promise<void> => {
-    say({ word: 'taking-over', why });
-    log('warn', `the guardian takes over: ${why}`);
-    if (suspension === 'begun') await cutOff();
-    const isWritable =
-      control.isPrimary && suspension !== 'none' ? await resume(suspension === 'complete' ? 0 : STEADY_MS) : await others();
-    await letGo();
     say({ word: 'released' });
-    if (isWritable) log('info', 'the engine is read-write, and writers go on');
-    else log('error', 'writers go on, but the engine was not seen read-write: see `dbrmctl status` on its primary');
-    if (suspension !== 'none') await conclude();
   };
-  const resume = async (steadyMs: number): Promise<boolean> => {
-    try {
-      const { stuckLocks } = await control.resume({ timeoutMs: RESUME_MS, clock, signal: new AbortController().signal });
-      for (const stuck of stuckLocks) log('warn', stuck);
-      // A flag that was on its way when the agent was killed.
-      return steadyMs === 0 || (await awaitSteadilyWritable(control, { timeoutMs: 0, steadyMs, clock })) || (await resume(0));
-    } catch (error) {
-      log('error', toStillpointError(error).message);
-      return false;
-    }
-  };
-  // Where another node resumes, all there is to do is to wait for that.
-  const others = (): Promise<boolean> => awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock });
-  const takeOver = (why: string): void => end(() => act(why));
+  const takeOver = (why: string): void =>
+    end(async () => {
+      say({ word: 'taking-over', why });
+      log('warn', `the guardian takes over: ${why}`);
+      const isWritable = await seeWritable(parts, suspension);
+      parts.endShared();
+      await letGo();
+      if (isWritable) log('info', 'the engine is read-write, and writers go on');
+      else log('error', 'writers go on, but the engine was not seen read-write: see `dbrmctl status` on its primary');
+      if (suspension !== 'none') await parts.conclude();
+    });
 
-  const take = async (): Promise<void> => {
-    if (lock === undefined) {
-      say({ word: 'locked', connectionId: 0 });
-      return;
-    }
-    try {
-      await lock.take(LOCK_MS);
-      lock.gone.throwIfAborted();
-      lock.gone.addEventListener('abort', () => lost(lock.gone.reason), { once: true });
-      say({ word: 'locked', connectionId: lock.connectionId });
-    } catch (error) {
-      say({ word: 'failed', error: failureOf(toStillpointError(error)) });
-    }
-  };
-  const lost = (why: unknown): void => {
+  const lose = (why: unknown): void => {
     if (over.signal.aborted) return;
     const message = `The guardian's connection with its read lock is gone: ${toStillpointError(why).message}`;
     say({ word: 'failed', error: failureOf(new StillpointError('HOLD_LOST', message)) });
+  };
+  const take = async (): Promise<void> => {
+    try {
+      const isTaken = (await lock?.take(LOCK_MS)) ?? false;
+      lock?.gone.throwIfAborted();
+      lock?.gone.addEventListener('abort', () => lose(lock.gone.reason), { once: true });
+      say({ word: 'locked', connectionId: isTaken && lock !== undefined ? lock.connectionId : 0 });
+    } catch (error) {
+      say({ word: 'failed', error: failureOf(toStillpointError(error)) });
+    }
   };
   const watch = async (): Promise<void> => {
     for (let leftMs = 1; leftMs > 0; leftMs = heardMs + leaseMs + MARGIN_MS - clock.monotonicMs()) await clock.sleep(leftMs, over.signal);
     takeOver(`the agent has said nothing for ${formatDuration(clock.monotonicMs() - heardMs)}`);
   };
-
+  const obey = (order: Order): void => {
+    switch (order) {
+      case 'lock':
+        watch().catch(() => undefined);
+        void take();
+        return;
+      case 'renew':
+        say({ word: 'alive' });
+        return;
+      case 'suspending':
+        suspension = 'begun';
+        say({ word: 'guarding' });
+        return;
+      case 'suspended':
+        suspension = 'complete';
+        return;
+      case 'release':
+        end(letGo);
+    }
+  };
   return {
     released: released.promise,
     done: done.promise,
@@ -114,27 +127,32 @@ export function createGuard({ control, lock, leaseMs, clock, say, log, cutOff, c
     hear: (order) => {
       if (over.signal.aborted) return;
       heardMs = clock.monotonicMs();
-      switch (order) {
-        case 'lock':
-          watch().catch(() => undefined);
-          void take();
-          return;
-        case 'renew':
-          say({ word: 'alive' });
-          return;
-        case 'suspending':
-          suspension = 'begun';
-          say({ word: 'guarding' });
-          return;
-        case 'suspended':
-          suspension = 'complete';
-          return;
-        case 'release':
-          end(async () => {
-            await letGo();
-            say({ word: 'released' });
-          });
-      }
+      obey(order);
     },
   };
+}
+
+/** On the primary by resuming what it has suspended; else by waiting until another node has. True when it is read-write. Never throws. */
+async function seeWritable(parts: GuardParts, suspension: Suspension): Promise<boolean> {
+  const { control, clock, cutOff, leaseMs } = parts;
+  if (!control.isPrimary || suspension === 'none') {
+    return await awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock });
+  }
+  if (suspension === 'complete') return await resume(parts);
+  await cutOff();
+  // A flag that was on its way when the agent was killed.
+  return (
+    (await resume(parts)) && ((await awaitSteadilyWritable(control, { timeoutMs: 0, steadyMs: STEADY_MS, clock })) || (await resume(parts)))
+  );
+}
+
+async function resume({ control, clock, log }: GuardParts): Promise<boolean> {
+  try {
+    const { stuckLocks } = await control.resume({ timeoutMs: RESUME_MS, clock, signal: new AbortController().signal });
+    for (const stuck of stuckLocks) log('warn', stuck);
+    return true;
+  } catch (error) {
+    log('error', toStillpointError(error).message);
+    return false;
+  }
 }

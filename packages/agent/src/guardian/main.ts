@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { systemClock } from '@stillpoint/shared/time';
@@ -7,13 +8,11 @@ import { openControl } from '../columnstore/suspend/index.ts';
 import { openSecondLock } from '../mariadb/second-lock.ts';
 import { accountOf } from '../mariadb/session.ts';
 import { cutOff } from './cut-off.ts';
-import { createGuard, type Guard, RESUME_MS } from './guard.ts';
+import { createGuard, type Guard, RESUME_MS, SILENT_BEYOND_LEASE_MS } from './guard.ts';
 import { announceGuardian } from './presence.ts';
 import { failureOf, type Instructions, lineOf, type Order, type Word } from './talk.ts';
 import { createUndoer } from './undoer.ts';
 
-/** How long the server may hear nothing of a guardian before it drops it: beyond the lease, so that one that thaws in time is in time. */
-const SILENT_BEYOND_LEASE_MS = 10_000;
 /** How long to go on when writers had to be let go with the engine read-only. Then it is left to the next start of the agent. */
 const CONCLUDE_MS = 10 * RESUME_MS;
 const CUT_OFF_MS = 2_000;
@@ -34,13 +33,13 @@ interface Duty {
 
 /** Gets ready: nothing is locked yet. Throws what would keep it from guarding. */
 async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
-  const { columnstore, leaseMs, mariadb, operationId, stateDir } = instructions;
+  const { columnstore, isShared, leaseMs, mariadb, operationId, stateDir } = instructions;
   const signal = new AbortController().signal;
   const engine = await openEngine({ columnstore });
   if (engine === undefined) throw new StillpointError('COLUMNSTORE_CONFIG', `${columnstore.config} is gone`);
   const control = openControl({ engine, config: columnstore, clock });
-  const silentMs = leaseMs + SILENT_BEYOND_LEASE_MS;
-  const lock = mariadb === undefined ? undefined : await openSecondLock(accountOf(mariadb), silentMs, clock, signal);
+  const lock =
+    mariadb === undefined ? undefined : await openSecondLock(accountOf(mariadb), leaseMs + SILENT_BEYOND_LEASE_MS, clock, signal);
   const presence = await announceGuardian(stateDir, operationId);
   const undoer = createUndoer({ config: { columnstore, stateDir }, clock, log, operationId });
   const conclude = async (): Promise<void> => {
@@ -52,6 +51,9 @@ async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
   const guard = createGuard({
     ...{ control, lock, leaseMs, clock, say, conclude },
     log: (level, message) => log[level]({ operation: operationId }, message),
+    endShared: () => {
+      if (isShared) endShared();
+    },
     cutOff: () => cutOff('dbrmctl', 'readonly', CUT_OFF_MS, clock),
   });
   const noted = guard.released.then(presence.released);
@@ -64,6 +66,15 @@ async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
     },
   };
 }
+
+/** Says goodbye for every process that has it open: the agent may be frozen. */
+function endShared(): void {
+  const connection = new Socket({ fd: SHARED, readable: false, writable: true });
+  connection.on('error', () => undefined);
+  connection.end();
+}
+
+const SHARED = 3;
 
 /** One line of orders after the other, the first ones the instructions; the end of them is the end of the agent. */
 async function serve(): Promise<void> {

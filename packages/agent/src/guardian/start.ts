@@ -31,6 +31,13 @@ export interface Guardian {
   readonly ended: Promise<void>;
 }
 
+interface StartOptions {
+  /** Descriptor of the connection that will hold the agent's lock: kept open by the guardian when the agent is killed. */
+  readonly shared: number | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
 /** Of this file: TypeScript from a checkout, JavaScript where it is installed. */
 const extension = extname(import.meta.url);
 const MAIN = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
@@ -47,14 +54,15 @@ const KILL_DELAY_MS = 1;
  * Starts a guardian, and returns when it has a connection to the server and everything that it will need. To be done before writers are made
  * to wait: a process takes its time to start. Throws what keeps it from guarding, or the signal's reason; nothing runs then.
  */
-export async function startGuardian(instructions: Instructions, clock: Clock, signal: AbortSignal): Promise<Guardian> {
+export async function startGuardian(instructions: Omit<Instructions, 'isShared'>, options: StartOptions): Promise<Guardian> {
+  const { clock, shared, signal } = options;
   signal.throwIfAborted();
   const program = startProgram(process.execPath, [...NODE_OPTIONS, MAIN], {
-    ...{ stdin: 'pipe', stdout: 'pipe', stderr: 'inherit', outlives: true, killSignal: 'SIGKILL', killDelayMs: KILL_DELAY_MS },
+    ...{ stdin: 'pipe', stdout: 'pipe', stderr: 'inherit', outlives: true, shared, killSignal: 'SIGKILL', killDelayMs: KILL_DELAY_MS },
   });
   const talk = openTalk(program, clock);
   try {
-    talk.write(lineOf(instructions));
+    talk.write(lineOf({ ...instructions, isShared: shared !== undefined }));
     await talk.hear('ready', START_MS, signal);
   } catch (error) {
     talk.quiet();

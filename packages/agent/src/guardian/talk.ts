@@ -8,6 +8,8 @@ export interface Instructions {
   /** Undefined on a node without a server: then only the engine is to be guarded. */
   readonly mariadb: Pick<MariadbConfig, 'socket' | 'user' | 'passwordFile'> | undefined;
   readonly columnstore: ColumnstoreConfig;
+  /** True when descriptor 3 is the connection of the agent that holds its lock: open here, it is not closed by the death of the agent. */
+  readonly isShared: boolean;
   /** How long the agent may be silent once the lock is taken, milliseconds. */
   readonly leaseMs: number;
 }

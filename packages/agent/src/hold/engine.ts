@@ -19,7 +19,15 @@ export interface HoldEngine {
   /** Undoes what is on record when the hold could not. */
   readonly undoer: Pick<Undoer, 'begin' | 'stop'>;
   /** See startGuardian. Undefined where there is neither a lock to double nor an engine to resume. */
-  readonly startGuardian: ((leaseMs: number, signal: AbortSignal) => Promise<Guardian>) | undefined;
+  readonly startGuardian: ((on: GuardianTerms) => Promise<Guardian>) | undefined;
+}
+
+/** What a guardian is started with. */
+export interface GuardianTerms {
+  readonly leaseMs: number;
+  /** Descriptor of the connection that will hold the lock of the hold; undefined on a node without a server. */
+  readonly shared: number | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** The record of one operation. */
@@ -50,8 +58,8 @@ export const columnstoreEngine =
     const { columnstore, mariadb, stateDir } = config;
     const control = openControl({ engine, config: columnstore, clock });
     const server = mariadb && { socket: mariadb.socket, user: mariadb.user, passwordFile: mariadb.passwordFile };
-    const guard = (leaseMs: number, signal: AbortSignal): Promise<Guardian> =>
-      startGuardian({ operationId, stateDir, mariadb: server, columnstore, leaseMs }, clock, signal);
+    const guard = ({ leaseMs, shared, signal }: GuardianTerms): Promise<Guardian> =>
+      startGuardian({ operationId, stateDir, mariadb: server, columnstore, leaseMs }, { shared, clock, signal });
     return {
       control,
       undoer,

@@ -59,13 +59,13 @@ export class HeldEngine {
   }
 
   /**
-   * Before writers are made to wait: the engine must be writable, and the guardian be there. Throws ENGINE_READ_ONLY, ENGINE_NOT_READY,
+   * Before writers are made to wait: the engine must be writable, and the guardian be there. `shared`: see GuardianTerms. Throws ENGINE_READ_ONLY, ENGINE_NOT_READY,
    * COLUMNSTORE_CONFIG, or what keeps the guardian from guarding.
    */
-  async prepare(): Promise<void> {
+  async prepare(shared: number | undefined): Promise<void> {
     const { control, startGuardian } = this.#engine;
     const { leaseMs, over } = this.#options;
-    const starting = startGuardian?.(leaseMs, over).then((guardian) => {
+    const starting = startGuardian?.({ leaseMs, shared, signal: over }).then((guardian) => {
       this.guardian = guardian;
     });
     const [writable, guarded] = await Promise.allSettled([control.requireWritable(over), starting]);
@@ -96,7 +96,7 @@ export class HeldEngine {
     const { control } = this.#engine;
     this.stand = await control.suspend({ ...bound, beforeFlag: (stand) => this.#beforeFlag(stand) });
     this.#suspension = 'complete';
-    this.guardian?.suspended();
+    if (control.isPrimary) this.guardian?.suspended();
     this.#options.tell({ is: 'suspended', stand: this.stand });
   }
 

@@ -35,6 +35,7 @@ function standIn() {
     release: async () => void log.push('unlock'),
   };
   const server: HoldServer = {
+    connect: () => Promise.reject(new Error('only a hold of an engine connects before it asks for the lock')),
     lock: async (options) => {
       log.push('lock');
       asked.resolve(options);

@@ -2,7 +2,8 @@ import { type StillpointError, toStillpointError } from '@stillpoint/shared/erro
 import type { HoldPhase, MariadbPosition, ReplicationSource } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Stand } from '../columnstore/suspend/index.ts';
-import type { ServerLock } from '../mariadb/lock.ts';
+import { SILENT_BEYOND_LEASE_MS } from '../guardian/index.ts';
+import type { LockConnections, ServerLock } from '../mariadb/lock.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 import type { TableSelection } from '../mariadb/tables.ts';
 import { type Course, createCourse } from './course.ts';
@@ -49,6 +50,7 @@ export class NodeHold implements Hold {
   readonly #lost = new AbortController();
   readonly #granted = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<void>();
+  #connections: LockConnections | undefined;
   #underWay: Promise<unknown> = Promise.resolve();
   #askedMs: number | undefined;
   #grantedMs = 0;
@@ -163,13 +165,16 @@ export class NodeHold implements Hold {
 
   /** What must be, and takes its time, before writers are made to wait. */
   async #prepare(): Promise<void> {
-    const { clock, engine: open, tell, terms } = this.#options;
+    const { clock, engine: open, server, tell, terms } = this.#options;
     const engine = await open?.(this.operationId);
     if (engine === undefined) return;
+    const connections = await server?.connect(this.#course.over);
+    this.#connections = connections;
+    this.#grips.push({ letGo: async () => closeBoth(connections) });
     const held = new HeldEngine(engine, { leaseMs: terms.leaseMs, clock, over: this.#course.over, tell: (event) => tell?.(event) });
     this.engine = held;
     this.#grips.push({ letGo: async () => held.guardian?.release() });
-    await held.prepare();
+    await held.prepare(connections?.holder.descriptor);
     const { guardian } = held;
     guardian?.lost.addEventListener('abort', () => this.#fail(guardian.lost.reason), { once: true });
     guardian?.lost.throwIfAborted();
@@ -181,7 +186,9 @@ export class NodeHold implements Hold {
     const signal = this.#course.over;
     if (server !== undefined) {
       const timeoutMs = Math.min(terms.lockTimeoutMs, terms.maxBlockMs);
-      const lock = await server.lock({ timeoutMs, leaseMs: terms.leaseMs, clock, signal });
+      const { leaseMs } = terms;
+      const guarded = engine === undefined ? {} : { connections: this.#connections, silentMs: leaseMs + SILENT_BEYOND_LEASE_MS };
+      const lock = await server.lock({ timeoutMs, leaseMs, clock, signal, ...guarded });
       this.lock = lock;
       this.requestedAt = lock.requestedAt;
       this.#grips.push({ letGo: () => lock.release() });
@@ -230,4 +237,10 @@ export class NodeHold implements Hold {
     await this.engine?.guardian?.ended;
     this.#done.resolve();
   }
+}
+
+/** What a lock has made of them, if it came to that, it has ended itself. */
+function closeBoth(connections: LockConnections | undefined): void {
+  connections?.holder.destroy();
+  connections?.watcher.destroy();
 }

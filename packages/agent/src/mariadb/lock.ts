@@ -12,9 +12,19 @@ export interface LockOptions {
   readonly timeoutMs: number;
   /** After this many milliseconds (at least 2000, rounded up to seconds) without a sign of life the server drops the holder. */
   readonly leaseMs: number;
+  /** The same, where it is to be another time than after which a server that does not answer counts as gone. Default: the lease. */
+  readonly silentMs?: number;
+  /** Connections that are there already, and are the lock's from now on. Default: new ones. */
+  readonly connections?: LockConnections | undefined;
   readonly clock: Clock;
   /** Aborting gives up, and leaves nothing pending on the server. */
   readonly signal: AbortSignal;
+}
+
+/** Two, because the one that waits for the lock cannot speak: the other one finds blockers, and ends the wait. */
+export interface LockConnections {
+  readonly holder: Session;
+  readonly watcher: Session;
 }
 
 /** A position as a backup tool writes it down: its GTID is @@gtid_current_pos, not @@gtid_binlog_pos. */
@@ -69,11 +79,10 @@ const LOOK_GONE_MS = 5;
  * signal's reason; nothing is held or pending then.
  */
 export async function acquireLock(account: Account, options: LockOptions): Promise<ServerLock> {
-  const { clock, signal } = options;
-  // A second connection, because the first cannot speak while it waits: it finds blockers, and ends the wait.
-  const [holder, watcher] = await openBoth(account, signal);
+  const { clock, leaseMs, signal, silentMs = leaseMs } = options;
+  const { holder, watcher } = options.connections ?? (await openLockConnections(account, signal));
   try {
-    await holder.query(`SET SESSION wait_timeout = ${Math.max(2, Math.ceil(options.leaseMs / 1000))}`, [], signal);
+    await holder.query(`SET SESSION wait_timeout = ${Math.max(2, Math.ceil(silentMs / 1000))}`, [], signal);
     const requestedAt = clock.now();
     const requestedMs = clock.monotonicMs();
     await waitForLock(holder, watcher, options);
@@ -89,10 +98,11 @@ export async function acquireLock(account: Account, options: LockOptions): Promi
   }
 }
 
-async function openBoth(account: Account, signal: AbortSignal): Promise<[Session, Session]> {
+/** Connects. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
+export async function openLockConnections(account: Account, signal: AbortSignal): Promise<LockConnections> {
   const holder = await openSession(account, signal);
   try {
-    return [holder, await openSession(account, signal)];
+    return { holder, watcher: await openSession(account, signal) };
   } catch (error) {
     holder.destroy();
     throw error;

@@ -1,5 +1,6 @@
 import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
+import { readSources } from './position.ts';
 import { type Account, openSession, type Session } from './session.ts';
 import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
 
@@ -8,9 +9,9 @@ export interface SecondLock {
   readonly connectionId: number;
   /**
    * Takes it; to be done while the first one is held. Then it is there within a millisecond, pending writers or not: a read lock is
-   * compatible with itself. Throws LOCK_TIMEOUT, SERVER_DOWN, PRIVILEGE_MISSING.
+   * compatible with itself. False where it cannot be had, see `replicatesInParallel`. Throws LOCK_TIMEOUT, SERVER_DOWN, PRIVILEGE_MISSING.
    */
-  take(timeoutMs: number): Promise<void>;
+  take(timeoutMs: number): Promise<boolean>;
   /** Aborted when the connection is gone, and with it the lock; also after `release`. */
   readonly gone: AbortSignal;
   /** Lets writers go on, as far as this lock is concerned. Never throws; after it nothing is held. */
@@ -47,19 +48,29 @@ export async function openSecondLock(account: Account, silentMs: number, clock: 
   };
 }
 
-async function take(session: Session, timeoutMs: number): Promise<void> {
+async function take(session: Session, timeoutMs: number): Promise<boolean> {
   const seconds = (timeoutMs / 1000).toFixed(3);
   try {
+    if (await replicatesInParallel(session)) return false;
     const guard = AbortSignal.timeout(timeoutMs + GUARD_MS);
     await session.query(`SET STATEMENT max_statement_time = ${seconds} FOR FLUSH TABLES WITH READ LOCK`, [], guard);
+    return true;
   } catch (error) {
     const isLate = error instanceof SqlFailure ? error.errno === SQL_ERROR.STATEMENT_TIMEOUT : error instanceof DOMException;
     if (!isLate) throw error;
     throw new StillpointError('LOCK_TIMEOUT', `The second read lock was not granted within ${timeoutMs} ms, though the first one was`, {
-      hint: 'Does the server replicate in parallel (slave_parallel_threads)? See packages/agent/src/guardian/README.md.',
       cause: toStillpointError(error),
     });
   }
+}
+
+/**
+ * On a replica with worker threads, FLUSH TABLES WITH READ LOCK first waits until every transaction that a worker has begun is committed. The
+ * first lock lets them begin and keeps them from committing, so a second one would never be granted (MariaDB 10.11, seen).
+ */
+async function replicatesInParallel(session: Session): Promise<boolean> {
+  const [row] = await session.query('SELECT @@GLOBAL.slave_parallel_threads AS threads');
+  return Number(row?.threads) > 0 && (await readSources(session)).length > 0;
 }
 
 async function keepAlive(session: Session, silentMs: number, clock: Clock): Promise<void> {

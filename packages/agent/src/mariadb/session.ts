@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net';
 import { readSecret } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Connection, createConnection, type QueryError } from 'mysql2';
@@ -18,6 +19,8 @@ export type Row = Readonly<Record<string, unknown>>;
 /** One connection to the server. It never reconnects: when it is gone, it is gone, with its locks. */
 export interface Session {
   readonly connectionId: number;
+  /** Descriptor of the connection in this process, for one that is to keep it open when this one is killed; undefined once it is closed. */
+  readonly descriptor: number | undefined;
   /** Aborted when the connection is gone, with SERVER_DOWN as reason; also after close() and destroy(). */
   readonly gone: AbortSignal;
   /**
@@ -45,8 +48,9 @@ export function accountOf(config: Pick<MariadbConfig, 'socket' | 'user' | 'passw
 /** Connects. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
 export async function openSession(account: Account, signal?: AbortSignal): Promise<Session> {
   signal?.throwIfAborted();
+  const socket = connect(account.socket);
   const connection = createConnection({
-    socketPath: account.socket,
+    stream: socket,
     user: account.user,
     ...(account.password === undefined ? {} : { password: account.password }),
     charset: 'utf8mb4',
@@ -66,10 +70,10 @@ export async function openSession(account: Account, signal?: AbortSignal): Promi
     connection.destroy();
     throw signal?.aborted ? signal.reason : connectFailure(error, account);
   }
-  return sessionOver(connection, account);
+  return sessionOver(connection, socket, account);
 }
 
-function sessionOver(connection: Connection, account: Account): Session {
+function sessionOver(connection: Connection, socket: Socket, account: Account): Session {
   const gone = new AbortController();
   const markGone = (why?: string): void => gone.abort(connectionGone(account, why));
   connection.on('error', (error) => markGone(error.message));
@@ -97,6 +101,9 @@ function sessionOver(connection: Connection, account: Account): Session {
 
   return {
     connectionId: connection.threadId ?? 0,
+    get descriptor() {
+      return descriptorOf(socket);
+    },
     gone: gone.signal,
     query: async (sql, values, signal) => {
       const result = await run<unknown>(signal, (done) => connection.query(sql, values === undefined ? [] : [...values], done));
@@ -115,6 +122,12 @@ function sessionOver(connection: Connection, account: Account): Session {
     },
     destroy: cut,
   };
+}
+
+/** Node tells it nowhere else. */
+function descriptorOf(socket: Socket): number | undefined {
+  const fd = (socket as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd;
+  return fd !== undefined && fd >= 0 ? fd : undefined;
 }
 
 type Start<T> = (done: (error: QueryError | null, value?: T) => void) => void;

@@ -65,6 +65,8 @@ export interface StartOptions extends ProgramOptions {
    * agent is gone. Default false.
    */
   readonly outlives?: boolean | undefined;
+  /** A descriptor of this process that the program gets as its descriptor 3. */
+  readonly shared?: number | undefined;
 }
 
 /** A program that runs. */
@@ -93,9 +95,13 @@ export function startProgram(program: string, args: readonly string[], options: 
   const tail = new Tail(STDERR_LIMIT);
   const lines = new Lines((line) => options.onStderrLine?.(line));
   const child = execa(program, args, {
-    stdin: options.stdin ?? 'ignore',
-    stdout: options.stdout ?? 'ignore',
-    stderr: options.stderr ?? 'pipe',
+    stdio: [
+      options.stdin ?? 'ignore',
+      options.stdout ?? 'ignore',
+      options.stderr ?? 'pipe',
+      // Any number is a descriptor; the library's types know single digits only.
+      ...(options.shared === undefined ? [] : [options.shared as 3]),
+    ],
     buffer: false,
     killDescendants: true,
     // With `killDescendants` every program leads a session of its own; what this adds is that an exit of the agent does not end it.
