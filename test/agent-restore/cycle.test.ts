@@ -159,3 +159,24 @@ test('what the journal calls staged or switched is on its disk before', async ()
   ]);
   await finish('restore-6');
 });
+
+test('the private server leaves an engine of ColumnStore alone, whatever the option file loads', async () => {
+  const { home, config } = rig;
+  const programs = join(home, 'looking-programs');
+  const seen = join(home, 'private');
+  const present = process.env.PATH;
+  mkdirSync(programs);
+  const note = `case " $* " in *" --skip-grant-tables "*) echo "$*" >>${seen} ;; esac\n`;
+  replaceProgram(programs, 'mariadbd', `${note}PATH=\${PATH#*:} exec mariadbd "$@"\n`);
+  process.env.PATH = `${programs}:${present}`;
+  try {
+    await stageTask.run(rig.agent, stageSpec(part), taskOf('restore-7'));
+  } finally {
+    process.env.PATH = present;
+  }
+  // The plugin is loaded and switched off: others that the option file loads may be needed to read the data.
+  for (const plugin of ['', '-columns', '-tables', '-files', '-extents'])
+    expect(readFileSync(seen, 'utf8')).toContain(` --loose-columnstore${plugin}=OFF`);
+  await rollback('restore-7', false);
+  expect(await unfinishedRestore(config.stateDir)).toBeUndefined();
+});

@@ -15,11 +15,10 @@ import { hostname } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ConfigurationFile, PartColumnstore, PartManifest, Shard } from '@stillpoint/shared/manifest';
-import { sha256Of } from '@stillpoint/shared/manifest';
 import { type StageTask, StageTaskSchema } from '@stillpoint/shared/proto';
 import { packConfiguration } from '../../packages/agent/src/capture/configuration.ts';
 import { captureDbroot } from '../../packages/agent/src/columnstore/dbroot/index.ts';
-import { type AgentConfig, agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
+import { agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
 import { openRepository } from '../../packages/agent/src/repository/index.ts';
 import { columnstoreXml } from '../columnstore/harness/columnstore-xml.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
@@ -167,6 +166,3 @@ export const engineStage = ({ part, sha256 }: EnginePart, fields: MessageInitSha
     dbroots: (part.columnstore?.dbroots ?? []).map(({ number }) => ({ number, node: part.node, partSha256: sha256 })),
     ...(fields as object),
   });
-
-export const digestOf = (path: string): string => sha256Of(readFileSync(path));
-export type { AgentConfig };

@@ -1,4 +1,4 @@
 /** Seeding: this node's part, handed to another agent against a ticket. */
-export { openSeedClient, type SeedClient } from './client.ts';
+export { openSeedClient } from './client.ts';
 export { fetchShard } from './serve.ts';
 export { createTickets, type Tickets } from './tickets.ts';
