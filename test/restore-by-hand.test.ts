@@ -61,7 +61,9 @@ describe.runIf(process.getuid?.() === 0)('a part restored by hand', () => {
   test('with the commands of the manual page', async () => {
     const page = readFileSync(join(import.meta.dirname, '..', 'docs', 'restore-by-hand.md'), 'utf8');
     // ColumnStore is the last chapter, and has a test of its own.
-    const blocks = [...(page.split(/^## .*ColumnStore$/m)[0] ?? '').matchAll(/^```bash\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '');
+    const blocks = [...(page.split(/^## .*ColumnStore$/m)[0] ?? '').matchAll(/^```bash\n([\s\S]*?)^```$/gm)].map(
+      ([, block]) => block ?? '',
+    );
     const [variables = '', ...steps] = blocks;
     const values: Record<string, string> = {
       PART: part.directory,

@@ -2,11 +2,12 @@ import { parseArgs } from 'node:util';
 import { exitOnSignals } from '../harness/processes.ts';
 import { measureBlock } from './block.ts';
 import { measureCatalog } from './catalog.ts';
+import { measureDbroots } from './dbroots.ts';
 import type { Figure } from './measure.ts';
 import { measureThroughput } from './throughput.ts';
 
-const USAGE = 'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [catalog]\n';
-const SUITES = { block: measureBlock, throughput: measureThroughput, catalog: measureCatalog } as const;
+const USAGE = 'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [catalog]\n';
+const SUITES = { block: measureBlock, throughput: measureThroughput, dbroots: measureDbroots, catalog: measureCatalog } as const;
 
 const { values, positionals } = parseArgs({
   options: { output: { type: 'string', default: 'text' }, rounds: { type: 'string', default: '5' } },

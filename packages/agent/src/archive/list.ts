@@ -3,18 +3,21 @@ import { decodeEntries, encodeEntry, type ListedEntry, type Shard } from '@still
 import { Damaged } from './damaged.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { type StoredFile, StoredFileWriter } from './stored-file.ts';
-import { compressing, decompressing } from './zstd.ts';
+import { decompressing, FrameCompressor } from './zstd.ts';
 
 /** Lines that are given to zstd at once. */
-const TOGETHER = 1024;
+const TOGETHER = 128;
 
 /** Writes the list of a dbroot into a new file. Throws what `entries` throws, DISK_FULL, or the system's error. */
 export async function writeList(path: string, entries: AsyncIterable<ListedEntry>, level: number): Promise<StoredFile> {
   const stored = await StoredFileWriter.create(path);
+  const frame = new FrameCompressor(level);
   try {
-    for await (const piece of compressing(linesOf(entries), undefined, level)) await stored.write(piece);
+    for await (const lines of linesOf(entries)) await stored.write(await frame.add(lines));
+    await stored.write(await frame.end());
     return await stored.end();
   } finally {
+    frame.close();
     await stored.close();
   }
 }

@@ -38,6 +38,7 @@ export class StoredFileWriter {
 
   /** Throws DISK_FULL or the system's error. */
   async write(data: Uint8Array): Promise<void> {
+    if (data.length === 0) return;
     this.#hash.update(data);
     try {
       await this.#file.writeFile(data);

@@ -1,7 +1,7 @@
 import { type StoredFile, StoredFileWriter } from './stored-file.ts';
 import { BLOCK, END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
 import { encodeHeader } from './tar/encode.ts';
-import { compressed, compressing } from './zstd.ts';
+import { FrameCompressor, PIECE_BYTES } from './zstd.ts';
 
 /** Where a file lies in a shard; see ListedFile. */
 export interface FilePlace {
@@ -17,11 +17,11 @@ const TOGETHER = 512;
 /** A shard that is written, frame by frame. One call at a time. */
 export class ArchiveWriter {
   readonly #stored: StoredFileWriter;
-  readonly #level: number;
+  readonly #frames: FrameCompressor;
 
   private constructor(stored: StoredFileWriter, level: number) {
     this.#stored = stored;
-    this.#level = level;
+    this.#frames = new FrameCompressor(level);
   }
 
   /** Begins a shard in a new file. Throws DISK_FULL or the system's error. */
@@ -46,9 +46,7 @@ export class ArchiveWriter {
       parts.push(header, content, padding);
       length += header.length + content.length + padding.length;
     }
-    const frame = this.#stored.bytes;
-    await this.#stored.write(await compressed(Buffer.concat(parts, length), this.#level));
-    const frameBytes = this.#stored.bytes - frame;
+    const { frame, frameBytes } = await this.#addFrame([Buffer.concat(parts, length)]);
     return starts.map((at) => ({ frame, frameBytes, at }));
   }
 
@@ -64,9 +62,7 @@ export class ArchiveWriter {
       yield* content;
       yield padding;
     };
-    const frame = this.#stored.bytes;
-    await this.#addFrame(raw(), header.length + entry.size + padding.length);
-    return { frame, frameBytes: this.#stored.bytes - frame, at: header.length };
+    return { ...(await this.#addFrame(raw())), at: header.length };
   }
 
   /** Ends the archive with what has no content: directories and links. Throws what `entries` throws, DISK_FULL, or the system's error. */
@@ -81,16 +77,25 @@ export class ArchiveWriter {
       }
       yield Buffer.concat([...headers, Buffer.alloc(END_OF_ARCHIVE_BYTES)]);
     };
-    await this.#addFrame(raw(), undefined);
+    await this.#addFrame(raw());
+    this.#frames.close();
     return this.#stored.end();
   }
 
-  /** Gives the file up. */
+  /** Gives the file up. Repeatable. */
   close(): Promise<void> {
+    this.#frames.close();
     return this.#stored.close();
   }
 
-  async #addFrame(raw: AsyncIterable<Uint8Array>, bytes: number | undefined): Promise<void> {
-    for await (const piece of compressing(raw, bytes, this.#level)) await this.#stored.write(piece);
+  async #addFrame(raw: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Omit<FilePlace, 'at'>> {
+    const frame = this.#stored.bytes;
+    for await (const bytes of raw) {
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        await this.#stored.write(await this.#frames.add(bytes.subarray(at, at + PIECE_BYTES)));
+      }
+    }
+    await this.#stored.write(await this.#frames.end());
+    return { frame, frameBytes: this.#stored.bytes - frame };
   }
 }

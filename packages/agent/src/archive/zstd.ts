@@ -1,4 +1,4 @@
-import { promisify } from 'node:util';
+import type { TransformOptions } from 'node:stream';
 import {
   createZstdCompress,
   createZstdDecompress,
@@ -6,32 +6,62 @@ import {
   type ZstdCompress,
   type ZstdDecompress,
   type ZstdOptions,
-  zstdCompress,
 } from 'node:zlib';
 import { Damaged } from './damaged.ts';
 
 /** In pieces of this size, compressing in the thread pool loses little time in between; the default is a sixteenth of it. */
 export const PIECE_BYTES = 1024 * 1024;
-/** What a frame of bytes that cannot be compressed may have beyond them. */
-const FRAME_OVERHEAD = 64 * 1024;
-
-const settings = (level: number): ZstdOptions => ({
-  params: { [ZLIB.ZSTD_c_compressionLevel]: level, [ZLIB.ZSTD_c_checksumFlag]: 1 },
-});
-
-/** One frame of bytes that are in memory. */
-export const compressed = (data: Buffer, level: number): Promise<Buffer> =>
-  promisify(zstdCompress)(data, { ...settings(level), chunkSize: data.length + FRAME_OVERHEAD });
+/** Of the output: what is made of one piece always has room, so that nothing has to be read while it is worked on. */
+const OUTPUT_BYTES = 4 * PIECE_BYTES;
 
 /**
- * One frame of any size, piece by piece. A piece is done with when the next one is asked for. `bytes` is the size of all of them, so that it
- * stands in the frame; undefined when that is not known. Throws what `pieces` throws.
+ * Makes frames, one after the other, each with a checksum of its content. One compressor for all of them: to set one up for each would cost more than
+ * small frames do, and its memory would wait for the collector. One call at a time.
  */
-export const compressing = (pieces: AsyncIterable<Uint8Array>, bytes: number | undefined, level: number): AsyncGenerator<Buffer> =>
-  through(
-    pieces,
-    createZstdCompress({ ...settings(level), chunkSize: PIECE_BYTES, ...(bytes === undefined ? {} : { pledgedSrcSize: bytes }) }),
-  );
+export class FrameCompressor {
+  readonly #zstd: ZstdCompress;
+  #fail: (error: Error) => void = () => {};
+
+  constructor(level: number) {
+    const options: ZstdOptions & TransformOptions = {
+      chunkSize: PIECE_BYTES,
+      readableHighWaterMark: OUTPUT_BYTES,
+      params: { [ZLIB.ZSTD_c_compressionLevel]: level, [ZLIB.ZSTD_c_checksumFlag]: 1 },
+    };
+    this.#zstd = createZstdCompress(options);
+    // A stream that fails while it works on a piece does not say that it is done with it.
+    this.#zstd.on('error', (error) => this.#fail(error));
+  }
+
+  /** Takes bytes, at most `PIECE_BYTES` at once; they are done with afterwards. Gives what is finished so far of the frame. */
+  async add(data: Uint8Array): Promise<Buffer> {
+    if (data.length > PIECE_BYTES) throw new Error(`a piece has ${data.length} bytes`);
+    await this.#working((done) => this.#zstd.write(data, done));
+    return this.#finished();
+  }
+
+  /** Ends the frame, and gives the rest of it. */
+  async end(): Promise<Buffer> {
+    await this.#working((done) => this.#zstd.flush(ZLIB.ZSTD_e_end, done));
+    return this.#finished();
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    this.#zstd.destroy();
+  }
+
+  #working(work: (done: (error?: Error | null) => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      work((error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  #finished(): Buffer {
+    return (this.#zstd.read() as Buffer | null) ?? Buffer.alloc(0);
+  }
+}
 
 /** What is in one frame. Throws Damaged, also when something follows the frame, or what `pieces` throws. */
 export async function* decompressing(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
@@ -43,35 +73,23 @@ export async function* decompressing(pieces: AsyncIterable<Uint8Array>): AsyncGe
       yield piece;
     }
   };
-  yield* through(counted(), zstd, (error) => new Damaged(`it cannot be decompressed: ${error.message}`));
-  if (zstd.bytesWritten !== given) throw new Damaged(`${given - zstd.bytesWritten} bytes follow the end of the frame`);
-}
-
-async function* through(
-  pieces: AsyncIterable<Uint8Array>,
-  zstd: ZstdCompress | ZstdDecompress,
-  failed: (error: Error) => Error = (error) => error,
-): AsyncGenerator<Buffer> {
   let failure: { readonly reason: unknown } | undefined;
-  const feeding = feed(pieces, zstd, (reason) => {
+  const feeding = feed(counted(), zstd, (reason) => {
     failure = { reason };
   });
   try {
     for await (const piece of zstd as AsyncIterable<Buffer>) yield piece;
   } catch (error) {
     if (failure !== undefined) throw failure.reason;
-    throw failed(error as Error);
+    throw new Damaged(`it cannot be decompressed: ${(error as Error).message}`);
   } finally {
     zstd.destroy();
     await feeding;
   }
+  if (zstd.bytesWritten !== given) throw new Damaged(`${given - zstd.bytesWritten} bytes follow the end of the frame`);
 }
 
-async function feed(
-  pieces: AsyncIterable<Uint8Array>,
-  zstd: ZstdCompress | ZstdDecompress,
-  onFailure: (reason: unknown) => void,
-): Promise<void> {
+async function feed(pieces: AsyncIterable<Uint8Array>, zstd: ZstdDecompress, onFailure: (reason: unknown) => void): Promise<void> {
   // A stream that fails while it works on a piece does not say that it is done with it.
   let settle: (taken: boolean) => void = () => {};
   zstd.once('close', () => settle(false));
