@@ -1,6 +1,6 @@
 /** Shards of a dbroot: tar archives in zstd frames, and the list of what is in them. See README.md. */
-export { readList, type StoredShard, writeList } from './list.ts';
-export { type ArchivedFile, type ArchiveToRead, readArchive } from './read.ts';
+export { readList, writeList } from './list.ts';
+export { readArchive } from './read.ts';
 export { FILE_MODE, type StoredFile, StoredFileWriter } from './stored-file.ts';
 export type { TarEntry } from './tar/blocks.ts';
 export { ArchiveWriter, type FilePlace } from './write.ts';

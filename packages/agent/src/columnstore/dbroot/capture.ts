@@ -101,8 +101,12 @@ async function storeAll(capture: DbrootCapture, source: Omit<ShardSource, 'signa
     async (signal) => {
       const writers = await storeFiles(capture, { ...source, signal }, scan, lines);
       const works = [() => endAll(writers, source, scan), (within: AbortSignal) => requireStill(capture, source, scan, within)] as const;
-      const [ended] = await together<[StoredFile[], unknown]>(signal, works).finally(() => closeAll(writers));
-      return ended;
+      try {
+        const [ended] = await together<[StoredFile[], unknown]>(signal, works);
+        return ended;
+      } finally {
+        await closeAll(writers);
+      }
     },
     async (signal) => {
       signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import type { ScannedEntry } from './entry.ts';
 
 /** A file of this size and more is a frame by itself; frames of smaller ones are about as large. */
-export const FRAME_BYTES = 1024 * 1024;
+const FRAME_BYTES = 1024 * 1024;
 /** Files in one frame, however small they are. */
 const MOST_FILES = 256;
 
