@@ -38,7 +38,7 @@ export interface HeldOptions extends DoubleOptions {
 }
 
 /** Processes of this host that this test run has started: others may run engines of their own here. */
-export const ownEngines: FindProcesses = async (names) => {
+const ownEngines: FindProcesses = async (names) => {
   const own = new Set(ownProcesses().map(({ pid }) => pid));
   return (await processesNamed(names)).filter(({ pid }) => own.has(pid));
 };

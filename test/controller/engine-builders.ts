@@ -17,7 +17,7 @@ const GIB = 1024 ** 3;
 export const DBROOT_BYTES = 3 * GIB;
 /** Bytes of the list of every dbroot, as stored. */
 const LIST_BYTES = 1_000;
-export const ENGINE_VERSION = '6.4.12';
+const ENGINE_VERSION = '6.4.12';
 
 const PROCESSES: readonly { name: string; where: 'everywhere' | 'primary' }[] = [
   { name: 'workernode', where: 'everywhere' },
@@ -118,7 +118,7 @@ export function modulePart(of: SetMember, changes: Partial<PartManifest> = {}): 
 }
 
 /** The nodes of the modules in a map: db1 is pm1. */
-export const nodesOf = (map: DbrootMap): string[] => [...new Set(Object.values(map))].sort((a, b) => a - b).map((id) => `db${id}`);
+const nodesOf = (map: DbrootMap): string[] => [...new Set(Object.values(map))].sort((a, b) => a - b).map((id) => `db${id}`);
 
 const ENGINE: NonNullable<SetManifest['columnstore']> = { version: ENGINE_VERSION, generation: '5', configRevision: 7, primary: 'db1' };
 

@@ -50,6 +50,7 @@ async function newLife(): Promise<void> {
   const log = pino({ level: 'silent' });
   const journal = await openJournal(stateDir);
   const server = {
+    connect: () => expect.unreachable(),
     lock: async () => ({
       ...({ connectionId: 7, sources: [], requestedAt: clock.now(), grantedAt: clock.now(), waitedMs: 0 } as const),
       ...{ lost: new AbortController().signal, position: undefined as never, attest: undefined as never },
