@@ -114,7 +114,9 @@ export function modulePart(of: SetMember, changes: Partial<PartManifest> = {}): 
       sha256: 'd'.repeat(64),
     },
   ]);
-  return { part: { ...part, columnstore, shards: [...part.shards, ...shards], ...changes }, sha256 };
+  const [file] = part.configuration;
+  const configuration = file === undefined ? [] : [file, { ...file, path: '/etc/columnstore/Columnstore.xml' }];
+  return { part: { ...part, columnstore, configuration, shards: [...part.shards, ...shards], ...changes }, sha256 };
 }
 
 /** The nodes of the modules in a map: db1 is pm1. */

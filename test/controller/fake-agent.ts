@@ -147,7 +147,7 @@ function factsOf(node: FakeNode) {
     agentVersion: node.agentVersion,
     hostname: 'one-host',
     roles: node.engine === undefined ? [Role.SQL] : [Role.SQL, Role.PM],
-    ...(node.engine === undefined ? {} : { columnstore: factsOfModule(node.engine) }),
+    ...(node.engine === undefined || node.engine.gone ? {} : { columnstore: factsOfModule(node.engine) }),
     mariadb: {
       running: server.running,
       version: server.version,

@@ -36,6 +36,10 @@ export interface FakeModule {
   loadsBrm: boolean;
   /** A controllernode runs here as well, where it does not belong. */
   strayController: boolean;
+  /** Its Columnstore.xml is gone, until a restore brings it back. */
+  gone: boolean;
+  /** Why it is in doubt which module it is; empty when it is not. */
+  doubt: string;
   /** ConfigRevision of its own Columnstore.xml, when that is not the one of all. */
   configRevision: bigint | undefined;
 }
@@ -59,7 +63,18 @@ export function fakeModule(node: string, shared: FakeEngine): FakeModule | undef
   const id = Number(node.slice(2));
   if (!Object.values(shared.map).includes(id)) return undefined;
   const module: FakeModule = {
-    ...{ id, node, shared, memory: 'live', cpimport: false, loadsBrm: true, strayController: false, configRevision: undefined },
+    ...{
+      id,
+      node,
+      shared,
+      memory: 'live',
+      cpimport: false,
+      loadsBrm: true,
+      strayController: false,
+      gone: false,
+      doubt: '',
+      configRevision: undefined,
+    },
     dbroots: new Map(ownedBy(shared.map, id).map((number) => [number, 'live'])),
     running: runningOn(shared.map[1] === id),
   };
@@ -88,6 +103,7 @@ export function factsOfModule(module: FakeModule) {
   const facts = engineFacts(id, shared.map, { version: shared.version, ...revision, loadsBrm });
   return {
     ...facts,
+    ...(module.doubt === '' ? {} : { module: 0, contradictions: [module.doubt] }),
     dbroots: (facts.dbroots ?? []).map((dbroot) => ({ ...dbroot, bytes: dbroots.get(dbroot.number ?? 0) ? 1_000n : 0n })),
     processes: processesOn(isPrimary(module), true).map(({ name, pid, stage }) => ({ name, stage, pid: running.has(name) ? pid : 0 })),
   };

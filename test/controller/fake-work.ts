@@ -105,7 +105,7 @@ function switchData(node: FakeNode, operationId: string): FakeResult {
   if (engine !== undefined && restore.dbroots !== undefined) {
     if (engine.running.size > 0) throw new StillpointError('ENGINE_RUNNING', `${[...engine.running].join()} runs`);
     if (restore.phase === 'staged') restore.dbroots.kept = engine.dbroots;
-    Object.assign(engine, { dbroots: restore.dbroots.coming, memory: '' });
+    Object.assign(engine, { dbroots: restore.dbroots.coming, memory: '', gone: false });
   }
   if (restore.phase === 'staged') node.restore = { ...restore, phase: 'switched', kept: server.data };
   server.data = restore.staged;

@@ -98,6 +98,31 @@ describe('a restore of a cluster with an engine', () => {
     expect(rig.data()).toMatchObject({ db1: 'live', db3: `${rig.setId}/db3` });
   });
 
+  it('brings a wiped node back, which had not even its Columnstore.xml any more', async () => {
+    const wiped = { running: new Set(), memory: '', gone: true, dbroots: new Map([[5, '']]) };
+    for (const module of modules()) if (module.node === 'db2') Object.assign(module, wiped);
+    expect((await rig.plan()).problems).not.toEqual([]);
+    const plan = await rig.plan({ restoreConfiguration: true });
+    expect(plan.problems).toEqual([]);
+    await rig.run(plan.id);
+    expectEngine(restored());
+  });
+
+  it('goes no further than the start of the engine when a node does not know its module', async () => {
+    const [, second] = modules();
+    rig.cluster.node('db2').faults.once('task.switch', () => {
+      Object.assign(second ?? {}, { doubt: 'local/module is missing' });
+    });
+    expect(await failure(run())).toMatchObject({
+      ...{ code: 'COLUMNSTORE_CONFIG', node: 'db2' },
+      message: expect.stringContaining('local/module is missing'),
+    });
+    expect(engine().services.filter((what) => what.startsWith('start'))).toEqual([]);
+    Object.assign(second ?? {}, { doubt: '' });
+    await rig.resume(rig.restoreId());
+    expectEngine(restored());
+  });
+
   it('loads nothing where units of the system do that', async () => {
     for (const module of modules()) Object.assign(module, { loadsBrm: false });
     await run();

@@ -50,8 +50,10 @@ export function engineTargets(facts: RestoreFacts, restoreConfiguration: boolean
   return [
     ...found,
     ...gone.flatMap(({ node }) => {
-      const part = facts.parts.get(node);
-      return part !== undefined && 'part' in part && part.part.columnstore !== undefined ? [returning(node, part.part.columnstore)] : [];
+      const reading = facts.parts.get(node);
+      const { columnstore, configuration } = reading !== undefined && 'part' in reading ? reading.part : {};
+      const comesBack = columnstore !== undefined && configuration?.some(({ path }) => path === columnstore.configFile);
+      return comesBack ? [returning(node, columnstore)] : [];
     }),
   ];
 }

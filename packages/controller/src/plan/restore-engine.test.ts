@@ -115,6 +115,8 @@ describe('a plan for a cluster with an engine', () => {
 
   it('takes what a wiped node had from its part, when the configuration comes back', () => {
     const facts = replaced(engineRestoreFacts(), nodeView('db2', { running: false }));
+    const without = new Map(facts.parts).set('db2', modulePart(moduleMember('db2'), { configuration: [] }));
+    expect(problems(plan({ ...facts, parts: without }, { restoreConfiguration: true }))).toContain('no node owns dbroot 2 of the set');
     const made = plan(facts, { restoreConfiguration: true });
     expect(problems(made)).toEqual([]);
     expect(moves(made)).toEqual([
@@ -141,6 +143,9 @@ describe('nodes that are named', () => {
     const alone = plan(facts, { nodes: ['db4'] });
     expect(problems(alone)).toEqual([]);
     expect(alone.columnstore).toBeUndefined();
+    expect(alone.warnings.join()).not.toContain('the engine stays as it is');
+    const first = engineRestoreFacts({ 1: 2, 2: 3 });
+    expect(plan(first, { nodes: ['db1'], leaveReplicas: true }).warnings.join()).toContain('db1: the engine stays as it is');
     expect(alone.nodes).toMatchObject([{ node: 'db4', dbroots: [], engine: undefined }]);
     expect(problems(plan(facts, { nodes: ['db1', 'db2', 'db3'], leaveReplicas: true }))).toEqual([]);
   });

@@ -52,7 +52,7 @@ export function planEngine(wanted: readonly string[], request: RestoreRequest, f
   const nothing = { nodes: new Map(), warnings: [] };
   if (facts.set.columnstore === undefined) return { ...nothing, problems: chosen.map(withoutImage(facts)) };
   // SQL servers that are no modules can be restored by themselves.
-  if (chosen.length === 0 && request.nodes !== undefined) return { ...nothing, problems: [] };
+  if (chosen.length === 0 && request.nodes !== undefined) return { ...nothing, problems: [], warnings: definitionsAlone(wanted, facts) };
   const images = imagesOf(facts.set.members);
   const planned = targets.map((target) => ({ target, dbroots: target.dbroots.map((dbroot) => plannedDbroot(dbroot, images, facts)) }));
   return {
@@ -67,6 +67,12 @@ export function planEngine(wanted: readonly string[], request: RestoreRequest, f
     warnings: planned.flatMap(({ target, dbroots }) => warningsOf(target, dbroots, facts)),
   };
 }
+
+/** A replica whose source goes on is brought up to date by it; any other has the tables of then and the rows of now. */
+const definitionsAlone = (wanted: readonly string[], { set }: RestoreFacts): string[] =>
+  set.members
+    .filter(({ node, source }) => wanted.includes(node) && (source === '' || wanted.includes(source)))
+    .map(({ node }) => `${node}: the engine stays as it is; ColumnStore tables that were made or dropped since the cut will not fit it`);
 
 const plannedEngine = ({ module, primary, running, version }: EngineTarget): PlannedEngine => ({ module, primary, running, version });
 

@@ -36,8 +36,7 @@ export async function startEngine(run: RestoreRun, signal: AbortSignal, prefix =
   const nodes = await engineNow(run, signal);
   for (const { engine, node } of run.plan.nodes) {
     if (engine === undefined || nodes.some((other) => other.node === node)) continue;
-    const message = 'its agent finds no module of the engine that could be started';
-    throw new StillpointError('COLUMNSTORE_CONFIG', message, { node, hint: 'Bring its Columnstore.xml in order, then go on.' });
+    throw await withoutModule(run, node, signal);
   }
   for (const { node } of nodes.filter((each) => !isRunning(each))) {
     const ofStart = (step: string, on: string): boolean =>
@@ -99,6 +98,15 @@ async function inOrder(run: RestoreRun, phases: readonly RestorePhase[], signal:
     if (signal.aborted) throw abortReason(signal);
     await runRestorePhase(run, phase, signal, prefix);
   }
+}
+
+async function withoutModule({ agents, operation }: RestoreRun, node: string, signal: AbortSignal): Promise<StillpointError> {
+  const [answer] = await factsOfAll([agents.get(node)], operation.clock, signal);
+  const why = answer?.facts.columnstore?.contradictions ?? ['there is no Columnstore.xml'];
+  return new StillpointError('COLUMNSTORE_CONFIG', `its agent finds no module of the engine to start: ${why.join('; ')}`, {
+    node,
+    hint: 'Bring Columnstore.xml, and local/module in the data directory of the engine, in order; then go on.',
+  });
 }
 
 /** What the journal has as done no longer is. */
