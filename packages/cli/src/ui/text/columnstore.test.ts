@@ -2,7 +2,7 @@ import type { BackupReport, RestorePlan, RestoreReport } from '@stillpoint/contr
 import { StillpointError, type TableLock } from '@stillpoint/shared/errors';
 import type { PartManifest } from '@stillpoint/shared/manifest';
 import { describe, expect, it } from 'vitest';
-import { Captured, standingClock } from '../../fixture/command-line.ts';
+import { Captured, standingClock, user } from '../../fixture/command-line.ts';
 import { backupPlan, partManifest, plannedNode, setManifest } from '../../fixture/samples.ts';
 import { jsonRenderer } from '../json.ts';
 import { plainProgress } from '../progress/plain.ts';
@@ -39,7 +39,7 @@ describe('table locks in the way', () => {
 
   it('are told with every attempt, in text and in JSON', () => {
     const event = {
-      ...{ type: 'retry', attempt: 1, attempts: 5, waitMs: 5_000, node: 'pm1', message: 'tables stay locked' },
+      ...{ type: 'retry' as const, attempt: 1, attempts: 5, waitMs: 5_000, node: 'pm1', message: 'tables stay locked' },
       ...{ blockers: [], tableLocks: LOCKS.slice(0, 1) },
     } as const;
     const [text, json] = [new Captured(), new Captured()];
@@ -47,7 +47,7 @@ describe('table locks in the way', () => {
     expect(text.text).toContain('shop.facts  DMLProc  7879  32');
     jsonRenderer(json, standingClock()).event(event);
     expect(JSON.parse(json.text)).toMatchObject({
-      type: 'retry',
+      type: 'retry' as const,
       tableLocks: [{ id: 50, table: 'shop.facts', pid: 7_879, ageMs: 93_400 }],
     });
   });
@@ -222,6 +222,16 @@ describe('a restore', () => {
         "       2  part of db2    db1   1.00 GiB       5 B    1.00 GiB  /var/lib/columnstore/data2",
       ]
     `);
+  });
+
+  it('of an engine that runs alone asks for leave to stop it', async () => {
+    const { json } = user({ engineAlone: true });
+    await json('backup', 'create');
+    const { lines } = await json('restore', 'plan', 'latest');
+    expect(lines.at(-1)).toMatchObject({
+      next: 'stillpoint restore run plan-1 --stop-servers',
+      nodes: [{ engine: { module: 1, primary: true, version: '6.4.12', running: ['PrimProc'] } }, {}],
+    });
   });
 
   it('tells how many tables were read whole, and what is locked', () => {
