@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ListedEntry, Shard } from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../../packages/agent/src/archive/index.ts';
-import { type CapturedDbroot, captureDbroot } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { type CapturedDbroot, captureDbroot, shardsOfEach } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { openRepository } from '../../packages/agent/src/repository/index.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { type Figure, figure, largestWhile, ratios, timed } from './measure.ts';
@@ -120,7 +119,7 @@ const captureAll = (home: string, numbers: readonly number[], part: string): Pro
   Promise.all(
     numbers.map((number) =>
       captureDbroot({
-        ...{ number, path: pathOf(home, number), brmDirectory: undefined, part, shards: Math.min(4, availableParallelism()), level: 3 },
+        ...{ number, path: pathOf(home, number), brmDirectory: undefined, part, shards: shardsOfEach(numbers.length), level: 3 },
         ...{ onFound: () => {}, onBytes: () => {}, note: () => {}, signal: new AbortController().signal },
       }),
     ),

@@ -1,11 +1,10 @@
 import { realpath } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { dirname, relative } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { PartColumnstore, Shard } from '@stillpoint/shared/manifest';
 import type { Agent } from '../../agent.ts';
 import { currentBrm } from '../../columnstore/brm/current.ts';
-import { type CapturedDbroot, captureDbroot } from '../../columnstore/dbroot/index.ts';
+import { type CapturedDbroot, captureDbroot, shardsOfEach } from '../../columnstore/dbroot/index.ts';
 import { openEngine } from '../../columnstore/discovery/index.ts';
 import { isWithin } from '../../columnstore/paths.ts';
 import type { Engine } from '../../columnstore/types.ts';
@@ -34,11 +33,6 @@ export interface EngineCapture {
   readonly note: (message: string) => void;
   readonly signal: AbortSignal;
 }
-
-/** Shards that are written at the same time on this node. More keep more memory and find no thread that is free. */
-const MOST_SHARDS = 8;
-/** Of one dbroot: a restore reads its list once for each. */
-const MOST_SHARDS_OF_ONE = 4;
 
 /**
  * Captures all dbroots that this node owns, in parallel. Undefined on a node without an engine; a node that owns no dbroot has an image
@@ -97,7 +91,7 @@ async function brmOf({ owned, topology: { dbrmRoot } }: Engine): Promise<{ reado
 async function captureAll(capture: EngineCapture, { owned }: Engine, brmDirectory: string | undefined): Promise<CapturedDbroot[]> {
   const { part, compressionLevel, note, signal } = capture;
   const progress = progressOf(owned.length, capture.progress);
-  const shards = Math.max(1, Math.min(MOST_SHARDS_OF_ONE, availableParallelism(), Math.floor(MOST_SHARDS / Math.max(1, owned.length))));
+  const shards = shardsOfEach(owned.length);
   return together(
     signal,
     owned.map(

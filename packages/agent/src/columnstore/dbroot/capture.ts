@@ -1,4 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { LAYOUT, type ListedEntry, type PartDbroot, type Shard } from '@stillpoint/shared/manifest';
@@ -15,6 +16,13 @@ import { type Unit, unitsOf } from './units.ts';
 
 /** Lines of the list that wait to be written. */
 const LINES_AHEAD = 1024;
+
+/** Shards that are written at the same time on a node: as many as there are threads to compress. More only take memory. */
+const MOST_SHARDS = 4;
+
+/** How many shards to make of each of several dbroots that are captured at the same time. */
+export const shardsOfEach = (dbroots: number): number =>
+  Math.max(1, Math.min(availableParallelism(), Math.floor(MOST_SHARDS / Math.max(1, dbroots))));
 
 /** Which dbroot to capture, and how. */
 export interface DbrootCapture {
