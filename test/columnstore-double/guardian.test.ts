@@ -279,6 +279,26 @@ describe('on a replica that replicates in parallel, where the server grants no s
   });
 });
 
+test('an engine without a server of its own is resumed as well when the agent is killed', async () => {
+  const bare = await startGuardedNode({ server: false });
+  try {
+    const { client: other } = bare.connect();
+    await other.claimNode({ operationId: op, kind: 'backup', owner: 'tester', ttl: durationFromMs(60_000) });
+    const talk = talkAbout(other, acquire(op));
+    expect(await talk.hear('acquired')).toMatchObject({ connectionId: 0n });
+    for (const phase of [HoldPhase.DRAIN, HoldPhase.SUSPEND]) {
+      talk.say(advance(phase));
+      await talk.hear('advanced');
+    }
+    expect(bare.double.state().readOnly).toBe(true);
+    await bare.process.kill('SIGKILL');
+    await eventually(() => !bare.double.state().readOnly);
+    await eventually(() => !bare.isRecorded());
+  } finally {
+    await bare.remove();
+  }
+});
+
 test('after all that a hold is as good as the first', async () => {
   const { talk } = await suspended();
   talk.say(ATTEST);
