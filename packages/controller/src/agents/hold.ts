@@ -9,7 +9,7 @@ import { unlessAborted } from './scope.ts';
 /** How much longer than its bound an agent may take to answer, ms. Other nodes' writers wait for a frozen one meanwhile. */
 const ANSWER_MARGIN_MS = 2_000;
 /** How long a node of the engine may take before it asks for its lock, ms: the engine must be writable, and a guardian stand by. */
-const PREPARE_ENGINE_TIMEOUT_MS = 20_000;
+const PREPARE_ENGINE_TIMEOUT_MS = 10_000;
 /** Longest wait for a proof, ms: of a lock; and of an engine, whose programs are asked for its state and its locks. */
 const ATTEST_TIMEOUT_MS = 5_000;
 const ATTEST_ENGINE_TIMEOUT_MS = 30_000;

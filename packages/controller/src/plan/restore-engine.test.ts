@@ -174,6 +174,12 @@ describe('problems of the engine', () => {
     );
   });
 
+  it('a dbroot that lies in two parts of the set', () => {
+    const facts = engineRestoreFacts();
+    const members = facts.set.members.map((each) => (each.node === 'db3' ? { ...each, dbroots: [2, 3] } : each));
+    expect(problems(plan({ ...facts, set: { ...facts.set, members } }))).toEqual(['dbroot 2 lies in the parts of db2, db3']);
+  });
+
   it('files that differ: both sides are named', () => {
     expect(with3({ configRevision: 8n })).toEqual(['Columnstore.xml differs: ConfigRevision: db1, db2 have 7; db3 have 8']);
   });
