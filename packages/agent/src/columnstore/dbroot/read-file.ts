@@ -55,10 +55,11 @@ const PAUSE_MS = 10;
 export async function readAtRest(path: string, entry: ScannedEntry, signal: AbortSignal): Promise<ReadFile> {
   let before = await readWhole(path, entry);
   for (let tries = 1; tries < TRIES; tries += 1) {
+    // Longer than a tick of the clock that stamps files: two writes within one would look like none.
+    await delay(PAUSE_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     const again = await readWhole(path, entry);
     if (stampOf(before.entry) === stampOf(again.entry) && before.sha256 === again.sha256) return again;
     before = again;
-    await delay(PAUSE_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
   throw moved(path, 'did not come to rest');
 }
