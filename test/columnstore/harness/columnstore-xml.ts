@@ -35,6 +35,9 @@ const FIXED = {
   Installation: { ServerTypeInstall: 2, PMwithUM: 'y', MySQLRep: 'n', DBRootStorageType: 'internal', UMStorageType: 'internal' },
 } as const;
 
+/** Blocks and queues of a scan, as the engine is shipped with. */
+const SCANS = { ProcessorThreshold: 128, ProcessorQueueSize: '10K', ColScanBufferSizeBlocks: 512, ColScanReadAheadBlocks: 512, PrefetchThreshold: 1 };
+
 type Section = Readonly<Record<string, string | number>>;
 
 /** Columnstore.xml of a cluster, the same file for all its nodes, as a cluster manager of the 5.x and 6.x generation leaves it. */
@@ -45,7 +48,8 @@ export function columnstoreXml(modules: readonly Module[]): string {
     SystemConfig: systemConfig(modules),
     SystemModuleConfig: moduleConfig(modules),
     DBRM_Controller: { NumWorkers: modules.length, ...at(primary.name, 8616) },
-    PrimitiveServers: { Count: modules.length, ConnectionsPerPrimProc: 2, DirectIO: 'y', RotatingDestination: 'n' },
+    // Without the sizes of scans PrimProc ends by itself when it reads a million rows.
+    PrimitiveServers: { ...SCANS, Count: modules.length, ConnectionsPerPrimProc: 2, DirectIO: 'y', RotatingDestination: 'n' },
     DDLProc: at(primary.address, 8612),
     DMLProc: at(primary.address, 8614),
     ...Object.assign({}, ...modules.map(listeners)),
