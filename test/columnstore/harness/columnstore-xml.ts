@@ -36,7 +36,13 @@ const FIXED = {
 } as const;
 
 /** Blocks and queues of a scan, as the engine is shipped with. */
-const SCANS = { ProcessorThreshold: 128, ProcessorQueueSize: '10K', ColScanBufferSizeBlocks: 512, ColScanReadAheadBlocks: 512, PrefetchThreshold: 1 };
+const SCANS = {
+  ProcessorThreshold: 128,
+  ProcessorQueueSize: '10K',
+  ColScanBufferSizeBlocks: 512,
+  ColScanReadAheadBlocks: 512,
+  PrefetchThreshold: 1,
+};
 
 type Section = Readonly<Record<string, string | number>>;
 
