@@ -261,6 +261,14 @@ describe('a resume', () => {
   });
 });
 
+it('is not complete without its proof, though all nodes of the engine were left out since', async () => {
+  rig.cluster.node('db2').faults.once('task.proveEngine', fails('ENGINE_PROOF_FAILED'));
+  await failure(run());
+  expect(await rig.resume(rig.restoreId(), ['db1', 'db2'])).toMatchObject({ state: 'switched' });
+  const { nodes } = await rig.resume(rig.restoreId());
+  expect(nodes.map(({ tablesRead }) => tablesRead)).toEqual([2, 2, 0]);
+});
+
 describe('going back', () => {
   it('from a complete restore stops the engine before its data moves, and starts it once all of it is back', async () => {
     const { operationId } = await run();
