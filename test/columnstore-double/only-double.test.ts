@@ -99,6 +99,23 @@ describe('seen on the double only: cmapi', () => {
     expect(double.state().readOnly).toBe(false);
   });
 
+  test('with set A or B current it finds no journal to hand out, though a load does', async () => {
+    await start({ cmapi: true });
+    await double.createTable('bt.t');
+    double.makeCurrent('A');
+    await double.createTable('bt.later');
+    const journal = await ask(double.primary, { path: `${BASE}/node/meta/journal` });
+    expect(journal).toMatchObject({ status: 500, body: { error: { http_status: '500 Internal Server Error' } } });
+    await double.stopEngine('bare');
+    await double.primary.run('clearShm');
+    const loaded = await double.primary.run('load_brm', [`${double.state().dbrmRoot}A`]);
+    expect(loaded.stdout).toBe('OK.\nSuccessfully loaded BRM snapshot\nSuccessfully replayed 1 BRM transactions\n');
+    await double.startEngine();
+    const session = double.session();
+    expect(await session.query('SELECT count(*) FROM bt.later')).toEqual([['0', '0']]);
+    session.close();
+  });
+
   test('the first key that it is sent becomes its key', async () => {
     await start({ cmapi: true, apiKey: '' });
     const path = `${BASE}/node/status`;
