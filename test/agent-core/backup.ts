@@ -81,6 +81,7 @@ export function setManifest(operationId: string, setId: string, manifest: Uint8A
     ...{ format: 'stillpoint-set/1', cluster: CLUSTER, setId, operationId, cutAt: at, releasedAt: at, committedAt: at, writtenBy: '0.1.0' },
     holdSkewMs: 0,
     phases: [],
+    uses: [],
     members: [
       {
         ...{ node: NODE, roles: ['sql', 'primary'], partSha256: sha256Of(manifest), source: '', gtidSlavePos: '' },

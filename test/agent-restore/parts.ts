@@ -75,6 +75,7 @@ export function setManifest(
     writtenBy: '0.1.0',
     holdSkewMs: 1,
     phases: [],
+    uses: [],
     members: Object.entries(digests).map(([node, partSha256]) => ({
       node,
       roles: ['sql', 'primary'],

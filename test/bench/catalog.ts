@@ -73,6 +73,7 @@ function generatedSet(at: Date): SetManifest {
     holdSkewMs: 12.5,
     phases: ['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'].map((phase) => ({ phase, ms: 100 })),
     members,
+    uses: [],
   };
 }
 

@@ -92,6 +92,7 @@ export function setOf(members: readonly SetMember[], setId = '20261121-091500-3f
     holdSkewMs: 3,
     phases: [{ phase: 'capture', ms: 2_000 }],
     members: [...members],
+    uses: [],
   };
 }
 

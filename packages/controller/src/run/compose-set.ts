@@ -23,6 +23,7 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
     holdSkewMs: cut.holdSkewMs,
     phases: [...timings],
     members: plan.nodes.map(({ node }) => memberOf(run, node)),
+    uses: [],
     ...(columnstore && { columnstore }),
   };
   return { manifest, bytes: encodeManifest(manifest) };

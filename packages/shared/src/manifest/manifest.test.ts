@@ -87,6 +87,7 @@ const set: SetManifest = {
   writtenBy: '0.1.0',
   holdSkewMs: 4,
   phases: [{ phase: 'hold', ms: 12 }],
+  uses: [],
   members: [
     {
       node: 'db1',

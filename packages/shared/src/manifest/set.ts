@@ -46,6 +46,10 @@ export const setManifestSchema = z.strictObject({
   /** Length of each phase, in order, by the controller's clock. */
   phases: z.array(z.strictObject({ phase: z.string(), ms: z.number().nonnegative() })),
   members: z.array(member).min(1),
+  /** The set that this one was made as an increment of; absent for a full one. */
+  parent: name.optional(),
+  /** Every other set that holds bytes which this one needs, not only its parent: none may be removed before this one. */
+  uses: z.array(name).default([]),
   /** The engine, as its primary had it; absent without ColumnStore. */
   columnstore: z
     .strictObject({
