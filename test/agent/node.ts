@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toStillpointError } from '@stillpoint/shared/errors';
 import { systemClock } from '@stillpoint/shared/time';
 import type { Agent } from '../../packages/agent/src/agent.ts';
+import { createCaptures } from '../../packages/agent/src/capture/index.ts';
 import { agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
 import type { Hold } from '../../packages/agent/src/hold/types.ts';
 import { acquireLock } from '../../packages/agent/src/mariadb/lock.ts';
@@ -74,6 +75,7 @@ export function testNode(server: ServerPlace, options: NodeOptions = {}): TestNo
         return hold;
       },
     },
+    captures: createCaptures(),
   };
   const hold = async (): Promise<TestHold> => {
     const taken = await takeHold(agent);

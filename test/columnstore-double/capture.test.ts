@@ -76,12 +76,7 @@ describe('a node of the engine', () => {
     }
     const bytes = dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
     expect(bytes).toBeGreaterThan(4 * 1_500_000);
-    expect(result).toMatchObject({ dataBytes: BigInt(bytes) });
     expect(result.position).toBeUndefined();
-    expect(result.dbroots.map(({ number, files, bytes: size }) => [number, Number(files), Number(size)])).toEqual(
-      dbroots.map(({ number, files, dataBytes }) => [number, files, dataBytes]),
-    );
-    expect(result.storedBytes).toBe(result.dbroots.reduce((sum, { storedBytes }) => sum + storedBytes, 0n));
     expect(task.steps.at(-1)).toEqual({ step: 'copy', done: bytes, total: bytes });
     expect(readdirSync(node.part).filter((name) => name.startsWith('.'))).toEqual([]);
   });

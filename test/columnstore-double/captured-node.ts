@@ -5,7 +5,7 @@ import { decodePartManifest, LAYOUT, type PartManifest, partDirectory, sha256Of 
 import { type CaptureResult, CaptureTaskSchema, PublishTaskSchema, VerifyTaskSchema } from '@stillpoint/shared/proto';
 import { systemClock } from '@stillpoint/shared/time';
 import type { Agent } from '../../packages/agent/src/agent.ts';
-import { captureTask, publishTask } from '../../packages/agent/src/capture/index.ts';
+import { captureTask, createCaptures, publishTask } from '../../packages/agent/src/capture/index.ts';
 import { openEngine } from '../../packages/agent/src/columnstore/discovery/index.ts';
 import { agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
 import type { Hold } from '../../packages/agent/src/hold/types.ts';
@@ -46,6 +46,7 @@ export async function capturedNode(
       clock: systemClock,
       log: { warn: () => undefined } as unknown as Agent['log'],
       holds: { get: () => node.hold, require: () => node.hold },
+      captures: createCaptures(),
     },
     part: partDirectory(config.repository, 'shop', SET, name),
     lost,

@@ -34,6 +34,7 @@ export function nodeView(node: string, mariadb: Mariadb = {}, facts: Facts = {})
         datadirFreeBytes: BigInt(100 * GIB),
         port: 3306,
         replicationAccount: true,
+        gateObstacle: 'its image is taken under the lock',
         ...mariadb,
       },
       repository: { path: '/backup', freeBytes: BigInt(200 * GIB) },

@@ -160,6 +160,7 @@ function factsOf(node: FakeNode) {
       sources: server.running ? sources : [],
       port: node.port,
       replicationAccount: true,
+      gateObstacle: 'its image is taken under the lock',
     },
     repository: { path: `/backup/${node.name}`, freeBytes: 1_000_000n },
     unfinishedRestore: node.restore?.operationId ?? '',

@@ -19,6 +19,8 @@ export interface Fetch {
 export function fakeWork(node: FakeNode, place: HoldPlace, fetch: Fetch): FakeWork {
   return async (task, operationId, signal): Promise<FakeResult> => {
     switch (task.case) {
+      case 'precopy':
+        return { result: { case: 'precopy', value: {} } };
       case 'capture': {
         const { hold } = place;
         if (hold?.operationId !== operationId || !hold.inForce) throw new StillpointError('HOLD_LOST', 'no hold to capture under');

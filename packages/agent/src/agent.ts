@@ -1,5 +1,6 @@
 import type { Clock } from '@stillpoint/shared/time';
 import type { Logger } from 'pino';
+import type { Captures } from './capture/index.ts';
 import type { AgentConfig } from './config/schema.ts';
 import type { HoldRegistry } from './hold/registry.ts';
 
@@ -10,4 +11,6 @@ export interface Agent {
   readonly log: Logger;
   /** Holds of operations, those already released included, until the operation gives the node back. */
   readonly holds: HoldRegistry;
+  /** Images that operations have in the making. */
+  readonly captures: Captures;
 }

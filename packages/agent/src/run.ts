@@ -6,6 +6,7 @@ import { type Clock, formatDuration } from '@stillpoint/shared/time';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Logger } from 'pino';
 import type { Agent } from './agent.ts';
+import { createCaptures } from './capture/index.ts';
 import type { AgentConfig } from './config/schema.ts';
 import { createUndoer, settleEarlierLife, type Undoer } from './guardian/index.ts';
 import { columnstoreEngine } from './hold/engine.ts';
@@ -79,7 +80,7 @@ async function partsOf(config: AgentConfig, clock: Clock, log: Logger, undoer: U
   const journal = await openJournal(config.stateDir);
   const server = config.mariadb === undefined ? undefined : mariadbServer(config.mariadb);
   const holds = createHolds({ server, engine: columnstoreEngine({ config, clock, undoer }), clock, log, journal });
-  const agent: Agent = { config, clock, log, holds };
+  const agent: Agent = { config, clock, log, holds, captures: createCaptures() };
   const tasks = createTaskRunner({ agent, journal, definitions: TASK_DEFINITIONS });
   return { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
 }

@@ -38,4 +38,5 @@ export {
   issueCertificate,
 } from './pki/index.ts';
 export type { BackupDbroot, BackupNode, BackupPhase, BackupPlan } from './plan/backup.ts';
+export type { CaptureStrategy, PlannedCapture } from './plan/capture-strategies.ts';
 export type { PlannedNode, PlanProblem, RestorePlan } from './plan/restore.ts';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { StillpointError } from '@stillpoint/shared/errors';
 import { encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Agent } from '../agent.ts';
@@ -14,28 +14,21 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
-import {
-  type CapturedImages,
-  forgetCaptured,
-  isCapturedUnder,
-  partOf,
-  readCaptured,
-  type ServerImage,
-  syncFile,
-  syncPart,
-} from './part.ts';
+import type { CapturedImages } from './node-capture.ts';
+import { type ServerImage, syncFile, syncPart } from './part.ts';
+import { abandonCapture } from './under-way.ts';
 
 /**
- * Completes a part after the still point: sums tables at the cut, packs the configuration, makes every byte safe from a
+ * Completes a part after the still point: packs what was only taken there, sums tables at the cut, packs the configuration, makes every byte safe from a
  * power cut, and writes part.json. Writers are not concerned any more.
  */
 export const publishTask: TaskDefinition<'publish'> = {
   run: async (agent, { setId }, task) => {
     const hold = agent.holds.require(task.operationId);
     try {
-      const part = partOf(agent.config, setId);
-      const images = await readCaptured(part);
-      requireSameHold(hold);
+      const capture = agent.captures.require(task.operationId);
+      const { part } = capture;
+      const images = await capture.finish(hold, task);
       const sums = await sumTables(hold, task);
       const configuration = await packAll(agent.config, images.engine, part, task);
       const manifest = manifestOf({ agent, setId, hold, images, sums, configuration });
@@ -44,14 +37,11 @@ export const publishTask: TaskDefinition<'publish'> = {
       task.signal.throwIfAborted();
       const bytes = encodeManifest(manifest);
       await writeFileDurably(join(part, LAYOUT.partManifest), bytes, FILE_MODE);
-      await forgetCaptured(part);
       await syncPart(part);
+      await agent.captures.forget(task.operationId);
       return { result: { case: 'publish', value: { partSha256: sha256Of(bytes), manifest: bytes } } };
     } catch (error) {
-      await openRepository(agent.config)
-        .removeUnfinishedPart(setId)
-        .catch(() => undefined);
-      throw toStillpointError(error, 'CAPTURE_FAILED');
+      throw await abandonCapture(agent, task.operationId, setId, error);
     } finally {
       await hold.snapshots?.close();
     }
@@ -61,12 +51,6 @@ export const publishTask: TaskDefinition<'publish'> = {
     await openRepository(agent.config).removeUnfinishedPart(setId);
   },
 };
-
-/** What was captured under a hold that was lost is void, and what was captured under another one has another position. */
-function requireSameHold(hold: Hold): void {
-  if (hold.lost.aborted) throw toStillpointError(hold.lost.reason);
-  if (!isCapturedUnder(hold)) throw new StillpointError('HOLD_LOST', 'The images were taken under an earlier hold of the operation');
-}
 
 /** The configured files and those of the engine. Throws CAPTURE_MOVED when the engine has another configuration than under the suspension. */
 async function packAll(

@@ -83,6 +83,9 @@ async function factsOf(engine: Engine, { columnstore }: AgentConfig, find: FindR
   });
 }
 
+/** Files are not cloned by this agent. */
+const reflinkObstacle = 'its image is taken under the lock by this agent';
+
 type DbrootFacts = ColumnstoreFacts['dbroots'][number];
 type Init<T> = Omit<T, '$typeName' | '$unknown'>;
 
@@ -90,13 +93,13 @@ async function dbrootsOf({ topology, owned }: Engine, signal: AbortSignal): Prom
   const here = new Set(owned.map(({ number }) => number));
   return Promise.all(
     [...topology.dbroots].map(async ([number, path]) => {
-      if (!here.has(number)) return { number, path, owned: false, bytes: 0n, freeBytes: 0n, isMountPoint: false };
+      if (!here.has(number)) return { number, path, owned: false, bytes: 0n, freeBytes: 0n, isMountPoint: false, reflinkObstacle: '' };
       const [bytes, free, mounted] = await Promise.all([
         seen(directoryBytes(path, signal), 0, signal),
         seen(freeBytes(path), 0, signal),
         seen(isThereAndMounted(path), false, signal),
       ]);
-      return { number, path, owned: true, bytes: BigInt(bytes), freeBytes: BigInt(free), isMountPoint: mounted };
+      return { number, path, owned: true, bytes: BigInt(bytes), freeBytes: BigInt(free), isMountPoint: mounted, reflinkObstacle };
     }),
   );
 }

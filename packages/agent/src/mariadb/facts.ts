@@ -34,6 +34,7 @@ export async function describeMariadb(config: MariadbConfig, signal?: AbortSigna
     advertisedHost: config.advertise?.host ?? '',
     port: config.advertise?.port ?? settings.port,
     owner: owner === undefined ? '' : await accountName(owner),
+    gateObstacle: 'its image is taken under the lock by this agent',
     replicationAccount: config.replication !== undefined,
   });
 }

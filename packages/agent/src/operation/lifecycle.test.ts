@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeClock, fakeClock } from '../../../../test/harness/fake-clock.ts';
 import type { Agent } from '../agent.ts';
+import { createCaptures } from '../capture/index.ts';
 import { createHolds } from '../hold/registry.ts';
 import type { Repository } from '../repository/index.ts';
 import { newState, type RestoreState, saveState } from '../restore/state.ts';
@@ -60,7 +61,7 @@ async function newLife(): Promise<void> {
     snapshots: async () => ({ tables: 0, sum: undefined as never, close: async () => void happened.push('snapshots closed') }),
   };
   const holds = createHolds({ server, clock, log, journal });
-  const agent = { config: { node: 'db1', stateDir }, clock, log, holds } as unknown as Agent;
+  const agent = { config: { node: 'db1', stateDir }, clock, log, holds, captures: createCaptures() } as unknown as Agent;
   const repository = {
     removeUnfinishedPart: async (setId: string) => {
       if (broken) throw new Error('not mounted');

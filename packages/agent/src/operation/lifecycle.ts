@@ -54,6 +54,7 @@ async function endOperation(parts: OperationParts, operationId: string, why: End
     await (why === 'released' ? hold?.release() : hold?.lose(reason));
     await tasks.endAll(operationId, reason);
     await holds.forget(operationId);
+    await agent.captures.forget(operationId);
     tickets.revoke(operationId);
     await removeUncommittedParts(agent, repository, await journal.read(operationId));
     await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
@@ -94,8 +95,9 @@ async function refuseUnfinishedRestore(stateDir: string, { operationId, kind }: 
 function capturedSets(entries: readonly JournalEntry[]): string[] {
   return entries.flatMap((entry) => {
     if (entry.type !== 'task-started') return [];
-    const { capture } = entry.spec as { capture?: { setId?: string } };
-    return capture?.setId === undefined ? [] : [capture.setId];
+    const { capture, precopy } = entry.spec as { capture?: { setId?: string }; precopy?: { setId?: string } };
+    const setId = (capture ?? precopy)?.setId;
+    return setId === undefined ? [] : [setId];
   });
 }
 

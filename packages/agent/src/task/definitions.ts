@@ -1,6 +1,6 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { TaskSpec } from '@stillpoint/shared/proto';
-import { captureTask, publishTask } from '../capture/index.ts';
+import { captureTask, precopyTask, publishTask } from '../capture/index.ts';
 import { loadBrmTask } from '../columnstore/brm/load-task.ts';
 import { proveEngineTask } from '../columnstore/prove/task.ts';
 import { startEngineTask } from '../columnstore/service/start-task.ts';
@@ -11,6 +11,7 @@ import type { TaskDefinition, TaskDefinitions, TaskKind, TaskSpecOf } from './ty
 
 /** One definition a kind. */
 export const TASK_DEFINITIONS = {
+  precopy: precopyTask,
   capture: captureTask,
   publish: publishTask,
   verify: verifyTask,
@@ -32,6 +33,7 @@ export const TASK_DEFINITIONS = {
  * the others belong to something that nobody would take up again.
  */
 export const OUTLIVES_CLAIM: Readonly<Record<TaskKind, boolean>> = {
+  precopy: false,
   capture: false,
   publish: false,
   verify: false,

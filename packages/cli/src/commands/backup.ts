@@ -1,6 +1,6 @@
 import type { BackupSettings } from '@stillpoint/controller';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Perform } from '../session.ts';
 import { confirmed, duration, integer, tables } from './arguments.ts';
 import { CLUSTER_EXITS, noun, verb } from './verb.ts';
@@ -15,6 +15,7 @@ interface CreateOptions {
   readonly lockAttempts?: number;
   readonly maxBlock?: number;
   readonly compressionLevel?: number;
+  readonly capture?: BackupSettings['capture'];
 }
 
 /** `stillpoint backup`. */
@@ -43,6 +44,14 @@ function createCommand(perform: Perform): Command {
     .option('--lock-timeout <duration>', 'longest wait for a lock, and so longest stall per attempt', duration)
     .option('--lock-attempts <number>', 'how often to try for the locks', integer(1, 100))
     .option('--max-block <duration>', 'longest time writers may be shut out; over it the backup is aborted', duration)
+    .addOption(
+      new Option('--capture <strategy>', 'how images are taken; auto takes the best that each node can do').choices([
+        'auto',
+        'reflink',
+        'precopy',
+        'locked',
+      ]),
+    )
     .option('--compression-level <1-19>', 'zstd level', integer(1, 19))
     .action(
       perform(async ({ withController, run }, options: CreateOptions) =>
@@ -57,11 +66,12 @@ function createCommand(perform: Perform): Command {
 
 /** What the command line says differently than the configuration. */
 function overrides({ checksums }: BackupSettings, options: CreateOptions): Partial<BackupSettings> {
-  const { lockTimeout, lockAttempts, maxBlock, compressionLevel, include, exclude } = options;
+  const { lockTimeout, lockAttempts, maxBlock, capture, compressionLevel, include, exclude } = options;
   return {
     ...(lockTimeout === undefined ? {} : { lockTimeout }),
     ...(lockAttempts === undefined ? {} : { lockAttempts }),
     ...(maxBlock === undefined ? {} : { maxBlock }),
+    ...(capture === undefined ? {} : { capture }),
     ...(compressionLevel === undefined ? {} : { compressionLevel }),
     checksums: {
       ...checksums,

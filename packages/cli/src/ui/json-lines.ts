@@ -93,8 +93,9 @@ const findingLine = ({ file, key, status, message, hint, error }: Finding): Json
 const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, maxBlockMs, warnings }: BackupPlan): JsonLine => ({
   type: 'backup-plan',
   ...{ cluster, lockTimeoutMs, maxBlockMs, warnings },
-  nodes: nodes.map(({ node, roles, source, capture, dataBytes, dbroots, repository, freeBytes }) => ({
-    ...{ node, roles, source, capture, dataBytes, repository, freeBytes },
+  nodes: nodes.map(({ node, roles, source, captures, dataBytes, dbroots, repository, freeBytes }) => ({
+    ...{ node, roles, source, dataBytes, repository, freeBytes },
+    captures: captures.map(({ storage, dbroot, strategy, reason }) => ({ storage, dbroot, strategy, reason })),
     dbroots: dbroots.map(({ number, path, bytes }) => ({ number, path, bytes })),
   })),
   columnstore: columnstore === undefined ? null : plannedEngineView(columnstore),

@@ -19,6 +19,12 @@ const backupSchema = z.strictObject({
         .describe('a bulk load that runs when the backup comes: wait for its end within drainTimeout, or refuse the backup'),
     })
     .prefault({}),
+  capture: z
+    .enum(['auto', 'reflink', 'precopy', 'locked'])
+    .default('auto')
+    .describe(
+      'how images are taken: reflink clones the files of dbroots while writers wait, precopy copies them before and then what has changed, locked does everything while writers wait; auto takes the best that each node can do',
+    ),
   compressionLevel: z.number().int().min(1).max(19).default(3).describe('zstd level'),
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
   checksums: z

@@ -23,7 +23,13 @@ it('holds, captures and commits on every node, in this order', () => {
 
 it('says what every node has to do and how it does it', () => {
   const [db1, db2] = planBackup('shop', [nodeView('db1'), nodeView('db2', follows('db1'))], SETTINGS).nodes;
-  expect(db1).toMatchObject({ node: 'db1', roles: ['sql', 'primary'], source: '', capture: { strategy: 'locked' }, repository: '/backup' });
+  expect(db1).toMatchObject({
+    node: 'db1',
+    roles: ['sql', 'primary'],
+    source: '',
+    captures: [{ storage: 'server', strategy: 'locked' }],
+    repository: '/backup',
+  });
   expect(db2).toMatchObject({ node: 'db2', roles: ['sql'], source: 'db1', dbroots: [] });
 });
 

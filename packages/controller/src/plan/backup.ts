@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { MemberRole } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { BackupSettings } from '../config/schema.ts';
+import { type CaptureStrategy, capturesOf, type PlannedCapture } from './capture-strategies.ts';
 import { type EngineNode, engineNodes, enginePrimary, isEnginePrimary, ownedDbroots } from './engine.ts';
 import type { BackupStep } from './steps.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
@@ -28,8 +29,8 @@ export interface BackupNode {
   readonly roles: readonly MemberRole[];
   /** Node that it replicates from; empty for none, or one outside of the cluster. */
   readonly source: string;
-  /** How its image is taken, and why in this way. */
-  readonly capture: { readonly strategy: 'locked'; readonly reason: string };
+  /** How its images are taken, and why in this way. */
+  readonly captures: readonly PlannedCapture[];
   /** Bytes to read: the server's files and the dbroots. */
   readonly dataBytes: number;
   /** Dbroots that it owns; none on a node without ColumnStore. */
@@ -69,19 +70,24 @@ export function planBackup(cluster: string, views: readonly NodeView[], settings
     throw new StillpointError('NO_SQL_NODE', `none of ${views.map(({ node }) => node).join(', ')} has a MariaDB server`);
   }
   const engines = engineNodes(views);
-  const nodes = views.map((view) => plannedNode(view, placements, engines));
+  const nodes = views.map((view) => plannedNode(view, placements, engines, settings.capture));
   return {
     cluster,
     nodes,
     columnstore: engineOf(engines, views),
-    phases: phasesOf(placements, engines, settings),
+    phases: phasesOf(placements, engines, nodes, settings),
     lockTimeoutMs: settings.lockTimeout,
     maxBlockMs: settings.maxBlock,
     warnings: nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
   };
 }
 
-function plannedNode({ node, facts }: NodeView, placements: readonly Placement[], engines: readonly EngineNode[]): BackupNode {
+function plannedNode(
+  { node, facts }: NodeView,
+  placements: readonly Placement[],
+  engines: readonly EngineNode[],
+  setting: BackupSettings['capture'],
+): BackupNode {
   const placement = placements.find((place) => place.node === node);
   const engine = engines.find((each) => each.node === node)?.engine;
   const dbroots =
@@ -90,7 +96,7 @@ function plannedNode({ node, facts }: NodeView, placements: readonly Placement[]
     node,
     roles: placement?.roles ?? [],
     source: placement?.source ?? '',
-    capture: { strategy: 'locked', reason: 'the only strategy of this version: the image is taken under the lock' },
+    captures: capturesOf(node, facts, dbroots, setting),
     dataBytes: dbroots.reduce((sum, { bytes }) => sum + bytes, Number(facts.mariadb?.datadirBytes ?? 0n)),
     dbroots,
     repository: facts.repository?.path ?? '',
@@ -118,14 +124,23 @@ function engineOf(engines: readonly EngineNode[], views: readonly NodeView[]): B
   return { version, configRevision: Number(configRevision), primary: primary.node, driver: suspendDriver };
 }
 
+/** Strategies that have work to do before the still point. */
+const BEFORE: ReadonlySet<CaptureStrategy> = new Set(['gate', 'precopy']);
+
 /**
  * Every node holds and attests, also one without a server: a set is what stood still together. The engine is set read-only by its
  * primary alone; what the other modules see of it then can only be seen afterwards.
  */
-function phasesOf(placements: readonly Placement[], engines: readonly EngineNode[], settings: BackupSettings): BackupPhase[] {
+function phasesOf(
+  placements: readonly Placement[],
+  engines: readonly EngineNode[],
+  planned: readonly BackupNode[],
+  settings: BackupSettings,
+): BackupPhase[] {
   const all = placements.map(({ node }) => node);
   const modules = engines.map(({ node }) => node);
   const primary = engines.filter(({ engine }) => isEnginePrimary(engine)).map(({ node }) => node);
+  const before = planned.filter(({ captures }) => captures.some(({ strategy }) => BEFORE.has(strategy))).map(({ node }) => node);
   const others = modules.filter((node) => !primary.includes(node));
   const budget = `within ${formatDuration(settings.maxBlock)} of the first lock`;
   const phase = (kind: BackupStep['kind'], nodes: readonly string[], blocksWriters: boolean, bound: string): BackupPhase => ({
@@ -137,6 +152,7 @@ function phasesOf(placements: readonly Placement[], engines: readonly EngineNode
   });
   const phases = [
     phase('check', all, false, ''),
+    phase('precopy', before, false, ''),
     phase('quiesce', all, true, `${formatDuration(settings.lockTimeout)} an attempt, ${settings.lockAttempts} attempts`),
     phase('drain', modules, true, `${formatDuration(settings.columnstore.drainTimeout)} an attempt, ${budget}`),
     phase('suspend', primary, true, budget),

@@ -7,6 +7,8 @@
 export type BackupStep =
   /** Is the node fit for a backup? */
   | { readonly kind: 'check'; readonly node: string }
+  /** What can be had while clients write is brought over. */
+  | { readonly kind: 'precopy'; readonly node: string }
   /** Writers are made to wait. */
   | { readonly kind: 'quiesce'; readonly node: string }
   /** No ColumnStore table lock and no cpimport is left. */

@@ -1,10 +1,20 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodePartManifest, sha256Of } from '@stillpoint/shared/manifest';
-import { type HoldAdvanced, HoldPhase, type MariadbPosition, type TaskResult } from '@stillpoint/shared/proto';
+import {
+  type CaptureOptionsSchema,
+  DbrootStrategy,
+  type HoldAdvanced,
+  HoldPhase,
+  type MariadbPosition,
+  ServerStrategy,
+  type TaskResult,
+} from '@stillpoint/shared/proto';
 import { untilAnswered } from '../agents/contact.ts';
 import { type NodeHold, takeHold } from '../agents/hold.ts';
 import { type Scope, unlessAborted } from '../agents/scope.ts';
 import { runTask, type TaskOrder } from '../agents/task.ts';
+import type { CaptureStrategy } from '../plan/capture-strategies.ts';
 import type { BackupStep } from '../plan/steps.ts';
 import type { BackupRun } from './backup-run.ts';
 import { requireUnmoved } from './engine-stand.ts';
@@ -20,6 +30,7 @@ const COMMIT_PATIENCE_MS = 10_000;
 /** One executor per kind of step; a kind without one does not compile. */
 export const backupExecutors = {
   check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
+  precopy,
   quiesce,
   drain: async (run, { node }, scope) => {
     await advance(run, node, HoldPhase.DRAIN, run.settings.columnstore.drainTimeout, scope);
@@ -36,6 +47,33 @@ export const backupExecutors = {
   publish,
   commit,
 } satisfies { readonly [K in BackupStep['kind']]: BackupExecutor };
+
+/** Once before every attempt at the still point, as another task each time: the agent brings up to date what it has. */
+async function precopy(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const attempt = run.operation.steps.get('precopy', '')?.attempt ?? 1;
+  await task(run, node, scope, `precopy-${attempt}`, {
+    task: { case: 'precopy', value: { setId: run.setId, options: captureOptions(run, node) } },
+  });
+}
+
+function captureOptions({ plan, settings }: BackupRun, node: string): MessageInitShape<typeof CaptureOptionsSchema> {
+  const { compressionLevel, parallel } = settings;
+  const planned = plan.nodes.find((other) => other.node === node)?.captures ?? [];
+  const gate = planned.some(({ strategy }) => strategy === 'gate');
+  return {
+    server: gate ? ServerStrategy.GATE : ServerStrategy.LOCKED,
+    dbroots: planned
+      .filter(({ dbroot }) => dbroot !== 0)
+      .map(({ dbroot, strategy }) => ({ number: dbroot, strategy: DBROOT_STRATEGIES.get(strategy) ?? DbrootStrategy.LOCKED })),
+    compressionLevel,
+    parallel,
+  };
+}
+
+const DBROOT_STRATEGIES: ReadonlyMap<CaptureStrategy, DbrootStrategy> = new Map([
+  ['reflink', DbrootStrategy.REFLINK],
+  ['precopy', DbrootStrategy.PRECOPY],
+]);
 
 async function quiesce({ agents, holds, operation, plan, settings }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const { enabled, include, exclude, connections } = settings.checksums;
@@ -66,9 +104,8 @@ async function suspend(run: BackupRun, { node }: BackupStep, scope: Scope): Prom
 }
 
 async function capture(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
-  const { compressionLevel, parallel } = run.settings;
   const { result } = await task(run, node, scope, 'capture', {
-    task: { case: 'capture', value: { setId: run.setId, compressionLevel, parallel } },
+    task: { case: 'capture', value: { setId: run.setId, options: captureOptions(run, node) } },
   });
   const under = holdOf(run, node).acquired.position;
   const recorded = result.case === 'capture' ? result.value.position : undefined;

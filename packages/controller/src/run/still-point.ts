@@ -65,9 +65,10 @@ async function comeToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
  * nodes. That SQL writers wait while the engine is drained keeps new locks from coming.
  */
 async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
+  const before = run.timings.length;
+  await runBackupPhase(run, 'precopy', openScope(signal));
   const scope = openScope(signal);
   for (const notes of [run.holds, run.stands, run.resumed]) notes.clear();
-  const before = run.timings.length;
   const coming = goTo(run, scope);
   try {
     await unlessAborted(coming, scope.signal);

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { PartColumnstore, Shard } from '@stillpoint/shared/manifest';
+import type { CaptureOptions } from '@stillpoint/shared/proto';
 import type { Agent } from '../../agent.ts';
 import { currentBrm } from '../../columnstore/brm/current.ts';
 import { type CapturedDbroot, captureDbroot, shardsOfEach } from '../../columnstore/dbroot/index.ts';
@@ -11,6 +12,7 @@ import type { Engine } from '../../columnstore/types.ts';
 import type { Hold } from '../../hold/types.ts';
 import { accountName } from '../../host/index.ts';
 import { together } from '../../task/together.ts';
+import { type ImageWork, type StorageCapture, takenWhole } from '../storage.ts';
 
 /** The engine's share of a part. */
 export interface EngineImage {
@@ -20,42 +22,39 @@ export interface EngineImage {
   readonly configSha256: string;
 }
 
-/** How to capture the dbroots of this node. */
-export interface EngineCapture {
+/** Whose dbroots, and how. */
+export interface EngineCaptureOptions {
   readonly agent: Agent;
-  readonly hold: Hold;
   /** Directory of the part. */
   readonly part: string;
-  /** zstd level; 0 means 3. */
-  readonly compressionLevel: number;
-  /** Bytes of the files of all dbroots; the total is 0 until all were looked through. */
-  readonly progress: (bytesDone: number, bytesTotal: number) => void;
-  readonly note: (message: string) => void;
-  readonly signal: AbortSignal;
+  readonly options: CaptureOptions;
 }
 
 /**
- * Captures all dbroots that this node owns, in parallel. Undefined on a node without an engine; a node that owns no dbroot has an image
- * without any.
+ * The image of all dbroots that this node owns. Undefined on a node without an engine; a node that owns no dbroot has an image without any.
  *
  * Throws HOLD_LOST unless the engine is suspended under the hold, COLUMNSTORE_CONFIG, COLUMNSTORE_UNSUPPORTED, BRM_FAILED, CAPTURE_MOVED,
  * CAPTURE_FAILED, DISK_FULL, or the signal's reason. Whatever lies in the part then is the caller's to remove.
  */
-export async function captureEngine(capture: EngineCapture): Promise<EngineImage | undefined> {
-  const engine = await openEngine(capture.agent.config);
-  if (engine === undefined) return undefined;
-  requireSuspended(engine, capture.hold);
-  const brm = engine.isPrimary ? await brmOf(engine) : undefined;
-  const dbroots = await captureAll(capture, engine, brm?.directory);
-  const { configFile, configSha256, generation, isPrimary, module, owner, topology, version } = engine;
-  const { configRevision, dbrmRoot } = topology;
-  const described = { version, generation, configFile, configRevision, module, primary: isPrimary, dbrmRoot, brmCurrent: brm?.set ?? '' };
-  return {
-    columnstore: { ...described, owner: await accountName(owner), dbroots: dbroots.map(({ dbroot }) => dbroot) },
-    shards: dbroots.flatMap(({ shards }) => shards),
-    configSha256,
-  };
-}
+export const engineCapture = ({ agent, part, options }: EngineCaptureOptions): StorageCapture<EngineImage | undefined> =>
+  takenWhole(async (hold, work) => {
+    const engine = await openEngine(agent.config);
+    if (engine === undefined) return undefined;
+    requireSuspended(engine, hold);
+    const brm = engine.isPrimary ? await brmOf(engine) : undefined;
+    const dbroots = await captureAll({ ...work, part, level: options.compressionLevel || DEFAULT_LEVEL }, engine, brm?.directory);
+    const { configFile, configSha256, generation, isPrimary, module, owner, topology, version } = engine;
+    const { configRevision, dbrmRoot } = topology;
+    const described = { version, generation, configFile, configRevision, module, primary: isPrimary, dbrmRoot, brmCurrent: brm?.set ?? '' };
+    return {
+      columnstore: { ...described, owner: await accountName(owner), dbroots: dbroots.map(({ dbroot }) => dbroot) },
+      shards: dbroots.flatMap(({ shards }) => shards),
+      configSha256,
+    };
+  });
+
+/** zstd level unless another one is asked for. */
+const DEFAULT_LEVEL = 3;
 
 /** An engine that may write has no image; and one that was given another configuration meanwhile is another engine. */
 function requireSuspended({ configFile, configSha256, contradictions, module, owned, topology }: Engine, { stand }: Hold): void {
@@ -88,9 +87,14 @@ async function brmOf({ owned, topology: { dbrmRoot } }: Engine): Promise<{ reado
   );
 }
 
-async function captureAll(capture: EngineCapture, { owned }: Engine, brmDirectory: string | undefined): Promise<CapturedDbroot[]> {
-  const { part, compressionLevel, note, signal } = capture;
-  const progress = progressOf(owned.length, capture.progress);
+interface AllDbroots extends ImageWork {
+  readonly part: string;
+  readonly level: number;
+}
+
+async function captureAll(all: AllDbroots, { owned }: Engine, brmDirectory: string | undefined): Promise<CapturedDbroot[]> {
+  const { part, level, note, signal } = all;
+  const progress = progressOf(owned.length, all.progress);
   const shards = shardsOfEach(owned.length);
   return together(
     signal,
@@ -98,9 +102,8 @@ async function captureAll(capture: EngineCapture, { owned }: Engine, brmDirector
       ({ number, path }) =>
         (within: AbortSignal) =>
           captureDbroot({
-            ...{ number, path, part, shards, note, ...progress },
+            ...{ number, path, part, shards, level, note, ...progress },
             brmDirectory: number === 1 ? brmDirectory : undefined,
-            level: compressionLevel || 3,
             signal: within,
           }),
     ),
@@ -108,7 +111,7 @@ async function captureAll(capture: EngineCapture, { owned }: Engine, brmDirector
 }
 
 /** Adds up what several dbroots tell of themselves. */
-function progressOf(dbroots: number, report: EngineCapture['progress']) {
+function progressOf(dbroots: number, report: ImageWork['progress']) {
   let found = 0;
   let done = 0;
   let total = 0;

@@ -1,4 +1,4 @@
-import type { BackupPlan, SetSummary } from '@stillpoint/controller';
+import type { BackupNode, BackupPlan, SetSummary } from '@stillpoint/controller';
 import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { ResultOf } from '../result.ts';
@@ -29,14 +29,14 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
         node.roles.join(', '),
         node.source,
         formatBytes(node.dataBytes),
-        node.capture.strategy,
+        strategiesText(node),
         formatBytes(node.freeBytes),
         node.repository,
       ]),
       style,
     ),
     plannedEngineLines(plan, style),
-    [...new Set(plan.nodes.map(({ capture }) => `Capture ${capture.strategy}: ${capture.reason}.`))],
+    captureLines(plan),
     table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
     [
       `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
@@ -44,6 +44,21 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
     ],
     plan.warnings.map((warning) => `${style.paint('yellow', 'warning:')} ${warning}`),
   ]);
+}
+
+/** Each strategy of a node once. */
+const strategiesText = ({ captures }: BackupNode): string => [...new Set(captures.map(({ strategy }) => strategy))].join(', ');
+
+/** Why images are taken in their way: one line for all that share strategy and reason. */
+function captureLines({ nodes }: BackupPlan): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { node, captures } of nodes) {
+    for (const { storage, strategy, reason } of captures) {
+      const why = `${strategy}: ${reason}.`;
+      lines.set(why, [...(lines.get(why) ?? []), `${storage} of ${node}`]);
+    }
+  }
+  return [...lines].map(([why, whose]) => `Capture of ${whose.join(', ')} by ${why}`);
 }
 
 const phaseRows = (plan: BackupPlan, style: Style): string[][] =>

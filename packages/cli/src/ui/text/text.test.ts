@@ -63,7 +63,7 @@ describe('text', () => {
         db1   sql, primary           1.25 GiB  locked   80.0 GiB  /backup/stillpoint
         db2   sql           db1      1.25 GiB  locked   80.0 GiB  /backup/stillpoint
 
-      Capture locked: the only way in this version.
+      Capture of server of db1, server of db2 by locked: it was asked for.
 
         phase    nodes  writers  bound
         check    all    run

@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/agent.proto.
  */
 export const file_stillpoint_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdGlsbHBvaW50L3YxL2FnZW50LnByb3RvEg1zdGlsbHBvaW50LnYxIhUKE0Rlc2NyaWJlTm9kZVJlcXVlc3QiPwoURGVzY3JpYmVOb2RlUmVzcG9uc2USJwoFZmFjdHMYASABKAsyGC5zdGlsbHBvaW50LnYxLk5vZGVGYWN0cyJAChBDaGVja05vZGVSZXF1ZXN0EiwKB3B1cnBvc2UYASABKA4yGy5zdGlsbHBvaW50LnYxLkNoZWNrUHVycG9zZSJAChFDaGVja05vZGVSZXNwb25zZRIrCgdyZXN1bHRzGAEgAygLMhouc3RpbGxwb2ludC52MS5DaGVja1Jlc3VsdCJ8ChBDbGFpbU5vZGVSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIMCgRraW5kGAIgASgJEg0KBW93bmVyGAMgASgJEiYKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVyZW5ldxgFIAEoCCI4ChFDbGFpbU5vZGVSZXNwb25zZRIjCgVjbGFpbRgBIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0iKgoSUmVsZWFzZU5vZGVSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCSIVChNSZWxlYXNlTm9kZVJlc3BvbnNlImAKEFN0YXJ0VGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkSJQoEc3BlYxgDIAEoCzIXLnN0aWxscG9pbnQudjEuVGFza1NwZWMiTQoRU3RhcnRUYXNrUmVzcG9uc2USJwoFc3RhdGUYASABKA4yGC5zdGlsbHBvaW50LnYxLlRhc2tTdGF0ZRIPCgdzdGFydGVkGAIgASgIIjkKEFdhdGNoVGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkinwEKEVdhdGNoVGFza1Jlc3BvbnNlEi8KCHByb2dyZXNzGAEgASgLMhsuc3RpbGxwb2ludC52MS5UYXNrUHJvZ3Jlc3NIABIlCgNsb2cYAiABKAsyFi5zdGlsbHBvaW50LnYxLlRhc2tMb2dIABIpCgVlbmRlZBgDIAEoCzIYLnN0aWxscG9pbnQudjEuVGFza0VuZGVkSABCBwoFZXZlbnQiigEKCVRhc2tFbmRlZBInCgVzdGF0ZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuVGFza1N0YXRlEikKBnJlc3VsdBgCIAEoCzIZLnN0aWxscG9pbnQudjEuVGFza1Jlc3VsdBIpCgVlcnJvchgDIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWwiOgoRQ2FuY2VsVGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkiPQoSQ2FuY2VsVGFza1Jlc3BvbnNlEicKBXN0YXRlGAEgASgOMhguc3RpbGxwb2ludC52MS5UYXNrU3RhdGUiEQoPTGlzdFNldHNSZXF1ZXN0IkYKEExpc3RTZXRzUmVzcG9uc2USDgoGc2V0X2lkGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhAKCGhhc19wYXJ0GAMgASgIIiEKD1JlYWRQYXJ0UmVxdWVzdBIOCgZzZXRfaWQYASABKAkiJAoQUmVhZFBhcnRSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDCJKChBDb21taXRTZXRSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIOCgZzZXRfaWQYAiABKAkSEAoIbWFuaWZlc3QYAyABKAwiEwoRQ29tbWl0U2V0UmVzcG9uc2UiOQoRRGVsZXRlUGFydFJlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg4KBnNldF9pZBgCIAEoCSIpChJEZWxldGVQYXJ0UmVzcG9uc2USEwoLZnJlZWRfYnl0ZXMYASABKAQicwoQR3JhbnRTZWVkUmVxdWVzdBIUCgxvcGVyYXRpb25faWQYASABKAkSDgoGc2V0X2lkGAIgASgJEiwKCXZhbGlkX2ZvchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhILCgNicm0YBCABKAgiUwoRR3JhbnRTZWVkUmVzcG9uc2USDgoGdGlja2V0GAEgASgJEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjIKEUZldGNoU2hhcmRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoCRINCgVzaGFyZBgCIAEoCSIiChJGZXRjaFNoYXJkUmVzcG9uc2USDAoEZGF0YRgBIAEoDCpiCgxDaGVja1B1cnBvc2USHQoZQ0hFQ0tfUFVSUE9TRV9VTlNQRUNJRklFRBAAEhgKFENIRUNLX1BVUlBPU0VfQkFDS1VQEAESGQoVQ0hFQ0tfUFVSUE9TRV9SRVNUT1JFEAIy+wgKDEFnZW50U2VydmljZRJXCgxEZXNjcmliZU5vZGUSIi5zdGlsbHBvaW50LnYxLkRlc2NyaWJlTm9kZVJlcXVlc3QaIy5zdGlsbHBvaW50LnYxLkRlc2NyaWJlTm9kZVJlc3BvbnNlEk4KCUNoZWNrTm9kZRIfLnN0aWxscG9pbnQudjEuQ2hlY2tOb2RlUmVxdWVzdBogLnN0aWxscG9pbnQudjEuQ2hlY2tOb2RlUmVzcG9uc2USTgoJQ2xhaW1Ob2RlEh8uc3RpbGxwb2ludC52MS5DbGFpbU5vZGVSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5DbGFpbU5vZGVSZXNwb25zZRJUCgtSZWxlYXNlTm9kZRIhLnN0aWxscG9pbnQudjEuUmVsZWFzZU5vZGVSZXF1ZXN0GiIuc3RpbGxwb2ludC52MS5SZWxlYXNlTm9kZVJlc3BvbnNlEkMKBEhvbGQSGi5zdGlsbHBvaW50LnYxLkhvbGRSZXF1ZXN0Ghsuc3RpbGxwb2ludC52MS5Ib2xkUmVzcG9uc2UoATABEk4KCVN0YXJ0VGFzaxIfLnN0aWxscG9pbnQudjEuU3RhcnRUYXNrUmVxdWVzdBogLnN0aWxscG9pbnQudjEuU3RhcnRUYXNrUmVzcG9uc2USUAoJV2F0Y2hUYXNrEh8uc3RpbGxwb2ludC52MS5XYXRjaFRhc2tSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5XYXRjaFRhc2tSZXNwb25zZTABElEKCkNhbmNlbFRhc2sSIC5zdGlsbHBvaW50LnYxLkNhbmNlbFRhc2tSZXF1ZXN0GiEuc3RpbGxwb2ludC52MS5DYW5jZWxUYXNrUmVzcG9uc2USTQoITGlzdFNldHMSHi5zdGlsbHBvaW50LnYxLkxpc3RTZXRzUmVxdWVzdBofLnN0aWxscG9pbnQudjEuTGlzdFNldHNSZXNwb25zZTABEksKCFJlYWRQYXJ0Eh4uc3RpbGxwb2ludC52MS5SZWFkUGFydFJlcXVlc3QaHy5zdGlsbHBvaW50LnYxLlJlYWRQYXJ0UmVzcG9uc2USTgoJQ29tbWl0U2V0Eh8uc3RpbGxwb2ludC52MS5Db21taXRTZXRSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5Db21taXRTZXRSZXNwb25zZRJRCgpEZWxldGVQYXJ0EiAuc3RpbGxwb2ludC52MS5EZWxldGVQYXJ0UmVxdWVzdBohLnN0aWxscG9pbnQudjEuRGVsZXRlUGFydFJlc3BvbnNlEk4KCUdyYW50U2VlZBIfLnN0aWxscG9pbnQudjEuR3JhbnRTZWVkUmVxdWVzdBogLnN0aWxscG9pbnQudjEuR3JhbnRTZWVkUmVzcG9uc2USUwoKRmV0Y2hTaGFyZBIgLnN0aWxscG9pbnQudjEuRmV0Y2hTaGFyZFJlcXVlc3QaIS5zdGlsbHBvaW50LnYxLkZldGNoU2hhcmRSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_hold, file_stillpoint_v1_node, file_stillpoint_v1_task]);
+  fileDesc("ChlzdGlsbHBvaW50L3YxL2FnZW50LnByb3RvEg1zdGlsbHBvaW50LnYxIhUKE0Rlc2NyaWJlTm9kZVJlcXVlc3QiPwoURGVzY3JpYmVOb2RlUmVzcG9uc2USJwoFZmFjdHMYASABKAsyGC5zdGlsbHBvaW50LnYxLk5vZGVGYWN0cyJAChBDaGVja05vZGVSZXF1ZXN0EiwKB3B1cnBvc2UYASABKA4yGy5zdGlsbHBvaW50LnYxLkNoZWNrUHVycG9zZSJAChFDaGVja05vZGVSZXNwb25zZRIrCgdyZXN1bHRzGAEgAygLMhouc3RpbGxwb2ludC52MS5DaGVja1Jlc3VsdCJ8ChBDbGFpbU5vZGVSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIMCgRraW5kGAIgASgJEg0KBW93bmVyGAMgASgJEiYKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVyZW5ldxgFIAEoCCI4ChFDbGFpbU5vZGVSZXNwb25zZRIjCgVjbGFpbRgBIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0iKgoSUmVsZWFzZU5vZGVSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCSIVChNSZWxlYXNlTm9kZVJlc3BvbnNlImAKEFN0YXJ0VGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkSJQoEc3BlYxgDIAEoCzIXLnN0aWxscG9pbnQudjEuVGFza1NwZWMiTQoRU3RhcnRUYXNrUmVzcG9uc2USJwoFc3RhdGUYASABKA4yGC5zdGlsbHBvaW50LnYxLlRhc2tTdGF0ZRIPCgdzdGFydGVkGAIgASgIIjkKEFdhdGNoVGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkinwEKEVdhdGNoVGFza1Jlc3BvbnNlEi8KCHByb2dyZXNzGAEgASgLMhsuc3RpbGxwb2ludC52MS5UYXNrUHJvZ3Jlc3NIABIlCgNsb2cYAiABKAsyFi5zdGlsbHBvaW50LnYxLlRhc2tMb2dIABIpCgVlbmRlZBgDIAEoCzIYLnN0aWxscG9pbnQudjEuVGFza0VuZGVkSABCBwoFZXZlbnQiigEKCVRhc2tFbmRlZBInCgVzdGF0ZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuVGFza1N0YXRlEikKBnJlc3VsdBgCIAEoCzIZLnN0aWxscG9pbnQudjEuVGFza1Jlc3VsdBIpCgVlcnJvchgDIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWwiOgoRQ2FuY2VsVGFza1JlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkiPQoSQ2FuY2VsVGFza1Jlc3BvbnNlEicKBXN0YXRlGAEgASgOMhguc3RpbGxwb2ludC52MS5UYXNrU3RhdGUiEQoPTGlzdFNldHNSZXF1ZXN0ImoKEExpc3RTZXRzUmVzcG9uc2USDgoGc2V0X2lkGAEgASgJEhAKCG1hbmlmZXN0GAIgASgMEhAKCGhhc19wYXJ0GAMgASgIEhEKCXByb3RlY3RlZBgEIAEoCBIPCgdyZWFkX2J5GAUgASgJIiEKD1JlYWRQYXJ0UmVxdWVzdBIOCgZzZXRfaWQYASABKAkiJAoQUmVhZFBhcnRSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDCJKChBDb21taXRTZXRSZXF1ZXN0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIOCgZzZXRfaWQYAiABKAkSEAoIbWFuaWZlc3QYAyABKAwiEwoRQ29tbWl0U2V0UmVzcG9uc2UiOQoRRGVsZXRlUGFydFJlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg4KBnNldF9pZBgCIAEoCSIpChJEZWxldGVQYXJ0UmVzcG9uc2USEwoLZnJlZWRfYnl0ZXMYASABKAQiSgoRUHJvdGVjdFNldFJlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg4KBnNldF9pZBgCIAEoCRIPCgdwcm90ZWN0GAMgASgIIiUKElByb3RlY3RTZXRSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgIImoKEENsZWFuTm9kZVJlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEi0KCm9sZGVyX3RoYW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJY29tbWl0dGVkGAMgAygJIsMBChFDbGVhbk5vZGVSZXNwb25zZRIpCgRraW5kGAEgASgOMhsuc3RpbGxwb2ludC52MS5MZWZ0b3ZlcktpbmQSDAoEcGF0aBgCIAEoCRINCgVieXRlcxgDIAEoBBIuCgpjaGFuZ2VkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBSABKAkSFQoNc3RheXNfYmVjYXVzZRgGIAEoCRIPCgdyZW1vdmVkGAcgASgIInMKEEdyYW50U2VlZFJlcXVlc3QSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg4KBnNldF9pZBgCIAEoCRIsCgl2YWxpZF9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SCwoDYnJtGAQgASgIIlMKEUdyYW50U2VlZFJlc3BvbnNlEg4KBnRpY2tldBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIyChFGZXRjaFNoYXJkUmVxdWVzdBIOCgZ0aWNrZXQYASABKAkSDQoFc2hhcmQYAiABKAkiIgoSRmV0Y2hTaGFyZFJlc3BvbnNlEgwKBGRhdGEYASABKAwqYgoMQ2hlY2tQdXJwb3NlEh0KGUNIRUNLX1BVUlBPU0VfVU5TUEVDSUZJRUQQABIYChRDSEVDS19QVVJQT1NFX0JBQ0tVUBABEhkKFUNIRUNLX1BVUlBPU0VfUkVTVE9SRRACKpoBCgxMZWZ0b3ZlcktpbmQSHQoZTEVGVE9WRVJfS0lORF9VTlNQRUNJRklFRBAAEhYKEkxFRlRPVkVSX0tJTkRfUEFSVBABEh0KGUxFRlRPVkVSX0tJTkRfREVMRVRFRF9TRVQQAhIZChVMRUZUT1ZFUl9LSU5EX1NDUkFUQ0gQAxIZChVMRUZUT1ZFUl9LSU5EX1JFU1RPUkUQBDKgCgoMQWdlbnRTZXJ2aWNlElcKDERlc2NyaWJlTm9kZRIiLnN0aWxscG9pbnQudjEuRGVzY3JpYmVOb2RlUmVxdWVzdBojLnN0aWxscG9pbnQudjEuRGVzY3JpYmVOb2RlUmVzcG9uc2USTgoJQ2hlY2tOb2RlEh8uc3RpbGxwb2ludC52MS5DaGVja05vZGVSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5DaGVja05vZGVSZXNwb25zZRJOCglDbGFpbU5vZGUSHy5zdGlsbHBvaW50LnYxLkNsYWltTm9kZVJlcXVlc3QaIC5zdGlsbHBvaW50LnYxLkNsYWltTm9kZVJlc3BvbnNlElQKC1JlbGVhc2VOb2RlEiEuc3RpbGxwb2ludC52MS5SZWxlYXNlTm9kZVJlcXVlc3QaIi5zdGlsbHBvaW50LnYxLlJlbGVhc2VOb2RlUmVzcG9uc2USQwoESG9sZBIaLnN0aWxscG9pbnQudjEuSG9sZFJlcXVlc3QaGy5zdGlsbHBvaW50LnYxLkhvbGRSZXNwb25zZSgBMAESTgoJU3RhcnRUYXNrEh8uc3RpbGxwb2ludC52MS5TdGFydFRhc2tSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5TdGFydFRhc2tSZXNwb25zZRJQCglXYXRjaFRhc2sSHy5zdGlsbHBvaW50LnYxLldhdGNoVGFza1JlcXVlc3QaIC5zdGlsbHBvaW50LnYxLldhdGNoVGFza1Jlc3BvbnNlMAESUQoKQ2FuY2VsVGFzaxIgLnN0aWxscG9pbnQudjEuQ2FuY2VsVGFza1JlcXVlc3QaIS5zdGlsbHBvaW50LnYxLkNhbmNlbFRhc2tSZXNwb25zZRJNCghMaXN0U2V0cxIeLnN0aWxscG9pbnQudjEuTGlzdFNldHNSZXF1ZXN0Gh8uc3RpbGxwb2ludC52MS5MaXN0U2V0c1Jlc3BvbnNlMAESSwoIUmVhZFBhcnQSHi5zdGlsbHBvaW50LnYxLlJlYWRQYXJ0UmVxdWVzdBofLnN0aWxscG9pbnQudjEuUmVhZFBhcnRSZXNwb25zZRJOCglDb21taXRTZXQSHy5zdGlsbHBvaW50LnYxLkNvbW1pdFNldFJlcXVlc3QaIC5zdGlsbHBvaW50LnYxLkNvbW1pdFNldFJlc3BvbnNlElEKCkRlbGV0ZVBhcnQSIC5zdGlsbHBvaW50LnYxLkRlbGV0ZVBhcnRSZXF1ZXN0GiEuc3RpbGxwb2ludC52MS5EZWxldGVQYXJ0UmVzcG9uc2USUQoKUHJvdGVjdFNldBIgLnN0aWxscG9pbnQudjEuUHJvdGVjdFNldFJlcXVlc3QaIS5zdGlsbHBvaW50LnYxLlByb3RlY3RTZXRSZXNwb25zZRJQCglDbGVhbk5vZGUSHy5zdGlsbHBvaW50LnYxLkNsZWFuTm9kZVJlcXVlc3QaIC5zdGlsbHBvaW50LnYxLkNsZWFuTm9kZVJlc3BvbnNlMAESTgoJR3JhbnRTZWVkEh8uc3RpbGxwb2ludC52MS5HcmFudFNlZWRSZXF1ZXN0GiAuc3RpbGxwb2ludC52MS5HcmFudFNlZWRSZXNwb25zZRJTCgpGZXRjaFNoYXJkEiAuc3RpbGxwb2ludC52MS5GZXRjaFNoYXJkUmVxdWVzdBohLnN0aWxscG9pbnQudjEuRmV0Y2hTaGFyZFJlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_hold, file_stillpoint_v1_node, file_stillpoint_v1_task]);
 
 /**
  * Nothing to say.
@@ -114,7 +114,7 @@ export type ClaimNodeRequest = Message<"stillpoint.v1.ClaimNodeRequest"> & {
   operationId: string;
 
   /**
-   * backup, restore, verify, delete.
+   * backup, restore, verify, delete, prune, protect, clean.
    *
    * @generated from field: string kind = 2;
    */
@@ -467,6 +467,20 @@ export type ListSetsResponse = Message<"stillpoint.v1.ListSetsResponse"> & {
    * @generated from field: bool has_part = 3;
    */
   hasPart: boolean;
+
+  /**
+   * True when the set is marked as protected here: it is not deleted.
+   *
+   * @generated from field: bool protected = 4;
+   */
+  protected: boolean;
+
+  /**
+   * Restore of this node that has yet to read the set; empty when there is none.
+   *
+   * @generated from field: string read_by = 5;
+   */
+  readBy: string;
 };
 
 /**
@@ -618,6 +632,160 @@ export const DeletePartResponseSchema: GenMessage<DeletePartResponse> = /*@__PUR
   messageDesc(file_stillpoint_v1_agent, 22);
 
 /**
+ * Which set.
+ *
+ * @generated from message stillpoint.v1.ProtectSetRequest
+ */
+export type ProtectSetRequest = Message<"stillpoint.v1.ProtectSetRequest"> & {
+  /**
+   * The operation; must own the claim of the node.
+   *
+   * @generated from field: string operation_id = 1;
+   */
+  operationId: string;
+
+  /**
+   * Set id. It must be committed here to be protected.
+   *
+   * @generated from field: string set_id = 2;
+   */
+  setId: string;
+
+  /**
+   * False takes the mark away.
+   *
+   * @generated from field: bool protect = 3;
+   */
+  protect: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.ProtectSetRequest.
+ * Use `create(ProtectSetRequestSchema)` to create a new message.
+ */
+export const ProtectSetRequestSchema: GenMessage<ProtectSetRequest> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_agent, 23);
+
+/**
+ * The mark is there, or gone.
+ *
+ * @generated from message stillpoint.v1.ProtectSetResponse
+ */
+export type ProtectSetResponse = Message<"stillpoint.v1.ProtectSetResponse"> & {
+  /**
+   * True when this call changed it.
+   *
+   * @generated from field: bool changed = 1;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.ProtectSetResponse.
+ * Use `create(ProtectSetResponseSchema)` to create a new message.
+ */
+export const ProtectSetResponseSchema: GenMessage<ProtectSetResponse> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_agent, 24);
+
+/**
+ * What to look for.
+ *
+ * @generated from message stillpoint.v1.CleanNodeRequest
+ */
+export type CleanNodeRequest = Message<"stillpoint.v1.CleanNodeRequest"> & {
+  /**
+   * The operation that removes what is found; must own the claim of the node. Empty to look only.
+   *
+   * @generated from field: string operation_id = 1;
+   */
+  operationId: string;
+
+  /**
+   * What was changed since is passed over.
+   *
+   * @generated from field: google.protobuf.Duration older_than = 2;
+   */
+  olderThan?: Duration | undefined;
+
+  /**
+   * Sets that are committed on other nodes: a part of one of them that is not committed here is told of, and stays.
+   *
+   * @generated from field: repeated string committed = 3;
+   */
+  committed: string[];
+};
+
+/**
+ * Describes the message stillpoint.v1.CleanNodeRequest.
+ * Use `create(CleanNodeRequestSchema)` to create a new message.
+ */
+export const CleanNodeRequestSchema: GenMessage<CleanNodeRequest> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_agent, 25);
+
+/**
+ * One thing that was left behind.
+ *
+ * @generated from message stillpoint.v1.CleanNodeResponse
+ */
+export type CleanNodeResponse = Message<"stillpoint.v1.CleanNodeResponse"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: stillpoint.v1.LeftoverKind kind = 1;
+   */
+  kind: LeftoverKind;
+
+  /**
+   * Where it lies.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Its size.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * When it was last changed, by the file system.
+   *
+   * @generated from field: google.protobuf.Timestamp changed_at = 4;
+   */
+  changedAt?: Timestamp | undefined;
+
+  /**
+   * Whose it was, a sentence.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * Why it is not removed, a sentence; empty when it may be.
+   *
+   * @generated from field: string stays_because = 6;
+   */
+  staysBecause: string;
+
+  /**
+   * True when it was removed.
+   *
+   * @generated from field: bool removed = 7;
+   */
+  removed: boolean;
+};
+
+/**
+ * Describes the message stillpoint.v1.CleanNodeResponse.
+ * Use `create(CleanNodeResponseSchema)` to create a new message.
+ */
+export const CleanNodeResponseSchema: GenMessage<CleanNodeResponse> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_agent, 26);
+
+/**
  * What may be fetched, and for how long.
  *
  * @generated from message stillpoint.v1.GrantSeedRequest
@@ -658,7 +826,7 @@ export type GrantSeedRequest = Message<"stillpoint.v1.GrantSeedRequest"> & {
  * Use `create(GrantSeedRequestSchema)` to create a new message.
  */
 export const GrantSeedRequestSchema: GenMessage<GrantSeedRequest> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_agent, 23);
+  messageDesc(file_stillpoint_v1_agent, 27);
 
 /**
  * The ticket.
@@ -686,7 +854,7 @@ export type GrantSeedResponse = Message<"stillpoint.v1.GrantSeedResponse"> & {
  * Use `create(GrantSeedResponseSchema)` to create a new message.
  */
 export const GrantSeedResponseSchema: GenMessage<GrantSeedResponse> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_agent, 24);
+  messageDesc(file_stillpoint_v1_agent, 28);
 
 /**
  * What is fetched.
@@ -714,7 +882,7 @@ export type FetchShardRequest = Message<"stillpoint.v1.FetchShardRequest"> & {
  * Use `create(FetchShardRequestSchema)` to create a new message.
  */
 export const FetchShardRequestSchema: GenMessage<FetchShardRequest> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_agent, 25);
+  messageDesc(file_stillpoint_v1_agent, 29);
 
 /**
  * A piece of it.
@@ -735,7 +903,7 @@ export type FetchShardResponse = Message<"stillpoint.v1.FetchShardResponse"> & {
  * Use `create(FetchShardResponseSchema)` to create a new message.
  */
 export const FetchShardResponseSchema: GenMessage<FetchShardResponse> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_agent, 26);
+  messageDesc(file_stillpoint_v1_agent, 30);
 
 /**
  * What the node would be used for.
@@ -777,6 +945,61 @@ export type CheckPurpose = (typeof CheckPurpose)[keyof typeof CheckPurpose] | Un
  */
 export const CheckPurposeSchema: GenEnum<CheckPurpose> = /*@__PURE__*/
   enumDesc(file_stillpoint_v1_agent, 0);
+
+/**
+ * What was left behind.
+ *
+ * @generated from enum stillpoint.v1.LeftoverKind
+ */
+export const LeftoverKind = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: LEFTOVER_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A part that was never committed, or is not any more.
+   *
+   * @generated from enum value: LEFTOVER_KIND_PART = 1;
+   */
+  PART: 1,
+
+  /**
+   * What is left of a set that was deleted.
+   *
+   * @generated from enum value: LEFTOVER_KIND_DELETED_SET = 2;
+   */
+  DELETED_SET: 2,
+
+  /**
+   * A directory or file that is needed only while a part is made or a file is written.
+   *
+   * @generated from enum value: LEFTOVER_KIND_SCRATCH = 3;
+   */
+  SCRATCH: 3,
+
+  /**
+   * A directory of a restore, beside the live data or within it.
+   *
+   * @generated from enum value: LEFTOVER_KIND_RESTORE = 4;
+   */
+  RESTORE: 4,
+} as const;
+
+/**
+ * What was left behind.
+ *
+ * @generated from enum stillpoint.v1.LeftoverKind
+ */
+export type LeftoverKind = (typeof LeftoverKind)[keyof typeof LeftoverKind] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.LeftoverKind.
+ */
+export const LeftoverKindSchema: GenEnum<LeftoverKind> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_agent, 1);
 
 /**
  * What the agent of one node offers its controller. Every call is idempotent; no command and no path comes over the wire.
@@ -904,6 +1127,26 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof DeletePartRequestSchema;
     output: typeof DeletePartResponseSchema;
+  },
+  /**
+   * Marks a set of this node's repository as protected, or takes the mark away.
+   *
+   * @generated from rpc stillpoint.v1.AgentService.ProtectSet
+   */
+  protectSet: {
+    methodKind: "unary";
+    input: typeof ProtectSetRequestSchema;
+    output: typeof ProtectSetResponseSchema;
+  },
+  /**
+   * What dead operations have left behind on this node, one message each; removed as it is found when an operation is named.
+   *
+   * @generated from rpc stillpoint.v1.AgentService.CleanNode
+   */
+  cleanNode: {
+    methodKind: "server_streaming";
+    input: typeof CleanNodeRequestSchema;
+    output: typeof CleanNodeResponseSchema;
   },
   /**
    * Makes a ticket with which another agent may fetch this node's part of a set.

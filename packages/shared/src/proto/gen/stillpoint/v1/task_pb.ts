@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/task.proto.
  */
 export const file_stillpoint_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEiygUKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSAASNAoLc3RvcF9lbmdpbmUYCyABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BFbmdpbmVUYXNrSAASLgoIbG9hZF9icm0YDCABKAsyGi5zdGlsbHBvaW50LnYxLkxvYWRCcm1UYXNrSAASNgoMc3RhcnRfZW5naW5lGA0gASgLMh4uc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVRhc2tIABI2Cgxwcm92ZV9lbmdpbmUYDiABKAsyHi5zdGlsbHBvaW50LnYxLlByb3ZlRW5naW5lVGFza0gAQgYKBHRhc2siSgoLQ2FwdHVyZVRhc2sSDgoGc2V0X2lkGAEgASgJEhkKEWNvbXByZXNzaW9uX2xldmVsGAIgASgNEhAKCHBhcmFsbGVsGAMgASgNIh0KC1B1Ymxpc2hUYXNrEg4KBnNldF9pZBgBIAEoCSIcCgpWZXJpZnlUYXNrEg4KBnNldF9pZBgBIAEoCSK1AgoJU3RhZ2VUYXNrEg4KBnNldF9pZBgBIAEoCRITCgtzb3VyY2Vfbm9kZRgCIAEoCRITCgtwYXJ0X3NoYTI1NhgDIAEoCRInCgRzZWVkGAQgASgLMhkuc3RpbGxwb2ludC52MS5TZWVkU291cmNlEhUKDWd0aWRfcG9zaXRpb24YBSABKAkSHAoUcHJlcGFyZV9tZW1vcnlfYnl0ZXMYBiABKAQSHQoVcmVzdG9yZV9jb25maWd1cmF0aW9uGAcgASgIEhcKD293bl9wYXJ0X3NoYTI1NhgIIAEoCRIsCgdkYnJvb3RzGAkgAygLMhsuc3RpbGxwb2ludC52MS5EYnJvb3RTb3VyY2USFQoNZW1wdHlfZGJyb290cxgKIAMoDRITCgtjb2x1bW5zdG9yZRgLIAEoCCJqCgxEYnJvb3RTb3VyY2USDgoGbnVtYmVyGAEgASgNEgwKBG5vZGUYAiABKAkSEwoLcGFydF9zaGEyNTYYAyABKAkSJwoEc2VlZBgEIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSItCgpTZWVkU291cmNlEg8KB2FkZHJlc3MYASABKAkSDgoGdGlja2V0GAIgASgJIhAKDlN0b3BTZXJ2ZXJUYXNrIgwKClN3aXRjaFRhc2siPQoPU3RhcnRTZXJ2ZXJUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoNUmVwbGljYXRlVGFzaxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SFQoNZ3RpZF9wb3NpdGlvbhgDIAEoCRIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKDFJvbGxiYWNrVGFzaxIWCg5yZXN0YXJ0X3NlcnZlchgBIAEoCCIMCgpGaW5pc2hUYXNrIi0KDlN0b3BFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEgwKBGxhc3QYAiABKAgiTwoLTG9hZEJybVRhc2sSKgoHcHJpbWFyeRgBIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZRIUCgxwcmltYXJ5X25vZGUYAiABKAkiTAoPU3RhcnRFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPQoPUHJvdmVFbmdpbmVUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRQoMVGFza1Byb2dyZXNzEgwKBHN0ZXAYASABKAkSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBCJECgdUYXNrTG9nEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYAiABKAkisgUKClRhc2tSZXN1bHQSLwoHY2FwdHVyZRgBIAEoCzIcLnN0aWxscG9pbnQudjEuQ2FwdHVyZVJlc3VsdEgAEi8KB3B1Ymxpc2gYAiABKAsyHC5zdGlsbHBvaW50LnYxLlB1Ymxpc2hSZXN1bHRIABItCgZ2ZXJpZnkYAyABKAsyGy5zdGlsbHBvaW50LnYxLlZlcmlmeVJlc3VsdEgAEisKBXN0YWdlGAQgASgLMhouc3RpbGxwb2ludC52MS5TdGFnZVJlc3VsdEgAEi0KBnN3aXRjaBgFIAEoCzIbLnN0aWxscG9pbnQudjEuU3dpdGNoUmVzdWx0SAASOAoMc3RhcnRfc2VydmVyGAYgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclJlc3VsdEgAEjMKCXJlcGxpY2F0ZRgHIAEoCzIeLnN0aWxscG9pbnQudjEuUmVwbGljYXRlUmVzdWx0SAASMQoIcm9sbGJhY2sYCCABKAsyHS5zdGlsbHBvaW50LnYxLlJvbGxiYWNrUmVzdWx0SAASLQoGZmluaXNoGAkgASgLMhsuc3RpbGxwb2ludC52MS5GaW5pc2hSZXN1bHRIABI2CgtzdG9wX2VuZ2luZRgKIAEoCzIfLnN0aWxscG9pbnQudjEuU3RvcEVuZ2luZVJlc3VsdEgAEjAKCGxvYWRfYnJtGAsgASgLMhwuc3RpbGxwb2ludC52MS5Mb2FkQnJtUmVzdWx0SAASOAoMc3RhcnRfZW5naW5lGAwgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVJlc3VsdEgAEjgKDHByb3ZlX2VuZ2luZRgNIAEoCzIgLnN0aWxscG9pbnQudjEuUHJvdmVFbmdpbmVSZXN1bHRIAEIICgZyZXN1bHQiwQEKDUNhcHR1cmVSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbhISCgpkYXRhX2J5dGVzGAIgASgEEhQKDHN0b3JlZF9ieXRlcxgDIAEoBBInCgR0b29rGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKB2Ricm9vdHMYBSADKAsyGi5zdGlsbHBvaW50LnYxLkRicm9vdEltYWdlIlEKC0Ricm9vdEltYWdlEg4KBm51bWJlchgBIAEoDRINCgVmaWxlcxgCIAEoBBINCgVieXRlcxgDIAEoBBIUCgxzdG9yZWRfYnl0ZXMYBCABKAQiNgoNUHVibGlzaFJlc3VsdBITCgtwYXJ0X3NoYTI1NhgBIAEoCRIQCghtYW5pZmVzdBgCIAEoDCIvCgxWZXJpZnlSZXN1bHQSDQoFYnl0ZXMYASABKAQSEAoIcHJvYmxlbXMYAiADKAkiWQoLU3RhZ2VSZXN1bHQSDAoEcGF0aBgBIAEoCRINCgVieXRlcxgCIAEoBBIUCgx0YWJsZXNfZXF1YWwYAyABKA0SFwoPdGFibGVzX3VucHJvdmVuGAQgAygJIjMKDFN3aXRjaFJlc3VsdBIMCgRrZXB0GAEgAygJEhUKDWNvbmZpZ3VyYXRpb24YAiADKAkiRQoRU3RhcnRTZXJ2ZXJSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbiJDCg9SZXBsaWNhdGVSZXN1bHQSMAoGc291cmNlGAEgASgLMiAuc3RpbGxwb2ludC52MS5SZXBsaWNhdGlvblNvdXJjZSI6Cg5Sb2xsYmFja1Jlc3VsdBIVCg1zd2l0Y2hlZF9iYWNrGAEgASgIEhEKCXNldF9hc2lkZRgCIAEoCSIjCgxGaW5pc2hSZXN1bHQSEwoLZnJlZWRfYnl0ZXMYASABKAQiIwoQU3RvcEVuZ2luZVJlc3VsdBIPCgdzdG9wcGVkGAEgAygJIiEKDUxvYWRCcm1SZXN1bHQSEAoIcmVwbGF5ZWQYASABKA0iJAoRU3RhcnRFbmdpbmVSZXN1bHQSDwoHcnVubmluZxgBIAMoCSJPChFQcm92ZUVuZ2luZVJlc3VsdBIrCgZ0YWJsZXMYASADKAsyGy5zdGlsbHBvaW50LnYxLlNjYW5uZWRUYWJsZRINCgVsb2NrcxgCIAMoCSJNCgxTY2FubmVkVGFibGUSEAoIZGF0YWJhc2UYASABKAkSDQoFdGFibGUYAiABKAkSDAoEcm93cxgDIAEoBBIOCgZkaWdlc3QYBCABKAkqpgEKCVRhc2tTdGF0ZRIaChZUQVNLX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVEFTS19TVEFURV9SVU5OSU5HEAESGAoUVEFTS19TVEFURV9TVUNDRUVERUQQAhIVChFUQVNLX1NUQVRFX0ZBSUxFRBADEhgKFFRBU0tfU1RBVEVfQ0FOQ0VMTEVEEAQSGgoWVEFTS19TVEFURV9JTlRFUlJVUFRFRBAFYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEi+QUKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSAASNAoLc3RvcF9lbmdpbmUYCyABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BFbmdpbmVUYXNrSAASLgoIbG9hZF9icm0YDCABKAsyGi5zdGlsbHBvaW50LnYxLkxvYWRCcm1UYXNrSAASNgoMc3RhcnRfZW5naW5lGA0gASgLMh4uc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVRhc2tIABI2Cgxwcm92ZV9lbmdpbmUYDiABKAsyHi5zdGlsbHBvaW50LnYxLlByb3ZlRW5naW5lVGFza0gAEi0KB3ByZWNvcHkYDyABKAsyGi5zdGlsbHBvaW50LnYxLlByZWNvcHlUYXNrSABCBgoEdGFzayJQCg1EYnJvb3RDYXB0dXJlEg4KBm51bWJlchgBIAEoDRIvCghzdHJhdGVneRgCIAEoDjIdLnN0aWxscG9pbnQudjEuRGJyb290U3RyYXRlZ3kimwEKDkNhcHR1cmVPcHRpb25zEi0KBnNlcnZlchgBIAEoDjIdLnN0aWxscG9pbnQudjEuU2VydmVyU3RyYXRlZ3kSLQoHZGJyb290cxgCIAMoCzIcLnN0aWxscG9pbnQudjEuRGJyb290Q2FwdHVyZRIZChFjb21wcmVzc2lvbl9sZXZlbBgDIAEoDRIQCghwYXJhbGxlbBgEIAEoDSJNCgtQcmVjb3B5VGFzaxIOCgZzZXRfaWQYASABKAkSLgoHb3B0aW9ucxgCIAEoCzIdLnN0aWxscG9pbnQudjEuQ2FwdHVyZU9wdGlvbnMiTQoLQ2FwdHVyZVRhc2sSDgoGc2V0X2lkGAEgASgJEi4KB29wdGlvbnMYAiABKAsyHS5zdGlsbHBvaW50LnYxLkNhcHR1cmVPcHRpb25zIh0KC1B1Ymxpc2hUYXNrEg4KBnNldF9pZBgBIAEoCSIcCgpWZXJpZnlUYXNrEg4KBnNldF9pZBgBIAEoCSK1AgoJU3RhZ2VUYXNrEg4KBnNldF9pZBgBIAEoCRITCgtzb3VyY2Vfbm9kZRgCIAEoCRITCgtwYXJ0X3NoYTI1NhgDIAEoCRInCgRzZWVkGAQgASgLMhkuc3RpbGxwb2ludC52MS5TZWVkU291cmNlEhUKDWd0aWRfcG9zaXRpb24YBSABKAkSHAoUcHJlcGFyZV9tZW1vcnlfYnl0ZXMYBiABKAQSHQoVcmVzdG9yZV9jb25maWd1cmF0aW9uGAcgASgIEhcKD293bl9wYXJ0X3NoYTI1NhgIIAEoCRIsCgdkYnJvb3RzGAkgAygLMhsuc3RpbGxwb2ludC52MS5EYnJvb3RTb3VyY2USFQoNZW1wdHlfZGJyb290cxgKIAMoDRITCgtjb2x1bW5zdG9yZRgLIAEoCCJqCgxEYnJvb3RTb3VyY2USDgoGbnVtYmVyGAEgASgNEgwKBG5vZGUYAiABKAkSEwoLcGFydF9zaGEyNTYYAyABKAkSJwoEc2VlZBgEIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSItCgpTZWVkU291cmNlEg8KB2FkZHJlc3MYASABKAkSDgoGdGlja2V0GAIgASgJIhAKDlN0b3BTZXJ2ZXJUYXNrIgwKClN3aXRjaFRhc2siPQoPU3RhcnRTZXJ2ZXJUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoNUmVwbGljYXRlVGFzaxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SFQoNZ3RpZF9wb3NpdGlvbhgDIAEoCRIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKDFJvbGxiYWNrVGFzaxIWCg5yZXN0YXJ0X3NlcnZlchgBIAEoCCIMCgpGaW5pc2hUYXNrIi0KDlN0b3BFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEgwKBGxhc3QYAiABKAgiTwoLTG9hZEJybVRhc2sSKgoHcHJpbWFyeRgBIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZRIUCgxwcmltYXJ5X25vZGUYAiABKAkiTAoPU3RhcnRFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPQoPUHJvdmVFbmdpbmVUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRQoMVGFza1Byb2dyZXNzEgwKBHN0ZXAYASABKAkSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBCJECgdUYXNrTG9nEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYAiABKAki4wUKClRhc2tSZXN1bHQSLwoHY2FwdHVyZRgBIAEoCzIcLnN0aWxscG9pbnQudjEuQ2FwdHVyZVJlc3VsdEgAEi8KB3B1Ymxpc2gYAiABKAsyHC5zdGlsbHBvaW50LnYxLlB1Ymxpc2hSZXN1bHRIABItCgZ2ZXJpZnkYAyABKAsyGy5zdGlsbHBvaW50LnYxLlZlcmlmeVJlc3VsdEgAEisKBXN0YWdlGAQgASgLMhouc3RpbGxwb2ludC52MS5TdGFnZVJlc3VsdEgAEi0KBnN3aXRjaBgFIAEoCzIbLnN0aWxscG9pbnQudjEuU3dpdGNoUmVzdWx0SAASOAoMc3RhcnRfc2VydmVyGAYgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclJlc3VsdEgAEjMKCXJlcGxpY2F0ZRgHIAEoCzIeLnN0aWxscG9pbnQudjEuUmVwbGljYXRlUmVzdWx0SAASMQoIcm9sbGJhY2sYCCABKAsyHS5zdGlsbHBvaW50LnYxLlJvbGxiYWNrUmVzdWx0SAASLQoGZmluaXNoGAkgASgLMhsuc3RpbGxwb2ludC52MS5GaW5pc2hSZXN1bHRIABI2CgtzdG9wX2VuZ2luZRgKIAEoCzIfLnN0aWxscG9pbnQudjEuU3RvcEVuZ2luZVJlc3VsdEgAEjAKCGxvYWRfYnJtGAsgASgLMhwuc3RpbGxwb2ludC52MS5Mb2FkQnJtUmVzdWx0SAASOAoMc3RhcnRfZW5naW5lGAwgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVJlc3VsdEgAEjgKDHByb3ZlX2VuZ2luZRgNIAEoCzIgLnN0aWxscG9pbnQudjEuUHJvdmVFbmdpbmVSZXN1bHRIABIvCgdwcmVjb3B5GA4gASgLMhwuc3RpbGxwb2ludC52MS5QcmVjb3B5UmVzdWx0SABCCAoGcmVzdWx0Il4KDVByZWNvcHlSZXN1bHQSDQoFYnl0ZXMYASABKAQSJwoEdG9vaxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1jaGFuZ2VkX2J5dGVzGAMgASgEImoKDUNhcHR1cmVSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbhInCgR0b29rGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDVB1Ymxpc2hSZXN1bHQSEwoLcGFydF9zaGEyNTYYASABKAkSEAoIbWFuaWZlc3QYAiABKAwiLwoMVmVyaWZ5UmVzdWx0Eg0KBWJ5dGVzGAEgASgEEhAKCHByb2JsZW1zGAIgAygJIlkKC1N0YWdlUmVzdWx0EgwKBHBhdGgYASABKAkSDQoFYnl0ZXMYAiABKAQSFAoMdGFibGVzX2VxdWFsGAMgASgNEhcKD3RhYmxlc191bnByb3ZlbhgEIAMoCSIzCgxTd2l0Y2hSZXN1bHQSDAoEa2VwdBgBIAMoCRIVCg1jb25maWd1cmF0aW9uGAIgAygJIkUKEVN0YXJ0U2VydmVyUmVzdWx0EjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24iQwoPUmVwbGljYXRlUmVzdWx0EjAKBnNvdXJjZRgBIAEoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2UiOgoOUm9sbGJhY2tSZXN1bHQSFQoNc3dpdGNoZWRfYmFjaxgBIAEoCBIRCglzZXRfYXNpZGUYAiABKAkiIwoMRmluaXNoUmVzdWx0EhMKC2ZyZWVkX2J5dGVzGAEgASgEIiMKEFN0b3BFbmdpbmVSZXN1bHQSDwoHc3RvcHBlZBgBIAMoCSIhCg1Mb2FkQnJtUmVzdWx0EhAKCHJlcGxheWVkGAEgASgNIiQKEVN0YXJ0RW5naW5lUmVzdWx0Eg8KB3J1bm5pbmcYASADKAkiTwoRUHJvdmVFbmdpbmVSZXN1bHQSKwoGdGFibGVzGAEgAygLMhsuc3RpbGxwb2ludC52MS5TY2FubmVkVGFibGUSDQoFbG9ja3MYAiADKAkiTQoMU2Nhbm5lZFRhYmxlEhAKCGRhdGFiYXNlGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSDgoGZGlnZXN0GAQgASgJKqYBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhYKElRBU0tfU1RBVEVfUlVOTklORxABEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAISFQoRVEFTS19TVEFURV9GQUlMRUQQAxIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAEEhoKFlRBU0tfU1RBVEVfSU5URVJSVVBURUQQBSpnCg5TZXJ2ZXJTdHJhdGVneRIfChtTRVJWRVJfU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIaChZTRVJWRVJfU1RSQVRFR1lfTE9DS0VEEAESGAoUU0VSVkVSX1NUUkFURUdZX0dBVEUQAiqHAQoORGJyb290U3RyYXRlZ3kSHwobREJST09UX1NUUkFURUdZX1VOU1BFQ0lGSUVEEAASGgoWREJST09UX1NUUkFURUdZX0xPQ0tFRBABEhsKF0RCUk9PVF9TVFJBVEVHWV9SRUZMSU5LEAISGwoXREJST09UX1NUUkFURUdZX1BSRUNPUFkQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
 
 /**
  * Long work on one node. Each kind runs at most once per operation and task id; starting it again attaches to it.
@@ -37,7 +37,7 @@ export type TaskSpec = Message<"stillpoint.v1.TaskSpec"> & {
     case: "capture";
   } | {
     /**
-     * After the still point: sum tables at the cut, pack configuration, write the part's manifest.
+     * After the still point: complete the images, sum tables at the cut, pack configuration, write the part's manifest.
      *
      * @generated from field: stillpoint.v1.PublishTask publish = 2;
      */
@@ -139,6 +139,14 @@ export type TaskSpec = Message<"stillpoint.v1.TaskSpec"> & {
      */
     value: ProveEngineTask;
     case: "proveEngine";
+  } | {
+    /**
+     * Before the still point: bring over what can be had while clients write.
+     *
+     * @generated from field: stillpoint.v1.PrecopyTask precopy = 15;
+     */
+    value: PrecopyTask;
+    case: "precopy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -148,6 +156,104 @@ export type TaskSpec = Message<"stillpoint.v1.TaskSpec"> & {
  */
 export const TaskSpecSchema: GenMessage<TaskSpec> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_task, 0);
+
+/**
+ * One dbroot, and how its image is taken.
+ *
+ * @generated from message stillpoint.v1.DbrootCapture
+ */
+export type DbrootCapture = Message<"stillpoint.v1.DbrootCapture"> & {
+  /**
+   * Its number.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * How.
+   *
+   * @generated from field: stillpoint.v1.DbrootStrategy strategy = 2;
+   */
+  strategy: DbrootStrategy;
+};
+
+/**
+ * Describes the message stillpoint.v1.DbrootCapture.
+ * Use `create(DbrootCaptureSchema)` to create a new message.
+ */
+export const DbrootCaptureSchema: GenMessage<DbrootCapture> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 1);
+
+/**
+ * How the images of a node are taken: the same in precopy and capture.
+ *
+ * @generated from message stillpoint.v1.CaptureOptions
+ */
+export type CaptureOptions = Message<"stillpoint.v1.CaptureOptions"> & {
+  /**
+   * The server's.
+   *
+   * @generated from field: stillpoint.v1.ServerStrategy server = 1;
+   */
+  server: ServerStrategy;
+
+  /**
+   * Those of dbroots; one that is not named is taken under the lock.
+   *
+   * @generated from field: repeated stillpoint.v1.DbrootCapture dbroots = 2;
+   */
+  dbroots: DbrootCapture[];
+
+  /**
+   * zstd compression level, 1 to 19. 0 means the agent's default, 3.
+   *
+   * @generated from field: uint32 compression_level = 3;
+   */
+  compressionLevel: number;
+
+  /**
+   * Copy threads of mariadb-backup. 0 means the agent's default.
+   *
+   * @generated from field: uint32 parallel = 4;
+   */
+  parallel: number;
+};
+
+/**
+ * Describes the message stillpoint.v1.CaptureOptions.
+ * Use `create(CaptureOptionsSchema)` to create a new message.
+ */
+export const CaptureOptionsSchema: GenMessage<CaptureOptions> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 2);
+
+/**
+ * What to bring over before the still point. Asked anew before each attempt: what is there already is brought up to date.
+ *
+ * @generated from message stillpoint.v1.PrecopyTask
+ */
+export type PrecopyTask = Message<"stillpoint.v1.PrecopyTask"> & {
+  /**
+   * The set this part belongs to.
+   *
+   * @generated from field: string set_id = 1;
+   */
+  setId: string;
+
+  /**
+   * How.
+   *
+   * @generated from field: stillpoint.v1.CaptureOptions options = 2;
+   */
+  options?: CaptureOptions | undefined;
+};
+
+/**
+ * Describes the message stillpoint.v1.PrecopyTask.
+ * Use `create(PrecopyTaskSchema)` to create a new message.
+ */
+export const PrecopyTaskSchema: GenMessage<PrecopyTask> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 3);
 
 /**
  * How to take the image.
@@ -163,18 +269,11 @@ export type CaptureTask = Message<"stillpoint.v1.CaptureTask"> & {
   setId: string;
 
   /**
-   * zstd compression level, 1 to 19. 0 means the agent's default, 3.
+   * How.
    *
-   * @generated from field: uint32 compression_level = 2;
+   * @generated from field: stillpoint.v1.CaptureOptions options = 2;
    */
-  compressionLevel: number;
-
-  /**
-   * Copy threads of mariadb-backup. 0 means the agent's default.
-   *
-   * @generated from field: uint32 parallel = 3;
-   */
-  parallel: number;
+  options?: CaptureOptions | undefined;
 };
 
 /**
@@ -182,7 +281,7 @@ export type CaptureTask = Message<"stillpoint.v1.CaptureTask"> & {
  * Use `create(CaptureTaskSchema)` to create a new message.
  */
 export const CaptureTaskSchema: GenMessage<CaptureTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 1);
+  messageDesc(file_stillpoint_v1_task, 4);
 
 /**
  * How to finish a part.
@@ -203,7 +302,7 @@ export type PublishTask = Message<"stillpoint.v1.PublishTask"> & {
  * Use `create(PublishTaskSchema)` to create a new message.
  */
 export const PublishTaskSchema: GenMessage<PublishTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 2);
+  messageDesc(file_stillpoint_v1_task, 5);
 
 /**
  * What to verify.
@@ -224,7 +323,7 @@ export type VerifyTask = Message<"stillpoint.v1.VerifyTask"> & {
  * Use `create(VerifyTaskSchema)` to create a new message.
  */
 export const VerifyTaskSchema: GenMessage<VerifyTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 3);
+  messageDesc(file_stillpoint_v1_task, 6);
 
 /**
  * What to stage, and how.
@@ -316,7 +415,7 @@ export type StageTask = Message<"stillpoint.v1.StageTask"> & {
  * Use `create(StageTaskSchema)` to create a new message.
  */
 export const StageTaskSchema: GenMessage<StageTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 4);
+  messageDesc(file_stillpoint_v1_task, 7);
 
 /**
  * Where the image of a dbroot lies.
@@ -358,7 +457,7 @@ export type DbrootSource = Message<"stillpoint.v1.DbrootSource"> & {
  * Use `create(DbrootSourceSchema)` to create a new message.
  */
 export const DbrootSourceSchema: GenMessage<DbrootSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 5);
+  messageDesc(file_stillpoint_v1_task, 8);
 
 /**
  * Another agent that hands out a part.
@@ -386,7 +485,7 @@ export type SeedSource = Message<"stillpoint.v1.SeedSource"> & {
  * Use `create(SeedSourceSchema)` to create a new message.
  */
 export const SeedSourceSchema: GenMessage<SeedSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 6);
+  messageDesc(file_stillpoint_v1_task, 9);
 
 /**
  * Nothing to say beyond the operation.
@@ -401,7 +500,7 @@ export type StopServerTask = Message<"stillpoint.v1.StopServerTask"> & {
  * Use `create(StopServerTaskSchema)` to create a new message.
  */
 export const StopServerTaskSchema: GenMessage<StopServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 7);
+  messageDesc(file_stillpoint_v1_task, 10);
 
 /**
  * Nothing to say beyond the operation: what to switch is what was staged.
@@ -416,7 +515,7 @@ export type SwitchTask = Message<"stillpoint.v1.SwitchTask"> & {
  * Use `create(SwitchTaskSchema)` to create a new message.
  */
 export const SwitchTaskSchema: GenMessage<SwitchTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 8);
+  messageDesc(file_stillpoint_v1_task, 11);
 
 /**
  * What to expect of the started server.
@@ -437,7 +536,7 @@ export type StartServerTask = Message<"stillpoint.v1.StartServerTask"> & {
  * Use `create(StartServerTaskSchema)` to create a new message.
  */
 export const StartServerTaskSchema: GenMessage<StartServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 9);
+  messageDesc(file_stillpoint_v1_task, 12);
 
 /**
  * Which server to follow.
@@ -479,7 +578,7 @@ export type ReplicateTask = Message<"stillpoint.v1.ReplicateTask"> & {
  * Use `create(ReplicateTaskSchema)` to create a new message.
  */
 export const ReplicateTaskSchema: GenMessage<ReplicateTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 10);
+  messageDesc(file_stillpoint_v1_task, 13);
 
 /**
  * Nothing to say beyond the operation.
@@ -500,7 +599,7 @@ export type RollbackTask = Message<"stillpoint.v1.RollbackTask"> & {
  * Use `create(RollbackTaskSchema)` to create a new message.
  */
 export const RollbackTaskSchema: GenMessage<RollbackTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 11);
+  messageDesc(file_stillpoint_v1_task, 14);
 
 /**
  * Nothing to say beyond the operation.
@@ -515,7 +614,7 @@ export type FinishTask = Message<"stillpoint.v1.FinishTask"> & {
  * Use `create(FinishTaskSchema)` to create a new message.
  */
 export const FinishTaskSchema: GenMessage<FinishTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 12);
+  messageDesc(file_stillpoint_v1_task, 15);
 
 /**
  * What to stop. After the last stage the block resolution manager is saved and the shared memory cleared.
@@ -543,7 +642,7 @@ export type StopEngineTask = Message<"stillpoint.v1.StopEngineTask"> & {
  * Use `create(StopEngineTaskSchema)` to create a new message.
  */
 export const StopEngineTaskSchema: GenMessage<StopEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 13);
+  messageDesc(file_stillpoint_v1_task, 16);
 
 /**
  * Where the block resolution manager comes from.
@@ -571,7 +670,7 @@ export type LoadBrmTask = Message<"stillpoint.v1.LoadBrmTask"> & {
  * Use `create(LoadBrmTaskSchema)` to create a new message.
  */
 export const LoadBrmTaskSchema: GenMessage<LoadBrmTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 14);
+  messageDesc(file_stillpoint_v1_task, 17);
 
 /**
  * What to start.
@@ -599,7 +698,7 @@ export type StartEngineTask = Message<"stillpoint.v1.StartEngineTask"> & {
  * Use `create(StartEngineTaskSchema)` to create a new message.
  */
 export const StartEngineTaskSchema: GenMessage<StartEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 15);
+  messageDesc(file_stillpoint_v1_task, 18);
 
 /**
  * How long to wait for an engine that has been started.
@@ -620,7 +719,7 @@ export type ProveEngineTask = Message<"stillpoint.v1.ProveEngineTask"> & {
  * Use `create(ProveEngineTaskSchema)` to create a new message.
  */
 export const ProveEngineTaskSchema: GenMessage<ProveEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 16);
+  messageDesc(file_stillpoint_v1_task, 19);
 
 /**
  * How far long work has come.
@@ -655,7 +754,7 @@ export type TaskProgress = Message<"stillpoint.v1.TaskProgress"> & {
  * Use `create(TaskProgressSchema)` to create a new message.
  */
 export const TaskProgressSchema: GenMessage<TaskProgress> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 17);
+  messageDesc(file_stillpoint_v1_task, 20);
 
 /**
  * A line for the log, from the agent.
@@ -683,7 +782,7 @@ export type TaskLog = Message<"stillpoint.v1.TaskLog"> & {
  * Use `create(TaskLogSchema)` to create a new message.
  */
 export const TaskLogSchema: GenMessage<TaskLog> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 18);
+  messageDesc(file_stillpoint_v1_task, 21);
 
 /**
  * What long work brought about.
@@ -698,7 +797,7 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
    */
   result: {
     /**
-     * The image lies in the part.
+     * The image is taken.
      *
      * @generated from field: stillpoint.v1.CaptureResult capture = 1;
      */
@@ -800,6 +899,14 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
      */
     value: ProveEngineResult;
     case: "proveEngine";
+  } | {
+    /**
+     * What could be had before is there.
+     *
+     * @generated from field: stillpoint.v1.PrecopyResult precopy = 14;
+     */
+    value: PrecopyResult;
+    case: "precopy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -808,48 +915,63 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 19);
+  messageDesc(file_stillpoint_v1_task, 22);
 
 /**
- * The image lies in the part.
+ * What could be had before the still point is there.
+ *
+ * @generated from message stillpoint.v1.PrecopyResult
+ */
+export type PrecopyResult = Message<"stillpoint.v1.PrecopyResult"> & {
+  /**
+   * Bytes read this time.
+   *
+   * @generated from field: uint64 bytes = 1;
+   */
+  bytes: bigint;
+
+  /**
+   * Time it took.
+   *
+   * @generated from field: google.protobuf.Duration took = 2;
+   */
+  took?: Duration | undefined;
+
+  /**
+   * Bytes that had changed since the time before, and so are expected to be read again inside the still point, if it comes as soon as this
+   * time came after the one before. 0 when nothing has to be, or nothing is known yet.
+   *
+   * @generated from field: uint64 changed_bytes = 3;
+   */
+  changedBytes: bigint;
+};
+
+/**
+ * Describes the message stillpoint.v1.PrecopyResult.
+ * Use `create(PrecopyResultSchema)` to create a new message.
+ */
+export const PrecopyResultSchema: GenMessage<PrecopyResult> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 23);
+
+/**
+ * All that needs the still point is done. What the images are, the part's manifest tells.
  *
  * @generated from message stillpoint.v1.CaptureResult
  */
 export type CaptureResult = Message<"stillpoint.v1.CaptureResult"> & {
   /**
-   * Position that the backup tool itself recorded; equal to that under the lock or the set is void. Absent without binary log.
+   * Position under the lock, which is that of the image. Absent without binary log.
    *
    * @generated from field: stillpoint.v1.MariadbPosition position = 1;
    */
   position?: MariadbPosition | undefined;
 
   /**
-   * Bytes read from the server's files.
-   *
-   * @generated from field: uint64 data_bytes = 2;
-   */
-  dataBytes: bigint;
-
-  /**
-   * Bytes written to the part.
-   *
-   * @generated from field: uint64 stored_bytes = 3;
-   */
-  storedBytes: bigint;
-
-  /**
    * Time it took.
    *
-   * @generated from field: google.protobuf.Duration took = 4;
+   * @generated from field: google.protobuf.Duration took = 2;
    */
   took?: Duration | undefined;
-
-  /**
-   * The dbroots in it.
-   *
-   * @generated from field: repeated stillpoint.v1.DbrootImage dbroots = 5;
-   */
-  dbroots: DbrootImage[];
 };
 
 /**
@@ -857,49 +979,7 @@ export type CaptureResult = Message<"stillpoint.v1.CaptureResult"> & {
  * Use `create(CaptureResultSchema)` to create a new message.
  */
 export const CaptureResultSchema: GenMessage<CaptureResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 20);
-
-/**
- * One dbroot in a part.
- *
- * @generated from message stillpoint.v1.DbrootImage
- */
-export type DbrootImage = Message<"stillpoint.v1.DbrootImage"> & {
-  /**
-   * Its number.
-   *
-   * @generated from field: uint32 number = 1;
-   */
-  number: number;
-
-  /**
-   * Files in it.
-   *
-   * @generated from field: uint64 files = 2;
-   */
-  files: bigint;
-
-  /**
-   * Bytes of these files.
-   *
-   * @generated from field: uint64 bytes = 3;
-   */
-  bytes: bigint;
-
-  /**
-   * Bytes stored.
-   *
-   * @generated from field: uint64 stored_bytes = 4;
-   */
-  storedBytes: bigint;
-};
-
-/**
- * Describes the message stillpoint.v1.DbrootImage.
- * Use `create(DbrootImageSchema)` to create a new message.
- */
-export const DbrootImageSchema: GenMessage<DbrootImage> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 21);
+  messageDesc(file_stillpoint_v1_task, 24);
 
 /**
  * The part is complete.
@@ -927,7 +1007,7 @@ export type PublishResult = Message<"stillpoint.v1.PublishResult"> & {
  * Use `create(PublishResultSchema)` to create a new message.
  */
 export const PublishResultSchema: GenMessage<PublishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 22);
+  messageDesc(file_stillpoint_v1_task, 25);
 
 /**
  * The part was read back.
@@ -955,7 +1035,7 @@ export type VerifyResult = Message<"stillpoint.v1.VerifyResult"> & {
  * Use `create(VerifyResultSchema)` to create a new message.
  */
 export const VerifyResultSchema: GenMessage<VerifyResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 23);
+  messageDesc(file_stillpoint_v1_task, 26);
 
 /**
  * The part is staged.
@@ -997,7 +1077,7 @@ export type StageResult = Message<"stillpoint.v1.StageResult"> & {
  * Use `create(StageResultSchema)` to create a new message.
  */
 export const StageResultSchema: GenMessage<StageResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 24);
+  messageDesc(file_stillpoint_v1_task, 27);
 
 /**
  * The staged data is in place.
@@ -1025,7 +1105,7 @@ export type SwitchResult = Message<"stillpoint.v1.SwitchResult"> & {
  * Use `create(SwitchResultSchema)` to create a new message.
  */
 export const SwitchResultSchema: GenMessage<SwitchResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 25);
+  messageDesc(file_stillpoint_v1_task, 28);
 
 /**
  * The server answers.
@@ -1046,7 +1126,7 @@ export type StartServerResult = Message<"stillpoint.v1.StartServerResult"> & {
  * Use `create(StartServerResultSchema)` to create a new message.
  */
 export const StartServerResultSchema: GenMessage<StartServerResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 26);
+  messageDesc(file_stillpoint_v1_task, 29);
 
 /**
  * Replication runs.
@@ -1067,7 +1147,7 @@ export type ReplicateResult = Message<"stillpoint.v1.ReplicateResult"> & {
  * Use `create(ReplicateResultSchema)` to create a new message.
  */
 export const ReplicateResultSchema: GenMessage<ReplicateResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 27);
+  messageDesc(file_stillpoint_v1_task, 30);
 
 /**
  * The old data is back, or the staged data is gone.
@@ -1095,7 +1175,7 @@ export type RollbackResult = Message<"stillpoint.v1.RollbackResult"> & {
  * Use `create(RollbackResultSchema)` to create a new message.
  */
 export const RollbackResultSchema: GenMessage<RollbackResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 28);
+  messageDesc(file_stillpoint_v1_task, 31);
 
 /**
  * The old data is discarded.
@@ -1116,7 +1196,7 @@ export type FinishResult = Message<"stillpoint.v1.FinishResult"> & {
  * Use `create(FinishResultSchema)` to create a new message.
  */
 export const FinishResultSchema: GenMessage<FinishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 29);
+  messageDesc(file_stillpoint_v1_task, 32);
 
 /**
  * A stage of the engine has stopped.
@@ -1137,7 +1217,7 @@ export type StopEngineResult = Message<"stillpoint.v1.StopEngineResult"> & {
  * Use `create(StopEngineResultSchema)` to create a new message.
  */
 export const StopEngineResultSchema: GenMessage<StopEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 30);
+  messageDesc(file_stillpoint_v1_task, 33);
 
 /**
  * The block resolution manager is loaded.
@@ -1158,7 +1238,7 @@ export type LoadBrmResult = Message<"stillpoint.v1.LoadBrmResult"> & {
  * Use `create(LoadBrmResultSchema)` to create a new message.
  */
 export const LoadBrmResultSchema: GenMessage<LoadBrmResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 31);
+  messageDesc(file_stillpoint_v1_task, 34);
 
 /**
  * A stage of the engine runs.
@@ -1179,7 +1259,7 @@ export type StartEngineResult = Message<"stillpoint.v1.StartEngineResult"> & {
  * Use `create(StartEngineResultSchema)` to create a new message.
  */
 export const StartEngineResultSchema: GenMessage<StartEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 32);
+  messageDesc(file_stillpoint_v1_task, 35);
 
 /**
  * What reading every table whole has shown.
@@ -1207,7 +1287,7 @@ export type ProveEngineResult = Message<"stillpoint.v1.ProveEngineResult"> & {
  * Use `create(ProveEngineResultSchema)` to create a new message.
  */
 export const ProveEngineResultSchema: GenMessage<ProveEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 33);
+  messageDesc(file_stillpoint_v1_task, 36);
 
 /**
  * One table that was read whole.
@@ -1249,7 +1329,7 @@ export type ScannedTable = Message<"stillpoint.v1.ScannedTable"> & {
  * Use `create(ScannedTableSchema)` to create a new message.
  */
 export const ScannedTableSchema: GenMessage<ScannedTable> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 34);
+  messageDesc(file_stillpoint_v1_task, 37);
 
 /**
  * Where long work stands.
@@ -1312,4 +1392,93 @@ export type TaskState = (typeof TaskState)[keyof typeof TaskState] | UnknownEnum
  */
 export const TaskStateSchema: GenEnum<TaskState> = /*@__PURE__*/
   enumDesc(file_stillpoint_v1_task, 0);
+
+/**
+ * How the image of the server is taken.
+ *
+ * @generated from enum stillpoint.v1.ServerStrategy
+ */
+export const ServerStrategy = {
+  /**
+   * The same as LOCKED.
+   *
+   * @generated from enum value: SERVER_STRATEGY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * All of it inside the still point.
+   *
+   * @generated from enum value: SERVER_STRATEGY_LOCKED = 1;
+   */
+  LOCKED: 1,
+
+  /**
+   * mariadb-backup runs before, and waits at the gate: only its last stages lie inside the still point.
+   *
+   * @generated from enum value: SERVER_STRATEGY_GATE = 2;
+   */
+  GATE: 2,
+} as const;
+
+/**
+ * How the image of the server is taken.
+ *
+ * @generated from enum stillpoint.v1.ServerStrategy
+ */
+export type ServerStrategy = (typeof ServerStrategy)[keyof typeof ServerStrategy] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.ServerStrategy.
+ */
+export const ServerStrategySchema: GenEnum<ServerStrategy> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_task, 1);
+
+/**
+ * How the image of a dbroot is taken.
+ *
+ * @generated from enum stillpoint.v1.DbrootStrategy
+ */
+export const DbrootStrategy = {
+  /**
+   * The same as LOCKED.
+   *
+   * @generated from enum value: DBROOT_STRATEGY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * All of it is read and packed inside the still point.
+   *
+   * @generated from enum value: DBROOT_STRATEGY_LOCKED = 1;
+   */
+  LOCKED: 1,
+
+  /**
+   * Every file is cloned inside the still point, and packed afterwards.
+   *
+   * @generated from enum value: DBROOT_STRATEGY_REFLINK = 2;
+   */
+  REFLINK: 2,
+
+  /**
+   * All of it is copied before, and inside the still point only what has changed since.
+   *
+   * @generated from enum value: DBROOT_STRATEGY_PRECOPY = 3;
+   */
+  PRECOPY: 3,
+} as const;
+
+/**
+ * How the image of a dbroot is taken.
+ *
+ * @generated from enum stillpoint.v1.DbrootStrategy
+ */
+export type DbrootStrategy = (typeof DbrootStrategy)[keyof typeof DbrootStrategy] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.DbrootStrategy.
+ */
+export const DbrootStrategySchema: GenEnum<DbrootStrategy> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_task, 2);
 

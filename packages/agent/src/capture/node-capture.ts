@@ -1,0 +1,115 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { CaptureOptions } from '@stillpoint/shared/proto';
+import type { Agent } from '../agent.ts';
+import type { Hold } from '../hold/types.ts';
+import { together } from '../task/together.ts';
+import type { TaskContext } from '../task/types.ts';
+import { type EngineImage, engineCapture } from './columnstore/engine-image.ts';
+import { serverCapture } from './mariadb/server-capture.ts';
+import type { ServerImage } from './part.ts';
+import { addedUp } from './progress.ts';
+import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from './storage.ts';
+
+/** What a node's images are made of. */
+export interface NodeCaptureOptions {
+  readonly agent: Agent;
+  readonly operationId: string;
+  readonly setId: string;
+  /** Directory of the part; it is there. */
+  readonly part: string;
+  readonly options: CaptureOptions;
+}
+
+/** All images of a node. */
+export interface CapturedImages {
+  /** Undefined on a node without a server. */
+  readonly server: ServerImage | undefined;
+  /** Undefined on a node without the engine of ColumnStore. */
+  readonly engine: EngineImage | undefined;
+  /** How long writers waited for the images, milliseconds. */
+  readonly captureMs: number;
+}
+
+/** The images of a node in the making, of one operation: from the first pre-copy to the published part. */
+export class NodeCapture {
+  readonly setId: string;
+  /** Directory of the part. */
+  readonly part: string;
+  readonly #agent: Agent;
+  readonly #server: StorageCapture<ServerImage> | undefined;
+  readonly #engine: StorageCapture<EngineImage | undefined>;
+  #takenUnder: Hold | undefined;
+  #captureMs = 0;
+
+  constructor({ agent, part, setId, options }: NodeCaptureOptions) {
+    const { mariadb } = agent.config;
+    this.#agent = agent;
+    this.setId = setId;
+    this.part = part;
+    this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, options });
+    this.#engine = engineCapture({ agent, part, options });
+  }
+
+  /** Brings over what can be had while clients write. Throws what the strategies throw. */
+  async precopy(task: TaskContext): Promise<Precopied> {
+    const both = await this.#both(task, 'precopy', (storage, work) => storage.precopy(work));
+    const sum = (key: keyof Precopied): number => both.reduce((all, each = NOTHING_BEFORE) => all + each[key], 0);
+    return { bytes: sum('bytes'), changedBytes: sum('changedBytes') };
+  }
+
+  /** Takes all images under a hold that is in force. Throws what the strategies throw, or the signal's reason. */
+  async take(hold: Hold, task: TaskContext): Promise<void> {
+    const { clock } = this.#agent;
+    const begunMs = clock.monotonicMs();
+    await this.#both(task, 'copy', (storage, work) => storage.take(hold, work));
+    task.signal.throwIfAborted();
+    this.#captureMs = clock.monotonicMs() - begunMs;
+    this.#takenUnder = hold;
+  }
+
+  /**
+   * Completes all images after the still point. Throws HOLD_LOST unless they were taken under this very hold, which was let go in good order: an
+   * operation that takes its hold anew has captured nothing under that one.
+   */
+  async finish(hold: Hold, task: TaskContext): Promise<CapturedImages> {
+    if (hold.lost.aborted) throw hold.lost.reason;
+    if (this.#takenUnder !== hold) throw new StillpointError('HOLD_LOST', 'The images were taken under an earlier hold of the operation');
+    const [server, engine] = await this.#works(task, 'pack', [
+      (work) => this.#server?.finish(work) ?? Promise.resolve(undefined),
+      (work) => this.#engine.finish(work),
+    ] as const);
+    return { server, engine, captureMs: this.#captureMs };
+  }
+
+  /** Never throws. */
+  async discard(): Promise<void> {
+    await Promise.all([this.#server?.discard(), this.#engine.discard()]);
+  }
+
+  #both<T>(
+    task: TaskContext,
+    step: string,
+    stage: (storage: StorageCapture<unknown>, work: ImageWork) => Promise<T>,
+  ): Promise<readonly [T | undefined, T | undefined]> {
+    const of =
+      (storage: StorageCapture<unknown> | undefined) =>
+      (work: ImageWork): Promise<T | undefined> =>
+        storage === undefined ? Promise.resolve(undefined) : stage(storage, work);
+    return this.#works(task, step, [of(this.#server), of(this.#engine)] as const);
+  }
+
+  /** Both kinds of storage at the same time; one that fails stops the other. */
+  #works<A, B>(
+    task: TaskContext,
+    step: string,
+    works: readonly [(work: ImageWork) => Promise<A>, (work: ImageWork) => Promise<B>],
+  ): Promise<readonly [A, B]> {
+    const progress = addedUp((done, total) => task.progress(step, done, total));
+    const note = (message: string): void => task.log(message);
+    const [one, other] = works;
+    return together<readonly [A, B]>(task.signal, [
+      (signal) => one({ signal, note, progress: progress() }),
+      (signal) => other({ signal, note, progress: progress() }),
+    ]);
+  }
+}

@@ -1,0 +1,22 @@
+import { durationOf } from '@stillpoint/shared/time';
+import type { TaskDefinition } from '../task/types.ts';
+import { abandonCapture, recoverCapture, underWay } from './under-way.ts';
+
+/**
+ * Brings over what can be had while clients write. Run again (by another task of the same operation, before another attempt at the still
+ * point), it brings that up to date.
+ */
+export const precopyTask: TaskDefinition<'precopy'> = {
+  run: async (agent, { setId, options }, task) => {
+    const begunMs = agent.clock.monotonicMs();
+    try {
+      const capture = await underWay(agent, task.operationId, setId, options);
+      const { bytes, changedBytes } = await capture.precopy(task);
+      const took = durationOf(agent.clock.monotonicMs() - begunMs);
+      return { result: { case: 'precopy', value: { bytes: BigInt(bytes), changedBytes: BigInt(changedBytes), took } } };
+    } catch (error) {
+      throw await abandonCapture(agent, task.operationId, setId, error);
+    }
+  },
+  recover: recoverCapture,
+};

@@ -1,0 +1,60 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { NodeFacts } from '@stillpoint/shared/proto';
+import type { BackupSettings } from '../config/schema.ts';
+import type { BackupDbroot } from './backup.ts';
+
+/** How the image of one kind of storage is taken, and why in this way. */
+export interface PlannedCapture {
+  /** What it is the image of: `server`, or `dbroot N`. */
+  readonly storage: string;
+  /** Number of the dbroot; 0 for the server. */
+  readonly dbroot: number;
+  readonly strategy: CaptureStrategy;
+  /** A sentence without its full stop. */
+  readonly reason: string;
+}
+
+/**
+ * Ways to take an image. `gate` is the server's: mariadb-backup runs before, and waits for the lock with only its last stages to do. Of a
+ * dbroot, `reflink` clones the files under the lock, and `precopy` copies them before, and under the lock what has changed since. `locked`
+ * does everything under the lock.
+ */
+export type CaptureStrategy = 'gate' | 'reflink' | 'precopy' | 'locked';
+
+/** Strategies for everything on a node. Pure. Throws CHECK_FAILED when one was asked for that the node cannot do. */
+export function capturesOf(
+  node: string,
+  { mariadb, columnstore }: NodeFacts,
+  dbroots: readonly BackupDbroot[],
+  setting: BackupSettings['capture'],
+): PlannedCapture[] {
+  const server = mariadb === undefined ? [] : [serverCapture(mariadb.gateObstacle, setting)];
+  const obstacle = (number: number): string =>
+    columnstore?.dbroots.find((dbroot) => dbroot.number === number)?.reflinkObstacle ?? 'the agent does not tell';
+  return [...server, ...dbroots.map(({ number }) => dbrootCapture(node, number, obstacle(number), setting))];
+}
+
+const ASKED_FOR = 'it was asked for';
+
+function serverCapture(obstacle: string, setting: BackupSettings['capture']): PlannedCapture {
+  const planned = (strategy: CaptureStrategy, reason: string): PlannedCapture => ({ storage: 'server', dbroot: 0, strategy, reason });
+  if (setting === 'locked') return planned('locked', ASKED_FOR);
+  if (obstacle !== '') return planned('locked', obstacle);
+  return planned('gate', 'only the last stages of mariadb-backup make writers wait');
+}
+
+function dbrootCapture(node: string, dbroot: number, obstacle: string, setting: BackupSettings['capture']): PlannedCapture {
+  const planned = (strategy: CaptureStrategy, reason: string): PlannedCapture => ({
+    storage: `dbroot ${dbroot}`,
+    dbroot,
+    strategy,
+    reason,
+  });
+  if (setting === 'locked' || setting === 'precopy') return planned(setting, ASKED_FOR);
+  if (obstacle === '') return planned('reflink', setting === 'reflink' ? ASKED_FOR : 'its file system clones files');
+  if (setting === 'auto') return planned('locked', obstacle);
+  throw new StillpointError('CHECK_FAILED', `${node}: dbroot ${dbroot} cannot be captured by reflink: ${obstacle}`, {
+    node,
+    hint: 'With `--capture auto` each node does the best it can.',
+  });
+}
