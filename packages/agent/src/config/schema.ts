@@ -84,6 +84,14 @@ export const agentConfigSchema = z.strictObject({
   mariadb: mariadbSchema.optional().describe('the MariaDB server of this node'),
   configuration: z.array(pathSetting).default([]).describe('configuration files and directories to back up'),
   columnstore: columnstoreSchema.prefault({}).describe('the ColumnStore engine of this node, if it has one'),
+  decryption: z
+    .strictObject({
+      identityFile: pathSetting.describe(
+        'file with the identities that open encrypted sets, as `age-keygen -o` writes it; for its owner alone',
+      ),
+    })
+    .optional()
+    .describe('only where encrypted sets are restored or verified: to make them, no secret is needed'),
   stopGrace: durationSetting.default(10_000).describe('how long to wait for work to end when the agent is stopped'),
 });
 

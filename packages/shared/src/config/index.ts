@@ -2,4 +2,6 @@
 export { closestWord } from './closest-word.ts';
 export { loadConfig } from './load.ts';
 export { addressSetting, durationSetting, nameSetting, pathSetting, type TlsSetting, tlsSetting } from './pieces.ts';
+export { parseRate, rateSetting } from './rate.ts';
+export { recipientSetting } from './recipient.ts';
 export { readSecret, readSettingFile } from './secret.ts';

@@ -305,6 +305,12 @@ export const ERROR_TABLE = {
     summary: 'Bytes of a part are missing or differ from what was written.',
     hint: 'Restore from another set; check the disk.',
   },
+  KEY_MISSING: {
+    exit: 'RESTORE_REFUSED',
+    grpc: 'FAILED_PRECONDITION',
+    summary: 'Files of a part are encrypted, and the agent has none of the identities that open them.',
+    hint: 'Name a file with the identity in agent.yaml (decryption.identityFile); see docs/encryption.md.',
+  },
   PROOF_FAILED: {
     exit: 'VERIFY_FAILED',
     grpc: 'DATA_LOSS',
