@@ -13,5 +13,6 @@ export type {
   TableChecksum,
   UnprovenTable,
 } from './part.ts';
+export { isSealed, type PlainEncoding, shardNamed } from './sealed.ts';
 export type { MemberRole, SetManifest, SetMember } from './set.ts';
 export { dbrootStagingBytes, stagingBytes } from './space.ts';

@@ -5,6 +5,7 @@ import {
   decodePartManifest,
   decodeSetManifest,
   encodeManifest,
+  isSealed,
   LAYOUT,
   type PartDbroot,
   type PartManifest,
@@ -12,6 +13,7 @@ import {
   type SetManifest,
   setDirectory,
   sha256Of,
+  shardNamed,
   stagingBytes,
 } from './index.ts';
 
@@ -288,5 +290,29 @@ describe('the layout', () => {
     expect(stagingBytes(0)).toBe(128 * 1024 * 1024);
     expect(dbrootStagingBytes({ dataBytes: 1_000_000, files: 9, directories: 1 })).toBe(1_000_000 + 10 * 4096 + 16 * 1024 * 1024);
     expect(stagingBytes(50_000_000_000)).toBe(51_000_000_000 + 128 * 1024 * 1024);
+  });
+});
+
+describe('an encrypted part', () => {
+  const recipients = ['age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg'];
+  const sealed = (): Uint8Array =>
+    partWith((copy) => {
+      copy.encryption = { recipients };
+      copy.shards = [{ ...shardNamed('config.tar.zst', 'tar+zstd', true), content: 'configuration', storedBytes: 1, sha256: sha }] as never;
+      copy.columnstore = undefined as never;
+    });
+
+  it('says for whom, and which of its files', () => {
+    const { encryption, shards } = decodePartManifest(sealed(), 'x');
+    expect(encryption).toEqual({ recipients });
+    expect(shards).toMatchObject([{ name: 'config.tar.zst.age', encoding: 'tar+zstd+age' }]);
+    expect(shards.map(isSealed)).toEqual([true]);
+  });
+
+  it('is encrypted whole, or not at all', () => {
+    const refused = (data: Uint8Array): string => refusal(decodePartManifest, data);
+    expect(refused(partWith((copy) => Object.assign(copy, { encryption: { recipients } })))).toContain('encrypted, or not, as no other is');
+    expect(refused(partWith((copy) => Object.assign(copy.shards[0] ?? {}, { encoding: 'mbstream+zstd+age' })))).toContain('shards');
+    expect(refused(partWith((copy) => Object.assign(copy, { encryption: { recipients: ['AGE-SECRET-KEY-1'] } })))).toContain('recipients');
   });
 });

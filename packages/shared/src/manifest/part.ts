@@ -18,8 +18,8 @@ const shard = z.strictObject({
   name,
   /** What is in it. */
   content: z.enum(['mariadb-full', 'configuration', 'dbroot', 'dbroot-files']),
-  /** How to read it: with `zstd -dc`, then `mbstream -x` or `tar x`; jsonl is one JSON object a line. */
-  encoding: z.enum(['mbstream+zstd', 'tar+zstd', 'jsonl+zstd']),
+  /** How to read it: what ends in age with `age -d -i KEY`; then `zstd -dc`, then `mbstream -x` or `tar x`; jsonl is one JSON object a line. */
+  encoding: z.enum(['mbstream+zstd', 'tar+zstd', 'jsonl+zstd', 'mbstream+zstd+age', 'tar+zstd+age', 'jsonl+zstd+age']),
   /** Size of the file, bytes. */
   storedBytes: bytes,
   /** Digest of the file as stored. */
@@ -138,6 +138,8 @@ const manifest = z.strictObject({
   mariadb: mariadb.optional(),
   columnstore: columnstore.optional(),
   shards: z.array(shard),
+  /** For whom the shards are encrypted; absent when they are not. Public keys, in the format of age. */
+  encryption: z.strictObject({ recipients: z.array(z.string().regex(/^age1[0-9a-z]+$/)).min(1) }).optional(),
   configuration: z.array(configurationFile),
   checksums: z.array(tableChecksum),
   unproven: z.array(unprovenTable),
@@ -146,7 +148,12 @@ const manifest = z.strictObject({
 });
 
 /** `part.json`: everything about one node's share of a set. What its dbroots name is among its shards. */
-export const partManifestSchema = manifest.superRefine(({ columnstore: engine, shards }, context) => {
+export const partManifestSchema = manifest.superRefine(({ columnstore: engine, encryption, shards }, context) => {
+  // All or none: a file that lies open where the others are encrypted would be taken for one that needs no key.
+  for (const [index, shard] of shards.entries()) {
+    if (shard.encoding.endsWith('+age') === (encryption !== undefined)) continue;
+    context.addIssue({ code: 'custom', path: ['shards', index], message: 'encrypted, or not, as no other is' });
+  }
   const has = (shard: string, content: Shard['content']): boolean => shards.some((each) => each.name === shard && each.content === content);
   for (const [index, { list, ...dbroot }] of (engine?.dbroots ?? []).entries()) {
     const missing = [...dbroot.shards.filter((shard) => !has(shard, 'dbroot')), ...(has(list, 'dbroot-files') ? [] : [list])];

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/node.proto.
  */
 export const file_stillpoint_v1_node: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL25vZGUucHJvdG8SDXN0aWxscG9pbnQudjEi6AIKCU5vZGVGYWN0cxIMCgRub2RlGAEgASgJEhUKDWFnZW50X3ZlcnNpb24YAiABKAkSEAoIaG9zdG5hbWUYAyABKAkSIgoFcm9sZXMYBCADKA4yEy5zdGlsbHBvaW50LnYxLlJvbGUSLAoHbWFyaWFkYhgFIAEoCzIbLnN0aWxscG9pbnQudjEuTWFyaWFkYkZhY3RzEjQKC2NvbHVtbnN0b3JlGAYgASgLMh8uc3RpbGxwb2ludC52MS5Db2x1bW5zdG9yZUZhY3RzEjIKCnJlcG9zaXRvcnkYByABKAsyHi5zdGlsbHBvaW50LnYxLlJlcG9zaXRvcnlGYWN0cxIjCgVjbGFpbRgIIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0SGgoSdW5maW5pc2hlZF9yZXN0b3JlGAkgASgJEicKA25vdxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwMKDE1hcmlhZGJGYWN0cxIPCgdydW5uaW5nGAEgASgIEg8KB3ZlcnNpb24YAiABKAkSGwoTYmFja3VwX3Rvb2xfdmVyc2lvbhgDIAEoCRIRCglzZXJ2ZXJfaWQYBCABKA0SDwoHZGF0YWRpchgFIAEoCRIVCg1kYXRhZGlyX2J5dGVzGAYgASgEEhoKEmRhdGFkaXJfZnJlZV9ieXRlcxgHIAEoBBIeChZkYXRhZGlyX2lzX21vdW50X3BvaW50GAggASgIEjAKCHBvc2l0aW9uGAkgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SMQoHc291cmNlcxgKIAMoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2USFwoPYWR2ZXJ0aXNlZF9ob3N0GAsgASgJEgwKBHBvcnQYDCABKA0SDQoFb3duZXIYDSABKAkSGwoTcmVwbGljYXRpb25fYWNjb3VudBgOIAEoCBIVCg1nYXRlX29ic3RhY2xlGA8gASgJInEKD01hcmlhZGJQb3NpdGlvbhIPCgdsb2dfYmluGAEgASgIEgwKBGZpbGUYAiABKAkSDgoGb2Zmc2V0GAMgASgEEhcKD2d0aWRfYmlubG9nX3BvcxgEIAEoCRIWCg5ndGlkX3NsYXZlX3BvcxgFIAEoCSK3AQoRUmVwbGljYXRpb25Tb3VyY2USFwoPY29ubmVjdGlvbl9uYW1lGAEgASgJEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoDRIMCgR1c2VyGAQgASgJEhIKCnVzaW5nX2d0aWQYBSABKAkSDwoHcnVubmluZxgGIAEoCBISCgpsYXN0X2Vycm9yGAcgASgJEiYKA2xhZxgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK/BAoQQ29sdW1uc3RvcmVGYWN0cxITCgtjb25maWdfZmlsZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEjgKCmdlbmVyYXRpb24YAyABKA4yJC5zdGlsbHBvaW50LnYxLkNvbHVtbnN0b3JlR2VuZXJhdGlvbhIXCg9jb25maWdfcmV2aXNpb24YBCABKAQSMQoHbW9kdWxlcxgFIAMoCzIgLnN0aWxscG9pbnQudjEuQ29sdW1uc3RvcmVNb2R1bGUSJgoHZGJyb290cxgGIAMoCzIVLnN0aWxscG9pbnQudjEuRGJyb290Eg4KBm1vZHVsZRgHIAEoDRIWCg5wcmltYXJ5X21vZHVsZRgIIAEoDRIXCg9jb250cm9sbGVyX2hvc3QYCSABKAkSEQoJZGJybV9yb290GAogASgJEg8KB3N0b3JhZ2UYCyABKAkSDQoFb3duZXIYDCABKAkSFgoOc3VzcGVuZF9kcml2ZXIYDSABKAkSFgoOc2VydmljZV9kcml2ZXIYDiABKAkSJwoEbW9kZRgPIAEoDjIZLnN0aWxscG9pbnQudjEuRW5naW5lTW9kZRIOCgZzdGF0dXMYECABKAkSDQoFcmVhZHkYESABKAgSLwoJcHJvY2Vzc2VzGBIgAygLMhwuc3RpbGxwb2ludC52MS5FbmdpbmVQcm9jZXNzEhEKCWxvYWRzX2JybRgTIAEoCBIWCg5jb250cmFkaWN0aW9ucxgUIAMoCRIPCgdtaXNzaW5nGBUgAygJImgKEUNvbHVtbnN0b3JlTW9kdWxlEgoKAmlkGAEgASgNEhEKCWFkZHJlc3NlcxgCIAMoCRISCgpob3N0X25hbWVzGAMgAygJEg8KB2Ricm9vdHMYBCADKA0SDwoHZW5hYmxlZBgFIAEoCCKKAQoGRGJyb290Eg4KBm51bWJlchgBIAEoDRIMCgRwYXRoGAIgASgJEg0KBW93bmVkGAMgASgIEg0KBWJ5dGVzGAQgASgEEhIKCmZyZWVfYnl0ZXMYBSABKAQSFgoOaXNfbW91bnRfcG9pbnQYBiABKAgSGAoQcmVmbGlua19vYnN0YWNsZRgHIAEoCSI5Cg1FbmdpbmVQcm9jZXNzEgwKBG5hbWUYASABKAkSDQoFc3RhZ2UYAiABKA0SCwoDcGlkGAMgASgNIjMKD1JlcG9zaXRvcnlGYWN0cxIMCgRwYXRoGAEgASgJEhIKCmZyZWVfYnl0ZXMYAiABKAQilAEKBUNsYWltEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIMCgRraW5kGAIgASgJEg0KBW93bmVyGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgpleHBpcmVzX2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInQKC0NoZWNrUmVzdWx0EgwKBG5hbWUYASABKAkSKgoGc3RhdHVzGAIgASgOMhouc3RpbGxwb2ludC52MS5DaGVja1N0YXR1cxIPCgdtZXNzYWdlGAMgASgJEgwKBGhpbnQYBCABKAkSDAoEY29kZRgFIAEoCSpJCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIMCghST0xFX1NRTBABEgsKB1JPTEVfUE0QAhIQCgxST0xFX1BSSU1BUlkQAyrCAQoVQ29sdW1uc3RvcmVHZW5lcmF0aW9uEiYKIkNPTFVNTlNUT1JFX0dFTkVSQVRJT05fVU5TUEVDSUZJRUQQABIeChpDT0xVTU5TVE9SRV9HRU5FUkFUSU9OX09BTRABEh8KG0NPTFVNTlNUT1JFX0dFTkVSQVRJT05fVjFfNBACEh0KGUNPTFVNTlNUT1JFX0dFTkVSQVRJT05fVjUQAxIhCh1DT0xVTU5TVE9SRV9HRU5FUkFUSU9OX1YyMl8wOBAEKn0KCkVuZ2luZU1vZGUSGwoXRU5HSU5FX01PREVfVU5TUEVDSUZJRUQQABIaChZFTkdJTkVfTU9ERV9SRUFEX1dSSVRFEAESGQoVRU5HSU5FX01PREVfUkVBRF9PTkxZEAISGwoXRU5HSU5FX01PREVfVU5SRUFDSEFCTEUQAypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL25vZGUucHJvdG8SDXN0aWxscG9pbnQudjEinAMKCU5vZGVGYWN0cxIMCgRub2RlGAEgASgJEhUKDWFnZW50X3ZlcnNpb24YAiABKAkSEAoIaG9zdG5hbWUYAyABKAkSIgoFcm9sZXMYBCADKA4yEy5zdGlsbHBvaW50LnYxLlJvbGUSLAoHbWFyaWFkYhgFIAEoCzIbLnN0aWxscG9pbnQudjEuTWFyaWFkYkZhY3RzEjQKC2NvbHVtbnN0b3JlGAYgASgLMh8uc3RpbGxwb2ludC52MS5Db2x1bW5zdG9yZUZhY3RzEjIKCnJlcG9zaXRvcnkYByABKAsyHi5zdGlsbHBvaW50LnYxLlJlcG9zaXRvcnlGYWN0cxIjCgVjbGFpbRgIIAEoCzIULnN0aWxscG9pbnQudjEuQ2xhaW0SGgoSdW5maW5pc2hlZF9yZXN0b3JlGAkgASgJEicKA25vdxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoKZGVjcnlwdGlvbhgLIAEoCzIeLnN0aWxscG9pbnQudjEuRGVjcnlwdGlvbkZhY3RzIjYKD0RlY3J5cHRpb25GYWN0cxISCgpyZWNpcGllbnRzGAEgAygJEg8KB3Byb2JsZW0YAiABKAkikwMKDE1hcmlhZGJGYWN0cxIPCgdydW5uaW5nGAEgASgIEg8KB3ZlcnNpb24YAiABKAkSGwoTYmFja3VwX3Rvb2xfdmVyc2lvbhgDIAEoCRIRCglzZXJ2ZXJfaWQYBCABKA0SDwoHZGF0YWRpchgFIAEoCRIVCg1kYXRhZGlyX2J5dGVzGAYgASgEEhoKEmRhdGFkaXJfZnJlZV9ieXRlcxgHIAEoBBIeChZkYXRhZGlyX2lzX21vdW50X3BvaW50GAggASgIEjAKCHBvc2l0aW9uGAkgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SMQoHc291cmNlcxgKIAMoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2USFwoPYWR2ZXJ0aXNlZF9ob3N0GAsgASgJEgwKBHBvcnQYDCABKA0SDQoFb3duZXIYDSABKAkSGwoTcmVwbGljYXRpb25fYWNjb3VudBgOIAEoCBIVCg1nYXRlX29ic3RhY2xlGA8gASgJInEKD01hcmlhZGJQb3NpdGlvbhIPCgdsb2dfYmluGAEgASgIEgwKBGZpbGUYAiABKAkSDgoGb2Zmc2V0GAMgASgEEhcKD2d0aWRfYmlubG9nX3BvcxgEIAEoCRIWCg5ndGlkX3NsYXZlX3BvcxgFIAEoCSK3AQoRUmVwbGljYXRpb25Tb3VyY2USFwoPY29ubmVjdGlvbl9uYW1lGAEgASgJEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoDRIMCgR1c2VyGAQgASgJEhIKCnVzaW5nX2d0aWQYBSABKAkSDwoHcnVubmluZxgGIAEoCBISCgpsYXN0X2Vycm9yGAcgASgJEiYKA2xhZxgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK/BAoQQ29sdW1uc3RvcmVGYWN0cxITCgtjb25maWdfZmlsZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEjgKCmdlbmVyYXRpb24YAyABKA4yJC5zdGlsbHBvaW50LnYxLkNvbHVtbnN0b3JlR2VuZXJhdGlvbhIXCg9jb25maWdfcmV2aXNpb24YBCABKAQSMQoHbW9kdWxlcxgFIAMoCzIgLnN0aWxscG9pbnQudjEuQ29sdW1uc3RvcmVNb2R1bGUSJgoHZGJyb290cxgGIAMoCzIVLnN0aWxscG9pbnQudjEuRGJyb290Eg4KBm1vZHVsZRgHIAEoDRIWCg5wcmltYXJ5X21vZHVsZRgIIAEoDRIXCg9jb250cm9sbGVyX2hvc3QYCSABKAkSEQoJZGJybV9yb290GAogASgJEg8KB3N0b3JhZ2UYCyABKAkSDQoFb3duZXIYDCABKAkSFgoOc3VzcGVuZF9kcml2ZXIYDSABKAkSFgoOc2VydmljZV9kcml2ZXIYDiABKAkSJwoEbW9kZRgPIAEoDjIZLnN0aWxscG9pbnQudjEuRW5naW5lTW9kZRIOCgZzdGF0dXMYECABKAkSDQoFcmVhZHkYESABKAgSLwoJcHJvY2Vzc2VzGBIgAygLMhwuc3RpbGxwb2ludC52MS5FbmdpbmVQcm9jZXNzEhEKCWxvYWRzX2JybRgTIAEoCBIWCg5jb250cmFkaWN0aW9ucxgUIAMoCRIPCgdtaXNzaW5nGBUgAygJImgKEUNvbHVtbnN0b3JlTW9kdWxlEgoKAmlkGAEgASgNEhEKCWFkZHJlc3NlcxgCIAMoCRISCgpob3N0X25hbWVzGAMgAygJEg8KB2Ricm9vdHMYBCADKA0SDwoHZW5hYmxlZBgFIAEoCCKKAQoGRGJyb290Eg4KBm51bWJlchgBIAEoDRIMCgRwYXRoGAIgASgJEg0KBW93bmVkGAMgASgIEg0KBWJ5dGVzGAQgASgEEhIKCmZyZWVfYnl0ZXMYBSABKAQSFgoOaXNfbW91bnRfcG9pbnQYBiABKAgSGAoQcmVmbGlua19vYnN0YWNsZRgHIAEoCSI5Cg1FbmdpbmVQcm9jZXNzEgwKBG5hbWUYASABKAkSDQoFc3RhZ2UYAiABKA0SCwoDcGlkGAMgASgNIjMKD1JlcG9zaXRvcnlGYWN0cxIMCgRwYXRoGAEgASgJEhIKCmZyZWVfYnl0ZXMYAiABKAQilAEKBUNsYWltEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIMCgRraW5kGAIgASgJEg0KBW93bmVyGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgpleHBpcmVzX2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInQKC0NoZWNrUmVzdWx0EgwKBG5hbWUYASABKAkSKgoGc3RhdHVzGAIgASgOMhouc3RpbGxwb2ludC52MS5DaGVja1N0YXR1cxIPCgdtZXNzYWdlGAMgASgJEgwKBGhpbnQYBCABKAkSDAoEY29kZRgFIAEoCSpJCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIMCghST0xFX1NRTBABEgsKB1JPTEVfUE0QAhIQCgxST0xFX1BSSU1BUlkQAyrCAQoVQ29sdW1uc3RvcmVHZW5lcmF0aW9uEiYKIkNPTFVNTlNUT1JFX0dFTkVSQVRJT05fVU5TUEVDSUZJRUQQABIeChpDT0xVTU5TVE9SRV9HRU5FUkFUSU9OX09BTRABEh8KG0NPTFVNTlNUT1JFX0dFTkVSQVRJT05fVjFfNBACEh0KGUNPTFVNTlNUT1JFX0dFTkVSQVRJT05fVjUQAxIhCh1DT0xVTU5TVE9SRV9HRU5FUkFUSU9OX1YyMl8wOBAEKn0KCkVuZ2luZU1vZGUSGwoXRU5HSU5FX01PREVfVU5TUEVDSUZJRUQQABIaChZFTkdJTkVfTU9ERV9SRUFEX1dSSVRFEAESGQoVRU5HSU5FX01PREVfUkVBRF9PTkxZEAISGwoXRU5HSU5FX01PREVfVU5SRUFDSEFCTEUQAypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Everything an agent can tell about its node without changing anything on it.
@@ -89,6 +89,13 @@ export type NodeFacts = Message<"stillpoint.v1.NodeFacts"> & {
    * @generated from field: google.protobuf.Timestamp now = 10;
    */
   now?: Timestamp | undefined;
+
+  /**
+   * What encrypted files the agent can open; absent when its configuration names no identities.
+   *
+   * @generated from field: stillpoint.v1.DecryptionFacts decryption = 11;
+   */
+  decryption?: DecryptionFacts | undefined;
 };
 
 /**
@@ -97,6 +104,34 @@ export type NodeFacts = Message<"stillpoint.v1.NodeFacts"> & {
  */
 export const NodeFactsSchema: GenMessage<NodeFacts> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_node, 0);
+
+/**
+ * The identities of an agent. They themselves never leave it.
+ *
+ * @generated from message stillpoint.v1.DecryptionFacts
+ */
+export type DecryptionFacts = Message<"stillpoint.v1.DecryptionFacts"> & {
+  /**
+   * Their public keys (age1...).
+   *
+   * @generated from field: repeated string recipients = 1;
+   */
+  recipients: string[];
+
+  /**
+   * Why they cannot be used, a sentence; empty when they can.
+   *
+   * @generated from field: string problem = 2;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message stillpoint.v1.DecryptionFacts.
+ * Use `create(DecryptionFactsSchema)` to create a new message.
+ */
+export const DecryptionFactsSchema: GenMessage<DecryptionFacts> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_node, 1);
 
 /**
  * One MariaDB server and the programs around it.
@@ -215,7 +250,7 @@ export type MariadbFacts = Message<"stillpoint.v1.MariadbFacts"> & {
  * Use `create(MariadbFactsSchema)` to create a new message.
  */
 export const MariadbFactsSchema: GenMessage<MariadbFacts> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 1);
+  messageDesc(file_stillpoint_v1_node, 2);
 
 /**
  * Where a server's binary log and replication stand.
@@ -264,7 +299,7 @@ export type MariadbPosition = Message<"stillpoint.v1.MariadbPosition"> & {
  * Use `create(MariadbPositionSchema)` to create a new message.
  */
 export const MariadbPositionSchema: GenMessage<MariadbPosition> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 2);
+  messageDesc(file_stillpoint_v1_node, 3);
 
 /**
  * A server that this one replicates from.
@@ -334,7 +369,7 @@ export type ReplicationSource = Message<"stillpoint.v1.ReplicationSource"> & {
  * Use `create(ReplicationSourceSchema)` to create a new message.
  */
 export const ReplicationSourceSchema: GenMessage<ReplicationSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 3);
+  messageDesc(file_stillpoint_v1_node, 4);
 
 /**
  * ColumnStore on one node: what its Columnstore.xml says of the cluster, and what is to be seen of the engine here.
@@ -495,7 +530,7 @@ export type ColumnstoreFacts = Message<"stillpoint.v1.ColumnstoreFacts"> & {
  * Use `create(ColumnstoreFactsSchema)` to create a new message.
  */
 export const ColumnstoreFactsSchema: GenMessage<ColumnstoreFacts> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 4);
+  messageDesc(file_stillpoint_v1_node, 5);
 
 /**
  * A performance module: a node of the engine. Ids are given anew when nodes come and go; dbroot numbers are what stays.
@@ -544,7 +579,7 @@ export type ColumnstoreModule = Message<"stillpoint.v1.ColumnstoreModule"> & {
  * Use `create(ColumnstoreModuleSchema)` to create a new message.
  */
 export const ColumnstoreModuleSchema: GenMessage<ColumnstoreModule> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 5);
+  messageDesc(file_stillpoint_v1_node, 6);
 
 /**
  * A numbered data directory of the engine.
@@ -607,7 +642,7 @@ export type Dbroot = Message<"stillpoint.v1.Dbroot"> & {
  * Use `create(DbrootSchema)` to create a new message.
  */
 export const DbrootSchema: GenMessage<Dbroot> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 6);
+  messageDesc(file_stillpoint_v1_node, 7);
 
 /**
  * A process of the engine.
@@ -642,7 +677,7 @@ export type EngineProcess = Message<"stillpoint.v1.EngineProcess"> & {
  * Use `create(EngineProcessSchema)` to create a new message.
  */
 export const EngineProcessSchema: GenMessage<EngineProcess> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 7);
+  messageDesc(file_stillpoint_v1_node, 8);
 
 /**
  * The place on the node where its parts are kept.
@@ -670,7 +705,7 @@ export type RepositoryFacts = Message<"stillpoint.v1.RepositoryFacts"> & {
  * Use `create(RepositoryFactsSchema)` to create a new message.
  */
 export const RepositoryFactsSchema: GenMessage<RepositoryFacts> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 8);
+  messageDesc(file_stillpoint_v1_node, 9);
 
 /**
  * The operation that owns a node for the moment. Its id is a fencing token.
@@ -719,7 +754,7 @@ export type Claim = Message<"stillpoint.v1.Claim"> & {
  * Use `create(ClaimSchema)` to create a new message.
  */
 export const ClaimSchema: GenMessage<Claim> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 9);
+  messageDesc(file_stillpoint_v1_node, 10);
 
 /**
  * One look at a node.
@@ -768,7 +803,7 @@ export type CheckResult = Message<"stillpoint.v1.CheckResult"> & {
  * Use `create(CheckResultSchema)` to create a new message.
  */
 export const CheckResultSchema: GenMessage<CheckResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_node, 10);
+  messageDesc(file_stillpoint_v1_node, 11);
 
 /**
  * What a node has to do with the cluster.

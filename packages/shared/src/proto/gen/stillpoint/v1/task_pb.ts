@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/task.proto.
  */
 export const file_stillpoint_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEi+QUKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSAASNAoLc3RvcF9lbmdpbmUYCyABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BFbmdpbmVUYXNrSAASLgoIbG9hZF9icm0YDCABKAsyGi5zdGlsbHBvaW50LnYxLkxvYWRCcm1UYXNrSAASNgoMc3RhcnRfZW5naW5lGA0gASgLMh4uc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVRhc2tIABI2Cgxwcm92ZV9lbmdpbmUYDiABKAsyHi5zdGlsbHBvaW50LnYxLlByb3ZlRW5naW5lVGFza0gAEi0KB3ByZWNvcHkYDyABKAsyGi5zdGlsbHBvaW50LnYxLlByZWNvcHlUYXNrSABCBgoEdGFzayJQCg1EYnJvb3RDYXB0dXJlEg4KBm51bWJlchgBIAEoDRIvCghzdHJhdGVneRgCIAEoDjIdLnN0aWxscG9pbnQudjEuRGJyb290U3RyYXRlZ3kimwEKDkNhcHR1cmVPcHRpb25zEi0KBnNlcnZlchgBIAEoDjIdLnN0aWxscG9pbnQudjEuU2VydmVyU3RyYXRlZ3kSLQoHZGJyb290cxgCIAMoCzIcLnN0aWxscG9pbnQudjEuRGJyb290Q2FwdHVyZRIZChFjb21wcmVzc2lvbl9sZXZlbBgDIAEoDRIQCghwYXJhbGxlbBgEIAEoDSJNCgtQcmVjb3B5VGFzaxIOCgZzZXRfaWQYASABKAkSLgoHb3B0aW9ucxgCIAEoCzIdLnN0aWxscG9pbnQudjEuQ2FwdHVyZU9wdGlvbnMiTQoLQ2FwdHVyZVRhc2sSDgoGc2V0X2lkGAEgASgJEi4KB29wdGlvbnMYAiABKAsyHS5zdGlsbHBvaW50LnYxLkNhcHR1cmVPcHRpb25zIh0KC1B1Ymxpc2hUYXNrEg4KBnNldF9pZBgBIAEoCSIcCgpWZXJpZnlUYXNrEg4KBnNldF9pZBgBIAEoCSK1AgoJU3RhZ2VUYXNrEg4KBnNldF9pZBgBIAEoCRITCgtzb3VyY2Vfbm9kZRgCIAEoCRITCgtwYXJ0X3NoYTI1NhgDIAEoCRInCgRzZWVkGAQgASgLMhkuc3RpbGxwb2ludC52MS5TZWVkU291cmNlEhUKDWd0aWRfcG9zaXRpb24YBSABKAkSHAoUcHJlcGFyZV9tZW1vcnlfYnl0ZXMYBiABKAQSHQoVcmVzdG9yZV9jb25maWd1cmF0aW9uGAcgASgIEhcKD293bl9wYXJ0X3NoYTI1NhgIIAEoCRIsCgdkYnJvb3RzGAkgAygLMhsuc3RpbGxwb2ludC52MS5EYnJvb3RTb3VyY2USFQoNZW1wdHlfZGJyb290cxgKIAMoDRITCgtjb2x1bW5zdG9yZRgLIAEoCCJqCgxEYnJvb3RTb3VyY2USDgoGbnVtYmVyGAEgASgNEgwKBG5vZGUYAiABKAkSEwoLcGFydF9zaGEyNTYYAyABKAkSJwoEc2VlZBgEIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSItCgpTZWVkU291cmNlEg8KB2FkZHJlc3MYASABKAkSDgoGdGlja2V0GAIgASgJIhAKDlN0b3BTZXJ2ZXJUYXNrIgwKClN3aXRjaFRhc2siPQoPU3RhcnRTZXJ2ZXJUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoNUmVwbGljYXRlVGFzaxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SFQoNZ3RpZF9wb3NpdGlvbhgDIAEoCRIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKDFJvbGxiYWNrVGFzaxIWCg5yZXN0YXJ0X3NlcnZlchgBIAEoCCIMCgpGaW5pc2hUYXNrIi0KDlN0b3BFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEgwKBGxhc3QYAiABKAgiTwoLTG9hZEJybVRhc2sSKgoHcHJpbWFyeRgBIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZRIUCgxwcmltYXJ5X25vZGUYAiABKAkiTAoPU3RhcnRFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPQoPUHJvdmVFbmdpbmVUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRQoMVGFza1Byb2dyZXNzEgwKBHN0ZXAYASABKAkSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBCJECgdUYXNrTG9nEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYAiABKAki4wUKClRhc2tSZXN1bHQSLwoHY2FwdHVyZRgBIAEoCzIcLnN0aWxscG9pbnQudjEuQ2FwdHVyZVJlc3VsdEgAEi8KB3B1Ymxpc2gYAiABKAsyHC5zdGlsbHBvaW50LnYxLlB1Ymxpc2hSZXN1bHRIABItCgZ2ZXJpZnkYAyABKAsyGy5zdGlsbHBvaW50LnYxLlZlcmlmeVJlc3VsdEgAEisKBXN0YWdlGAQgASgLMhouc3RpbGxwb2ludC52MS5TdGFnZVJlc3VsdEgAEi0KBnN3aXRjaBgFIAEoCzIbLnN0aWxscG9pbnQudjEuU3dpdGNoUmVzdWx0SAASOAoMc3RhcnRfc2VydmVyGAYgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclJlc3VsdEgAEjMKCXJlcGxpY2F0ZRgHIAEoCzIeLnN0aWxscG9pbnQudjEuUmVwbGljYXRlUmVzdWx0SAASMQoIcm9sbGJhY2sYCCABKAsyHS5zdGlsbHBvaW50LnYxLlJvbGxiYWNrUmVzdWx0SAASLQoGZmluaXNoGAkgASgLMhsuc3RpbGxwb2ludC52MS5GaW5pc2hSZXN1bHRIABI2CgtzdG9wX2VuZ2luZRgKIAEoCzIfLnN0aWxscG9pbnQudjEuU3RvcEVuZ2luZVJlc3VsdEgAEjAKCGxvYWRfYnJtGAsgASgLMhwuc3RpbGxwb2ludC52MS5Mb2FkQnJtUmVzdWx0SAASOAoMc3RhcnRfZW5naW5lGAwgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVJlc3VsdEgAEjgKDHByb3ZlX2VuZ2luZRgNIAEoCzIgLnN0aWxscG9pbnQudjEuUHJvdmVFbmdpbmVSZXN1bHRIABIvCgdwcmVjb3B5GA4gASgLMhwuc3RpbGxwb2ludC52MS5QcmVjb3B5UmVzdWx0SABCCAoGcmVzdWx0Il4KDVByZWNvcHlSZXN1bHQSDQoFYnl0ZXMYASABKAQSJwoEdG9vaxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1jaGFuZ2VkX2J5dGVzGAMgASgEImoKDUNhcHR1cmVSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbhInCgR0b29rGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDVB1Ymxpc2hSZXN1bHQSEwoLcGFydF9zaGEyNTYYASABKAkSEAoIbWFuaWZlc3QYAiABKAwiLwoMVmVyaWZ5UmVzdWx0Eg0KBWJ5dGVzGAEgASgEEhAKCHByb2JsZW1zGAIgAygJIlkKC1N0YWdlUmVzdWx0EgwKBHBhdGgYASABKAkSDQoFYnl0ZXMYAiABKAQSFAoMdGFibGVzX2VxdWFsGAMgASgNEhcKD3RhYmxlc191bnByb3ZlbhgEIAMoCSIzCgxTd2l0Y2hSZXN1bHQSDAoEa2VwdBgBIAMoCRIVCg1jb25maWd1cmF0aW9uGAIgAygJIkUKEVN0YXJ0U2VydmVyUmVzdWx0EjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24iQwoPUmVwbGljYXRlUmVzdWx0EjAKBnNvdXJjZRgBIAEoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2UiOgoOUm9sbGJhY2tSZXN1bHQSFQoNc3dpdGNoZWRfYmFjaxgBIAEoCBIRCglzZXRfYXNpZGUYAiABKAkiIwoMRmluaXNoUmVzdWx0EhMKC2ZyZWVkX2J5dGVzGAEgASgEIiMKEFN0b3BFbmdpbmVSZXN1bHQSDwoHc3RvcHBlZBgBIAMoCSIhCg1Mb2FkQnJtUmVzdWx0EhAKCHJlcGxheWVkGAEgASgNIiQKEVN0YXJ0RW5naW5lUmVzdWx0Eg8KB3J1bm5pbmcYASADKAkiTwoRUHJvdmVFbmdpbmVSZXN1bHQSKwoGdGFibGVzGAEgAygLMhsuc3RpbGxwb2ludC52MS5TY2FubmVkVGFibGUSDQoFbG9ja3MYAiADKAkiTQoMU2Nhbm5lZFRhYmxlEhAKCGRhdGFiYXNlGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSDgoGZGlnZXN0GAQgASgJKqYBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhYKElRBU0tfU1RBVEVfUlVOTklORxABEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAISFQoRVEFTS19TVEFURV9GQUlMRUQQAxIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAEEhoKFlRBU0tfU1RBVEVfSU5URVJSVVBURUQQBSpnCg5TZXJ2ZXJTdHJhdGVneRIfChtTRVJWRVJfU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIaChZTRVJWRVJfU1RSQVRFR1lfTE9DS0VEEAESGAoUU0VSVkVSX1NUUkFURUdZX0dBVEUQAiqHAQoORGJyb290U3RyYXRlZ3kSHwobREJST09UX1NUUkFURUdZX1VOU1BFQ0lGSUVEEAASGgoWREJST09UX1NUUkFURUdZX0xPQ0tFRBABEhsKF0RCUk9PVF9TVFJBVEVHWV9SRUZMSU5LEAISGwoXREJST09UX1NUUkFURUdZX1BSRUNPUFkQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL3Rhc2sucHJvdG8SDXN0aWxscG9pbnQudjEi+QUKCFRhc2tTcGVjEi0KB2NhcHR1cmUYASABKAsyGi5zdGlsbHBvaW50LnYxLkNhcHR1cmVUYXNrSAASLQoHcHVibGlzaBgCIAEoCzIaLnN0aWxscG9pbnQudjEuUHVibGlzaFRhc2tIABIrCgZ2ZXJpZnkYAyABKAsyGS5zdGlsbHBvaW50LnYxLlZlcmlmeVRhc2tIABIpCgVzdGFnZRgEIAEoCzIYLnN0aWxscG9pbnQudjEuU3RhZ2VUYXNrSAASNAoLc3RvcF9zZXJ2ZXIYBSABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BTZXJ2ZXJUYXNrSAASKwoGc3dpdGNoGAYgASgLMhkuc3RpbGxwb2ludC52MS5Td2l0Y2hUYXNrSAASNgoMc3RhcnRfc2VydmVyGAcgASgLMh4uc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclRhc2tIABIxCglyZXBsaWNhdGUYCCABKAsyHC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0ZVRhc2tIABIvCghyb2xsYmFjaxgJIAEoCzIbLnN0aWxscG9pbnQudjEuUm9sbGJhY2tUYXNrSAASKwoGZmluaXNoGAogASgLMhkuc3RpbGxwb2ludC52MS5GaW5pc2hUYXNrSAASNAoLc3RvcF9lbmdpbmUYCyABKAsyHS5zdGlsbHBvaW50LnYxLlN0b3BFbmdpbmVUYXNrSAASLgoIbG9hZF9icm0YDCABKAsyGi5zdGlsbHBvaW50LnYxLkxvYWRCcm1UYXNrSAASNgoMc3RhcnRfZW5naW5lGA0gASgLMh4uc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVRhc2tIABI2Cgxwcm92ZV9lbmdpbmUYDiABKAsyHi5zdGlsbHBvaW50LnYxLlByb3ZlRW5naW5lVGFza0gAEi0KB3ByZWNvcHkYDyABKAsyGi5zdGlsbHBvaW50LnYxLlByZWNvcHlUYXNrSABCBgoEdGFzayJQCg1EYnJvb3RDYXB0dXJlEg4KBm51bWJlchgBIAEoDRIvCghzdHJhdGVneRgCIAEoDjIdLnN0aWxscG9pbnQudjEuRGJyb290U3RyYXRlZ3kiggIKDkNhcHR1cmVPcHRpb25zEi0KBnNlcnZlchgBIAEoDjIdLnN0aWxscG9pbnQudjEuU2VydmVyU3RyYXRlZ3kSLQoHZGJyb290cxgCIAMoCzIcLnN0aWxscG9pbnQudjEuRGJyb290Q2FwdHVyZRIZChFjb21wcmVzc2lvbl9sZXZlbBgDIAEoDRIQCghwYXJhbGxlbBgEIAEoDRISCgpyZWNpcGllbnRzGAUgAygJEhQKDHVuY29tcHJlc3NlZBgGIAEoCBIQCgh0aHJvdHRsZRgHIAEoBBIpCghwcmlvcml0eRgIIAEoCzIXLnN0aWxscG9pbnQudjEuUHJpb3JpdHkiVAoIUHJpb3JpdHkSDAoEbmljZRgBIAEoDRIoCghpb19jbGFzcxgCIAEoDjIWLnN0aWxscG9pbnQudjEuSW9DbGFzcxIQCghpb19sZXZlbBgDIAEoDSJNCgtQcmVjb3B5VGFzaxIOCgZzZXRfaWQYASABKAkSLgoHb3B0aW9ucxgCIAEoCzIdLnN0aWxscG9pbnQudjEuQ2FwdHVyZU9wdGlvbnMiTQoLQ2FwdHVyZVRhc2sSDgoGc2V0X2lkGAEgASgJEi4KB29wdGlvbnMYAiABKAsyHS5zdGlsbHBvaW50LnYxLkNhcHR1cmVPcHRpb25zIh0KC1B1Ymxpc2hUYXNrEg4KBnNldF9pZBgBIAEoCSIcCgpWZXJpZnlUYXNrEg4KBnNldF9pZBgBIAEoCSK1AgoJU3RhZ2VUYXNrEg4KBnNldF9pZBgBIAEoCRITCgtzb3VyY2Vfbm9kZRgCIAEoCRITCgtwYXJ0X3NoYTI1NhgDIAEoCRInCgRzZWVkGAQgASgLMhkuc3RpbGxwb2ludC52MS5TZWVkU291cmNlEhUKDWd0aWRfcG9zaXRpb24YBSABKAkSHAoUcHJlcGFyZV9tZW1vcnlfYnl0ZXMYBiABKAQSHQoVcmVzdG9yZV9jb25maWd1cmF0aW9uGAcgASgIEhcKD293bl9wYXJ0X3NoYTI1NhgIIAEoCRIsCgdkYnJvb3RzGAkgAygLMhsuc3RpbGxwb2ludC52MS5EYnJvb3RTb3VyY2USFQoNZW1wdHlfZGJyb290cxgKIAMoDRITCgtjb2x1bW5zdG9yZRgLIAEoCCJqCgxEYnJvb3RTb3VyY2USDgoGbnVtYmVyGAEgASgNEgwKBG5vZGUYAiABKAkSEwoLcGFydF9zaGEyNTYYAyABKAkSJwoEc2VlZBgEIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZSItCgpTZWVkU291cmNlEg8KB2FkZHJlc3MYASABKAkSDgoGdGlja2V0GAIgASgJIhAKDlN0b3BTZXJ2ZXJUYXNrIgwKClN3aXRjaFRhc2siPQoPU3RhcnRTZXJ2ZXJUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoNUmVwbGljYXRlVGFzaxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SFQoNZ3RpZF9wb3NpdGlvbhgDIAEoCRIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKDFJvbGxiYWNrVGFzaxIWCg5yZXN0YXJ0X3NlcnZlchgBIAEoCCIMCgpGaW5pc2hUYXNrIi0KDlN0b3BFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEgwKBGxhc3QYAiABKAgiTwoLTG9hZEJybVRhc2sSKgoHcHJpbWFyeRgBIAEoCzIZLnN0aWxscG9pbnQudjEuU2VlZFNvdXJjZRIUCgxwcmltYXJ5X25vZGUYAiABKAkiTAoPU3RhcnRFbmdpbmVUYXNrEg0KBXN0YWdlGAEgASgNEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPQoPUHJvdmVFbmdpbmVUYXNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRQoMVGFza1Byb2dyZXNzEgwKBHN0ZXAYASABKAkSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBCJECgdUYXNrTG9nEigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYAiABKAki4wUKClRhc2tSZXN1bHQSLwoHY2FwdHVyZRgBIAEoCzIcLnN0aWxscG9pbnQudjEuQ2FwdHVyZVJlc3VsdEgAEi8KB3B1Ymxpc2gYAiABKAsyHC5zdGlsbHBvaW50LnYxLlB1Ymxpc2hSZXN1bHRIABItCgZ2ZXJpZnkYAyABKAsyGy5zdGlsbHBvaW50LnYxLlZlcmlmeVJlc3VsdEgAEisKBXN0YWdlGAQgASgLMhouc3RpbGxwb2ludC52MS5TdGFnZVJlc3VsdEgAEi0KBnN3aXRjaBgFIAEoCzIbLnN0aWxscG9pbnQudjEuU3dpdGNoUmVzdWx0SAASOAoMc3RhcnRfc2VydmVyGAYgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydFNlcnZlclJlc3VsdEgAEjMKCXJlcGxpY2F0ZRgHIAEoCzIeLnN0aWxscG9pbnQudjEuUmVwbGljYXRlUmVzdWx0SAASMQoIcm9sbGJhY2sYCCABKAsyHS5zdGlsbHBvaW50LnYxLlJvbGxiYWNrUmVzdWx0SAASLQoGZmluaXNoGAkgASgLMhsuc3RpbGxwb2ludC52MS5GaW5pc2hSZXN1bHRIABI2CgtzdG9wX2VuZ2luZRgKIAEoCzIfLnN0aWxscG9pbnQudjEuU3RvcEVuZ2luZVJlc3VsdEgAEjAKCGxvYWRfYnJtGAsgASgLMhwuc3RpbGxwb2ludC52MS5Mb2FkQnJtUmVzdWx0SAASOAoMc3RhcnRfZW5naW5lGAwgASgLMiAuc3RpbGxwb2ludC52MS5TdGFydEVuZ2luZVJlc3VsdEgAEjgKDHByb3ZlX2VuZ2luZRgNIAEoCzIgLnN0aWxscG9pbnQudjEuUHJvdmVFbmdpbmVSZXN1bHRIABIvCgdwcmVjb3B5GA4gASgLMhwuc3RpbGxwb2ludC52MS5QcmVjb3B5UmVzdWx0SABCCAoGcmVzdWx0Il4KDVByZWNvcHlSZXN1bHQSDQoFYnl0ZXMYASABKAQSJwoEdG9vaxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1jaGFuZ2VkX2J5dGVzGAMgASgEImoKDUNhcHR1cmVSZXN1bHQSMAoIcG9zaXRpb24YASABKAsyHi5zdGlsbHBvaW50LnYxLk1hcmlhZGJQb3NpdGlvbhInCgR0b29rGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDVB1Ymxpc2hSZXN1bHQSEwoLcGFydF9zaGEyNTYYASABKAkSEAoIbWFuaWZlc3QYAiABKAwiQQoMVmVyaWZ5UmVzdWx0Eg0KBWJ5dGVzGAEgASgEEhAKCHByb2JsZW1zGAIgAygJEhAKCHVub3BlbmVkGAMgASgJIlkKC1N0YWdlUmVzdWx0EgwKBHBhdGgYASABKAkSDQoFYnl0ZXMYAiABKAQSFAoMdGFibGVzX2VxdWFsGAMgASgNEhcKD3RhYmxlc191bnByb3ZlbhgEIAMoCSIzCgxTd2l0Y2hSZXN1bHQSDAoEa2VwdBgBIAMoCRIVCg1jb25maWd1cmF0aW9uGAIgAygJIkUKEVN0YXJ0U2VydmVyUmVzdWx0EjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24iQwoPUmVwbGljYXRlUmVzdWx0EjAKBnNvdXJjZRgBIAEoCzIgLnN0aWxscG9pbnQudjEuUmVwbGljYXRpb25Tb3VyY2UiOgoOUm9sbGJhY2tSZXN1bHQSFQoNc3dpdGNoZWRfYmFjaxgBIAEoCBIRCglzZXRfYXNpZGUYAiABKAkiIwoMRmluaXNoUmVzdWx0EhMKC2ZyZWVkX2J5dGVzGAEgASgEIiMKEFN0b3BFbmdpbmVSZXN1bHQSDwoHc3RvcHBlZBgBIAMoCSIhCg1Mb2FkQnJtUmVzdWx0EhAKCHJlcGxheWVkGAEgASgNIiQKEVN0YXJ0RW5naW5lUmVzdWx0Eg8KB3J1bm5pbmcYASADKAkiTwoRUHJvdmVFbmdpbmVSZXN1bHQSKwoGdGFibGVzGAEgAygLMhsuc3RpbGxwb2ludC52MS5TY2FubmVkVGFibGUSDQoFbG9ja3MYAiADKAkiTQoMU2Nhbm5lZFRhYmxlEhAKCGRhdGFiYXNlGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSDgoGZGlnZXN0GAQgASgJKqYBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhYKElRBU0tfU1RBVEVfUlVOTklORxABEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAISFQoRVEFTS19TVEFURV9GQUlMRUQQAxIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAEEhoKFlRBU0tfU1RBVEVfSU5URVJSVVBURUQQBSpnCg5TZXJ2ZXJTdHJhdGVneRIfChtTRVJWRVJfU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIaChZTRVJWRVJfU1RSQVRFR1lfTE9DS0VEEAESGAoUU0VSVkVSX1NUUkFURUdZX0dBVEUQAiqHAQoORGJyb290U3RyYXRlZ3kSHwobREJST09UX1NUUkFURUdZX1VOU1BFQ0lGSUVEEAASGgoWREJST09UX1NUUkFURUdZX0xPQ0tFRBABEhsKF0RCUk9PVF9TVFJBVEVHWV9SRUZMSU5LEAISGwoXREJST09UX1NUUkFURUdZX1BSRUNPUFkQAypQCgdJb0NsYXNzEhgKFElPX0NMQVNTX1VOU1BFQ0lGSUVEEAASGAoUSU9fQ0xBU1NfQkVTVF9FRkZPUlQQARIRCg1JT19DTEFTU19JRExFEAJiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_node]);
 
 /**
  * Long work on one node. Each kind runs at most once per operation and task id; starting it again attaches to it.
@@ -218,6 +218,34 @@ export type CaptureOptions = Message<"stillpoint.v1.CaptureOptions"> & {
    * @generated from field: uint32 parallel = 4;
    */
   parallel: number;
+
+  /**
+   * Public keys (age1...) that every stored file is encrypted for; none leaves them as they are.
+   *
+   * @generated from field: repeated string recipients = 5;
+   */
+  recipients: string[];
+
+  /**
+   * Store without compressing; compression_level is not looked at then.
+   *
+   * @generated from field: bool uncompressed = 6;
+   */
+  uncompressed: boolean;
+
+  /**
+   * Bytes in a second that may be read or written for the backup, except inside the still point. 0 means no limit.
+   *
+   * @generated from field: uint64 throttle = 7;
+   */
+  throttle: bigint;
+
+  /**
+   * How far work outside of the still point steps back for others.
+   *
+   * @generated from field: stillpoint.v1.Priority priority = 8;
+   */
+  priority?: Priority | undefined;
 };
 
 /**
@@ -226,6 +254,41 @@ export type CaptureOptions = Message<"stillpoint.v1.CaptureOptions"> & {
  */
 export const CaptureOptionsSchema: GenMessage<CaptureOptions> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_task, 2);
+
+/**
+ * How the scheduler of the operating system is to treat work.
+ *
+ * @generated from message stillpoint.v1.Priority
+ */
+export type Priority = Message<"stillpoint.v1.Priority"> & {
+  /**
+   * Niceness, 0 to 19.
+   *
+   * @generated from field: uint32 nice = 1;
+   */
+  nice: number;
+
+  /**
+   * Class of input and output.
+   *
+   * @generated from field: stillpoint.v1.IoClass io_class = 2;
+   */
+  ioClass: IoClass;
+
+  /**
+   * Level within IO_CLASS_BEST_EFFORT, 0 (first) to 7 (last).
+   *
+   * @generated from field: uint32 io_level = 3;
+   */
+  ioLevel: number;
+};
+
+/**
+ * Describes the message stillpoint.v1.Priority.
+ * Use `create(PrioritySchema)` to create a new message.
+ */
+export const PrioritySchema: GenMessage<Priority> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_task, 3);
 
 /**
  * What to bring over before the still point. Asked anew before each attempt: what is there already is brought up to date.
@@ -253,7 +316,7 @@ export type PrecopyTask = Message<"stillpoint.v1.PrecopyTask"> & {
  * Use `create(PrecopyTaskSchema)` to create a new message.
  */
 export const PrecopyTaskSchema: GenMessage<PrecopyTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 3);
+  messageDesc(file_stillpoint_v1_task, 4);
 
 /**
  * How to take the image.
@@ -281,7 +344,7 @@ export type CaptureTask = Message<"stillpoint.v1.CaptureTask"> & {
  * Use `create(CaptureTaskSchema)` to create a new message.
  */
 export const CaptureTaskSchema: GenMessage<CaptureTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 4);
+  messageDesc(file_stillpoint_v1_task, 5);
 
 /**
  * How to finish a part.
@@ -302,7 +365,7 @@ export type PublishTask = Message<"stillpoint.v1.PublishTask"> & {
  * Use `create(PublishTaskSchema)` to create a new message.
  */
 export const PublishTaskSchema: GenMessage<PublishTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 5);
+  messageDesc(file_stillpoint_v1_task, 6);
 
 /**
  * What to verify.
@@ -323,7 +386,7 @@ export type VerifyTask = Message<"stillpoint.v1.VerifyTask"> & {
  * Use `create(VerifyTaskSchema)` to create a new message.
  */
 export const VerifyTaskSchema: GenMessage<VerifyTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 6);
+  messageDesc(file_stillpoint_v1_task, 7);
 
 /**
  * What to stage, and how.
@@ -415,7 +478,7 @@ export type StageTask = Message<"stillpoint.v1.StageTask"> & {
  * Use `create(StageTaskSchema)` to create a new message.
  */
 export const StageTaskSchema: GenMessage<StageTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 7);
+  messageDesc(file_stillpoint_v1_task, 8);
 
 /**
  * Where the image of a dbroot lies.
@@ -457,7 +520,7 @@ export type DbrootSource = Message<"stillpoint.v1.DbrootSource"> & {
  * Use `create(DbrootSourceSchema)` to create a new message.
  */
 export const DbrootSourceSchema: GenMessage<DbrootSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 8);
+  messageDesc(file_stillpoint_v1_task, 9);
 
 /**
  * Another agent that hands out a part.
@@ -485,7 +548,7 @@ export type SeedSource = Message<"stillpoint.v1.SeedSource"> & {
  * Use `create(SeedSourceSchema)` to create a new message.
  */
 export const SeedSourceSchema: GenMessage<SeedSource> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 9);
+  messageDesc(file_stillpoint_v1_task, 10);
 
 /**
  * Nothing to say beyond the operation.
@@ -500,7 +563,7 @@ export type StopServerTask = Message<"stillpoint.v1.StopServerTask"> & {
  * Use `create(StopServerTaskSchema)` to create a new message.
  */
 export const StopServerTaskSchema: GenMessage<StopServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 10);
+  messageDesc(file_stillpoint_v1_task, 11);
 
 /**
  * Nothing to say beyond the operation: what to switch is what was staged.
@@ -515,7 +578,7 @@ export type SwitchTask = Message<"stillpoint.v1.SwitchTask"> & {
  * Use `create(SwitchTaskSchema)` to create a new message.
  */
 export const SwitchTaskSchema: GenMessage<SwitchTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 11);
+  messageDesc(file_stillpoint_v1_task, 12);
 
 /**
  * What to expect of the started server.
@@ -536,7 +599,7 @@ export type StartServerTask = Message<"stillpoint.v1.StartServerTask"> & {
  * Use `create(StartServerTaskSchema)` to create a new message.
  */
 export const StartServerTaskSchema: GenMessage<StartServerTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 12);
+  messageDesc(file_stillpoint_v1_task, 13);
 
 /**
  * Which server to follow.
@@ -578,7 +641,7 @@ export type ReplicateTask = Message<"stillpoint.v1.ReplicateTask"> & {
  * Use `create(ReplicateTaskSchema)` to create a new message.
  */
 export const ReplicateTaskSchema: GenMessage<ReplicateTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 13);
+  messageDesc(file_stillpoint_v1_task, 14);
 
 /**
  * Nothing to say beyond the operation.
@@ -599,7 +662,7 @@ export type RollbackTask = Message<"stillpoint.v1.RollbackTask"> & {
  * Use `create(RollbackTaskSchema)` to create a new message.
  */
 export const RollbackTaskSchema: GenMessage<RollbackTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 14);
+  messageDesc(file_stillpoint_v1_task, 15);
 
 /**
  * Nothing to say beyond the operation.
@@ -614,7 +677,7 @@ export type FinishTask = Message<"stillpoint.v1.FinishTask"> & {
  * Use `create(FinishTaskSchema)` to create a new message.
  */
 export const FinishTaskSchema: GenMessage<FinishTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 15);
+  messageDesc(file_stillpoint_v1_task, 16);
 
 /**
  * What to stop. After the last stage the block resolution manager is saved and the shared memory cleared.
@@ -642,7 +705,7 @@ export type StopEngineTask = Message<"stillpoint.v1.StopEngineTask"> & {
  * Use `create(StopEngineTaskSchema)` to create a new message.
  */
 export const StopEngineTaskSchema: GenMessage<StopEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 16);
+  messageDesc(file_stillpoint_v1_task, 17);
 
 /**
  * Where the block resolution manager comes from.
@@ -670,7 +733,7 @@ export type LoadBrmTask = Message<"stillpoint.v1.LoadBrmTask"> & {
  * Use `create(LoadBrmTaskSchema)` to create a new message.
  */
 export const LoadBrmTaskSchema: GenMessage<LoadBrmTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 17);
+  messageDesc(file_stillpoint_v1_task, 18);
 
 /**
  * What to start.
@@ -698,7 +761,7 @@ export type StartEngineTask = Message<"stillpoint.v1.StartEngineTask"> & {
  * Use `create(StartEngineTaskSchema)` to create a new message.
  */
 export const StartEngineTaskSchema: GenMessage<StartEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 18);
+  messageDesc(file_stillpoint_v1_task, 19);
 
 /**
  * How long to wait for an engine that has been started.
@@ -719,7 +782,7 @@ export type ProveEngineTask = Message<"stillpoint.v1.ProveEngineTask"> & {
  * Use `create(ProveEngineTaskSchema)` to create a new message.
  */
 export const ProveEngineTaskSchema: GenMessage<ProveEngineTask> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 19);
+  messageDesc(file_stillpoint_v1_task, 20);
 
 /**
  * How far long work has come.
@@ -754,7 +817,7 @@ export type TaskProgress = Message<"stillpoint.v1.TaskProgress"> & {
  * Use `create(TaskProgressSchema)` to create a new message.
  */
 export const TaskProgressSchema: GenMessage<TaskProgress> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 20);
+  messageDesc(file_stillpoint_v1_task, 21);
 
 /**
  * A line for the log, from the agent.
@@ -782,7 +845,7 @@ export type TaskLog = Message<"stillpoint.v1.TaskLog"> & {
  * Use `create(TaskLogSchema)` to create a new message.
  */
 export const TaskLogSchema: GenMessage<TaskLog> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 21);
+  messageDesc(file_stillpoint_v1_task, 22);
 
 /**
  * What long work brought about.
@@ -915,7 +978,7 @@ export type TaskResult = Message<"stillpoint.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 22);
+  messageDesc(file_stillpoint_v1_task, 23);
 
 /**
  * What could be had before the still point is there.
@@ -951,7 +1014,7 @@ export type PrecopyResult = Message<"stillpoint.v1.PrecopyResult"> & {
  * Use `create(PrecopyResultSchema)` to create a new message.
  */
 export const PrecopyResultSchema: GenMessage<PrecopyResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 23);
+  messageDesc(file_stillpoint_v1_task, 24);
 
 /**
  * All that needs the still point is done. What the images are, the part's manifest tells.
@@ -979,7 +1042,7 @@ export type CaptureResult = Message<"stillpoint.v1.CaptureResult"> & {
  * Use `create(CaptureResultSchema)` to create a new message.
  */
 export const CaptureResultSchema: GenMessage<CaptureResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 24);
+  messageDesc(file_stillpoint_v1_task, 25);
 
 /**
  * The part is complete.
@@ -1007,7 +1070,7 @@ export type PublishResult = Message<"stillpoint.v1.PublishResult"> & {
  * Use `create(PublishResultSchema)` to create a new message.
  */
 export const PublishResultSchema: GenMessage<PublishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 25);
+  messageDesc(file_stillpoint_v1_task, 26);
 
 /**
  * The part was read back.
@@ -1028,6 +1091,13 @@ export type VerifyResult = Message<"stillpoint.v1.VerifyResult"> & {
    * @generated from field: repeated string problems = 2;
    */
   problems: string[];
+
+  /**
+   * Why the content of encrypted files was not looked at, a sentence; empty when all of it was. Their bytes were compared all the same.
+   *
+   * @generated from field: string unopened = 3;
+   */
+  unopened: string;
 };
 
 /**
@@ -1035,7 +1105,7 @@ export type VerifyResult = Message<"stillpoint.v1.VerifyResult"> & {
  * Use `create(VerifyResultSchema)` to create a new message.
  */
 export const VerifyResultSchema: GenMessage<VerifyResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 26);
+  messageDesc(file_stillpoint_v1_task, 27);
 
 /**
  * The part is staged.
@@ -1077,7 +1147,7 @@ export type StageResult = Message<"stillpoint.v1.StageResult"> & {
  * Use `create(StageResultSchema)` to create a new message.
  */
 export const StageResultSchema: GenMessage<StageResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 27);
+  messageDesc(file_stillpoint_v1_task, 28);
 
 /**
  * The staged data is in place.
@@ -1105,7 +1175,7 @@ export type SwitchResult = Message<"stillpoint.v1.SwitchResult"> & {
  * Use `create(SwitchResultSchema)` to create a new message.
  */
 export const SwitchResultSchema: GenMessage<SwitchResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 28);
+  messageDesc(file_stillpoint_v1_task, 29);
 
 /**
  * The server answers.
@@ -1126,7 +1196,7 @@ export type StartServerResult = Message<"stillpoint.v1.StartServerResult"> & {
  * Use `create(StartServerResultSchema)` to create a new message.
  */
 export const StartServerResultSchema: GenMessage<StartServerResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 29);
+  messageDesc(file_stillpoint_v1_task, 30);
 
 /**
  * Replication runs.
@@ -1147,7 +1217,7 @@ export type ReplicateResult = Message<"stillpoint.v1.ReplicateResult"> & {
  * Use `create(ReplicateResultSchema)` to create a new message.
  */
 export const ReplicateResultSchema: GenMessage<ReplicateResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 30);
+  messageDesc(file_stillpoint_v1_task, 31);
 
 /**
  * The old data is back, or the staged data is gone.
@@ -1175,7 +1245,7 @@ export type RollbackResult = Message<"stillpoint.v1.RollbackResult"> & {
  * Use `create(RollbackResultSchema)` to create a new message.
  */
 export const RollbackResultSchema: GenMessage<RollbackResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 31);
+  messageDesc(file_stillpoint_v1_task, 32);
 
 /**
  * The old data is discarded.
@@ -1196,7 +1266,7 @@ export type FinishResult = Message<"stillpoint.v1.FinishResult"> & {
  * Use `create(FinishResultSchema)` to create a new message.
  */
 export const FinishResultSchema: GenMessage<FinishResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 32);
+  messageDesc(file_stillpoint_v1_task, 33);
 
 /**
  * A stage of the engine has stopped.
@@ -1217,7 +1287,7 @@ export type StopEngineResult = Message<"stillpoint.v1.StopEngineResult"> & {
  * Use `create(StopEngineResultSchema)` to create a new message.
  */
 export const StopEngineResultSchema: GenMessage<StopEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 33);
+  messageDesc(file_stillpoint_v1_task, 34);
 
 /**
  * The block resolution manager is loaded.
@@ -1238,7 +1308,7 @@ export type LoadBrmResult = Message<"stillpoint.v1.LoadBrmResult"> & {
  * Use `create(LoadBrmResultSchema)` to create a new message.
  */
 export const LoadBrmResultSchema: GenMessage<LoadBrmResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 34);
+  messageDesc(file_stillpoint_v1_task, 35);
 
 /**
  * A stage of the engine runs.
@@ -1259,7 +1329,7 @@ export type StartEngineResult = Message<"stillpoint.v1.StartEngineResult"> & {
  * Use `create(StartEngineResultSchema)` to create a new message.
  */
 export const StartEngineResultSchema: GenMessage<StartEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 35);
+  messageDesc(file_stillpoint_v1_task, 36);
 
 /**
  * What reading every table whole has shown.
@@ -1287,7 +1357,7 @@ export type ProveEngineResult = Message<"stillpoint.v1.ProveEngineResult"> & {
  * Use `create(ProveEngineResultSchema)` to create a new message.
  */
 export const ProveEngineResultSchema: GenMessage<ProveEngineResult> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 36);
+  messageDesc(file_stillpoint_v1_task, 37);
 
 /**
  * One table that was read whole.
@@ -1329,7 +1399,7 @@ export type ScannedTable = Message<"stillpoint.v1.ScannedTable"> & {
  * Use `create(ScannedTableSchema)` to create a new message.
  */
 export const ScannedTableSchema: GenMessage<ScannedTable> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_task, 37);
+  messageDesc(file_stillpoint_v1_task, 38);
 
 /**
  * Where long work stands.
@@ -1481,4 +1551,45 @@ export type DbrootStrategy = (typeof DbrootStrategy)[keyof typeof DbrootStrategy
  */
 export const DbrootStrategySchema: GenEnum<DbrootStrategy> = /*@__PURE__*/
   enumDesc(file_stillpoint_v1_task, 2);
+
+/**
+ * Classes of input and output, as ionice has them.
+ *
+ * @generated from enum stillpoint.v1.IoClass
+ */
+export const IoClass = {
+  /**
+   * As the agent itself.
+   *
+   * @generated from enum value: IO_CLASS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * By its level.
+   *
+   * @generated from enum value: IO_CLASS_BEST_EFFORT = 1;
+   */
+  BEST_EFFORT: 1,
+
+  /**
+   * Only when nobody else wants the disk.
+   *
+   * @generated from enum value: IO_CLASS_IDLE = 2;
+   */
+  IDLE: 2,
+} as const;
+
+/**
+ * Classes of input and output, as ionice has them.
+ *
+ * @generated from enum stillpoint.v1.IoClass
+ */
+export type IoClass = (typeof IoClass)[keyof typeof IoClass] | UnknownEnum;
+
+/**
+ * Describes the enum stillpoint.v1.IoClass.
+ */
+export const IoClassSchema: GenEnum<IoClass> = /*@__PURE__*/
+  enumDesc(file_stillpoint_v1_task, 3);
 
