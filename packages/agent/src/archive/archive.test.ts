@@ -42,21 +42,19 @@ async function* inPieces(data: Uint8Array, bytes: number): AsyncGenerator<Uint8A
 const linkTo = (target: string): string => `link to ${target.replace('/', ' ')}`;
 
 /** One shard: groups of files that share a frame, a file by itself where a group has one, then directories and links. */
-async function write(groups: readonly (readonly { path: string; content: Buffer }[])[], links: readonly string[] = []): Promise<Written> {
+function write(groups: readonly (readonly { path: string; content: Buffer }[])[], links: readonly string[] = [], level = 3): Written {
   const path = join(home, `shard-${count++}.tar.zst`);
-  const writer = await ArchiveWriter.create(path, 3);
+  const writer = new ArchiveWriter(path, level);
   const list: ListedEntry[] = [{ type: 'directory', path: 'd', mode: '0750', ...listed }];
   for (const target of links) list.push({ type: 'link', path: linkTo(target), mode: '0777', ...listed, target });
   for (const group of groups) {
     const files = group.map(({ path: name, content }) => ({
       entry: { type: 'file', path: name, mode: 0o640, ...common, size: content.length, target: '' } satisfies TarEntry,
+      fill: filler(content),
       content,
     }));
     const [only] = files;
-    const places =
-      files.length === 1 && only !== undefined
-        ? [await writer.addAlone(only.entry, inPieces(only.content, 100_000))]
-        : await writer.addTogether(files);
+    const places = files.length === 1 && only !== undefined ? [writer.addAlone(only)] : writer.addTogether(files);
     for (const [index, { entry, content }] of files.entries()) {
       const place = places[index];
       if (place === undefined) throw new Error('a file without a place');
@@ -72,11 +70,19 @@ async function write(groups: readonly (readonly { path: string; content: Buffer 
       });
     }
   }
-  const rest = async function* (): AsyncGenerator<TarEntry> {
-    yield { type: 'directory', path: 'd', mode: 0o750, ...common, size: 0, target: '' };
-    for (const target of links) yield { type: 'link', path: linkTo(target), mode: 0o777, ...common, size: 0, target };
+  writer.addPlain([
+    { type: 'directory', path: 'd', mode: 0o750, ...common, size: 0, target: '' },
+    ...links.map((target) => ({ type: 'link', path: linkTo(target), mode: 0o777, ...common, size: 0, target }) satisfies TarEntry),
+  ]);
+  return { path, shard: named(path, writer.end()), list };
+}
+
+/** Gives content piece by piece, as large as it is asked for. */
+function filler(content: Buffer): (into: Buffer) => void {
+  let at = 0;
+  return (into) => {
+    at += content.copy(into, 0, at, at + into.length);
   };
-  return { path, shard: named(path, await writer.end(rest())), list };
 }
 
 /** Reads it back; `data` is what lies on disk instead of what was written. */
@@ -122,7 +128,7 @@ describe('a shard', () => {
     await fc.assert(
       fc.asyncProperty(groups, fc.integer({ min: 1, max: 5000 }), async (some, pieceBytes) => {
         const unique = some.map((group, at) => group.map((each, index) => ({ ...each, path: `${each.path}${at}.${index}` })));
-        const written = await write(unique);
+        const written = write(unique);
         const files = await read(written, readFileSync(written.path), pieceBytes);
         expect([...files]).toEqual(unique.flat().map(({ path, content: data }) => [path, data]));
         rmSync(written.path);
@@ -133,7 +139,7 @@ describe('a shard', () => {
 
   test('is unpacked by the tools of the system, times and modes included', async () => {
     const big = content(3_000_001);
-    const { path, list } = await write(
+    const { path, list } = write(
       [
         [{ path: 'd/big', content: big }],
         [
@@ -159,7 +165,7 @@ describe('a shard', () => {
   });
 
   test('gives any file by one frame of it', async () => {
-    const { path, list } = await write([
+    const { path, list } = write([
       [
         { path: 'd/a', content: content(10) },
         { path: 'd/b', content: content(600) },
@@ -176,12 +182,12 @@ describe('a shard', () => {
   });
 
   test('may be empty', async () => {
-    const written = await write([]);
+    const written = write([]);
     expect(await read(written)).toEqual(new Map());
   });
 
   test('is read to its end by whoever skips what is in it', async () => {
-    const written = await write([
+    const written = write([
       [{ path: 'd/a', content: content(300_000) }],
       [
         { path: 'd/b', content: content(10) },
@@ -202,7 +208,7 @@ describe('a shard', () => {
   });
 
   test('ends with the error of what it is read from', async () => {
-    const written = await write([[{ path: 'd/a', content: content(300_000) }]]);
+    const written = write([[{ path: 'd/a', content: content(300_000) }]]);
     const gone = new Error('the connection is gone');
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
       yield readFileSync(written.path).subarray(0, 1000);
@@ -227,7 +233,7 @@ describe('a shard that is not what was written', () => {
   let written: Written;
   let good: Buffer;
   beforeAll(async () => {
-    written = await write(
+    written = write(
       [
         [{ path: 'd/big', content: content(50_000) }],
         [

@@ -29,6 +29,11 @@ export class ByteReader {
     }
   }
 
+  /** All that still comes. */
+  async *rest(): AsyncGenerator<Buffer> {
+    while (await this.#fill()) yield this.#cut(this.#rest.length);
+  }
+
   /** True when nothing comes any more. */
   async isAtEnd(): Promise<boolean> {
     return !(await this.#fill());

@@ -1,7 +1,7 @@
 /** Shards of a dbroot: tar archives in zstd frames, and the list of what is in them. See README.md. */
-export { readList, writeList } from './list.ts';
+export { readList, writeLines, writeList } from './list.ts';
 export { readArchive } from './read.ts';
-export { FILE_MODE, type StoredFile, StoredFileWriter } from './stored-file.ts';
+export { FILE_MODE, type StoredFile } from './stored.ts';
+export { StoredFileWriter } from './stored-file.ts';
 export type { TarEntry } from './tar/blocks.ts';
 export { ArchiveWriter, type FilePlace } from './write.ts';
-export { PIECE_BYTES } from './zstd.ts';

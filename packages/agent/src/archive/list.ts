@@ -1,19 +1,27 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { decodeEntries, encodeEntry, type ListedEntry, type Shard } from '@stillpoint/shared/manifest';
+import { decodeEntries, encodeEntry, isSealed, type ListedEntry, type Shard } from '@stillpoint/shared/manifest';
+import { type Keyring, opening } from '../encryption/index.ts';
 import { Damaged } from './damaged.ts';
+import type { StoredFile } from './stored.ts';
 import { storedBytes } from './stored-bytes.ts';
-import { type StoredFile, StoredFileWriter } from './stored-file.ts';
-import { decompressing, FrameCompressor } from './zstd.ts';
+import { StoredFileWriter } from './stored-file.ts';
+import { decompressing, FrameCompressor, PIECE_BYTES } from './zstd.ts';
 
 /** Lines that are given to zstd at once. */
 const TOGETHER = 128;
 
 /** Writes the list of a dbroot into a new file. Throws what `entries` throws, DISK_FULL, or the system's error. */
-export async function writeList(path: string, entries: AsyncIterable<ListedEntry>, level: number): Promise<StoredFile> {
+export const writeList = (path: string, entries: AsyncIterable<ListedEntry>, level: number): Promise<StoredFile> =>
+  writeLines(path, linesOf(entries), level);
+
+/** The same of lines that are encoded already, in pieces of any size. Throws as `writeList` does. */
+export async function writeLines(path: string, lines: AsyncIterable<Uint8Array>, level: number): Promise<StoredFile> {
   const stored = await StoredFileWriter.create(path);
   const frame = new FrameCompressor(level);
   try {
-    for await (const lines of linesOf(entries)) await stored.write(await frame.add(lines));
+    for await (const some of lines) {
+      for (let at = 0; at < some.length; at += PIECE_BYTES) await stored.write(await frame.add(some.subarray(at, at + PIECE_BYTES)));
+    }
     await stored.write(await frame.end());
     return await stored.end();
   } finally {
@@ -41,16 +49,24 @@ export interface StoredShard {
   readonly where: string;
   /** Its bytes as stored, in order. */
   readonly pieces: AsyncIterable<Uint8Array>;
+  /** What opens it, if it is encrypted. */
+  readonly keyring?: Keyring | undefined;
+}
+
+/** What a stored file holds, with size and digest of what is stored compared on the way. Throws KEY_MISSING, Damaged, or what `pieces` throws. */
+export function contentOf({ shard, where, pieces, keyring }: StoredShard): AsyncGenerator<Uint8Array> {
+  const stored = storedBytes(shard, pieces);
+  return isSealed(shard) ? opening(stored, keyring, `${shard.name} of ${where}`) : stored;
 }
 
 /**
  * Reads the list of a dbroot, a line at a time. What it says is proven once it has been read to its end.
- * Throws PART_CORRUPT, MANIFEST_INVALID, or what `pieces` throws.
+ * Throws PART_CORRUPT, MANIFEST_INVALID, KEY_MISSING, or what `pieces` throws.
  */
-export async function* readList({ shard, where, pieces }: StoredShard): AsyncGenerator<ListedEntry> {
-  const name = `${shard.name} of ${where}`;
+export async function* readList(stored: StoredShard): AsyncGenerator<ListedEntry> {
+  const name = `${stored.shard.name} of ${stored.where}`;
   try {
-    yield* decodeEntries(decompressing(storedBytes(shard, pieces)), name);
+    yield* decodeEntries(decompressing(contentOf(stored)), name);
   } catch (error) {
     throw error instanceof Damaged ? new StillpointError('PART_CORRUPT', `${name} is damaged: ${error.message}`, { cause: error }) : error;
   }

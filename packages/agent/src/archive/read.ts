@@ -4,8 +4,7 @@ import type { ListedEntry, ListedFile, PartDbroot } from '@stillpoint/shared/man
 import { requireAgreement } from './agree.ts';
 import { ByteReader } from './byte-reader.ts';
 import { Damaged } from './damaged.ts';
-import type { StoredShard } from './list.ts';
-import { storedBytes } from './stored-bytes.ts';
+import { contentOf, type StoredShard } from './list.ts';
 import { paddingOf } from './tar/blocks.ts';
 import { decodeHeader } from './tar/decode.ts';
 import { decompressing } from './zstd.ts';
@@ -31,10 +30,11 @@ const MOST_TOGETHER = 4096;
 
 /**
  * Gives the files of a shard as they lie in it, and compares all of it with the list on the way: see README.md. Only the end of the generator
- * proves it. Throws PART_CORRUPT naming file and place, or what `pieces` and `list` throw.
+ * proves it. Throws PART_CORRUPT naming file and place, KEY_MISSING, or what `pieces` and `list` throw.
  */
-export async function* readArchive({ dbroot, index, shard, where, pieces, list }: ArchiveToRead): AsyncGenerator<ArchivedFile> {
-  const stored = new ByteReader(storedBytes(shard, pieces));
+export async function* readArchive(archive: ArchiveToRead): AsyncGenerator<ArchivedFile> {
+  const { dbroot, index, shard, where, list } = archive;
+  const stored = new ByteReader(contentOf(archive));
   const corrupt = (error: unknown): unknown =>
     error instanceof Damaged
       ? new StillpointError('PART_CORRUPT', `${shard.name} of ${where} is damaged: ${error.message}`, { cause: error })
@@ -42,8 +42,7 @@ export async function* readArchive({ dbroot, index, shard, where, pieces, list }
   try {
     for await (const frame of framesOf(filesOf(list(), index))) yield* readFrame(stored, frame, corrupt);
     const isLast = index === dbroot.shards.length - 1;
-    await readEnd(stored, shard.storedBytes, isLast ? withoutContent(list()) : nothing());
-    if (!(await stored.isAtEnd())) throw new Damaged('something follows the end of the archive');
+    await readEnd(stored, isLast ? withoutContent(list()) : nothing());
   } catch (error) {
     throw corrupt(error);
   } finally {
@@ -143,9 +142,9 @@ class Content {
 }
 
 /** The last frame: directories and links, if they are in this shard, and the end of the archive. */
-async function readEnd(stored: ByteReader, shardBytes: number, entries: AsyncIterable<ListedEntry>): Promise<void> {
+async function readEnd(stored: ByteReader, entries: AsyncIterable<ListedEntry>): Promise<void> {
   const begin = stored.position;
-  const raw = new ByteReader(decompressing(stored.take(shardBytes - begin)));
+  const raw = new ByteReader(decompressing(stored.rest()));
   try {
     for await (const entry of entries) requireAgreement(await decodeHeader((bytes) => raw.read(bytes)), entry);
     if ((await decodeHeader((bytes) => raw.read(bytes))) !== undefined) throw new Damaged('it holds what is not in the list');

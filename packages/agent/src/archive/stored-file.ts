@@ -1,16 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
-
-/** Files of a part are for their owner and group: what lies in them is as secret as the database. */
-export const FILE_MODE = 0o640;
-
-/** What was written. */
-export interface StoredFile {
-  readonly bytes: number;
-  /** Digest, lower-case hex. */
-  readonly sha256: string;
-}
+import { FILE_MODE, fullText, isFullCode, type StoredFile } from './stored.ts';
 
 /**
  * A new file that is hashed while it is written. It is not yet safe from a power cut: that takes long and must not be waited for while
@@ -60,7 +51,7 @@ export class StoredFileWriter {
   }
 }
 
-const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+const isFull = (error: unknown): boolean => isFullCode(errnoOf(error));
 
 const diskFull = (path: string, bytes: number, cause: unknown): StillpointError =>
-  new StillpointError('DISK_FULL', `No space is left on the file system of ${path} after ${bytes} bytes of it`, { cause });
+  new StillpointError('DISK_FULL', fullText(path, bytes), { cause });

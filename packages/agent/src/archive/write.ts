@@ -1,7 +1,8 @@
-import { type StoredFile, StoredFileWriter } from './stored-file.ts';
+import { BlockCompressor } from './compress.ts';
+import type { StoredFile } from './stored.ts';
+import { StoredFileSync } from './stored-file-sync.ts';
 import { BLOCK, END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
 import { encodeHeader } from './tar/encode.ts';
-import { FrameCompressor, PIECE_BYTES } from './zstd.ts';
 
 /** Where a file lies in a shard; see ListedFile. */
 export interface FilePlace {
@@ -10,92 +11,93 @@ export interface FilePlace {
   readonly at: number;
 }
 
-const ZEROS = Buffer.alloc(BLOCK);
-/** Headers that are given to zstd at once. */
-const TOGETHER = 512;
+/** A file, and what puts its content where the archive wants to have it: once for all of it if it is small, else piece by piece. */
+export interface FileToAdd {
+  readonly entry: TarEntry;
+  /** Fills all of the buffer with the next bytes, or throws. */
+  readonly fill: (into: Buffer) => void;
+}
 
-/** A shard that is written, frame by frame. One call at a time. */
+/** Bytes of an archive that are compressed as one: they stay in the processor's cache between reading, hashing and compressing. */
+export const BLOCK_BYTES = 1024 * 1024;
+
+/**
+ * A shard that is written, frame by frame, in the thread that calls: it compresses, hashes and waits for the disk. What the calls throw is what
+ * `fill` throws, a ThreadFailure of DISK_FULL, or the system's error.
+ */
 export class ArchiveWriter {
-  readonly #stored: StoredFileWriter;
-  readonly #frames: FrameCompressor;
+  readonly #stored: StoredFileSync;
+  readonly #compressor: BlockCompressor;
+  /** Used again and again: what is compressed next. */
+  #raw = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 
-  private constructor(stored: StoredFileWriter, level: number) {
-    this.#stored = stored;
-    this.#frames = new FrameCompressor(level);
+  /** Begins a shard in a new file, with a level of zstd. */
+  constructor(path: string, level: number) {
+    this.#compressor = new BlockCompressor(level);
+    this.#stored = new StoredFileSync(path);
   }
 
-  /** Begins a shard in a new file. Throws DISK_FULL or the system's error. */
-  static async create(path: string, level: number): Promise<ArchiveWriter> {
-    return new ArchiveWriter(await StoredFileWriter.create(path), level);
-  }
-
-  /** Bytes as stored, so far. */
-  get storedBytes(): number {
-    return this.#stored.bytes;
-  }
-
-  /** Puts files that are in memory into one frame. Gives their places, in the same order. Throws DISK_FULL or the system's error. */
-  async addTogether(files: readonly { readonly entry: TarEntry; readonly content: Buffer }[]): Promise<FilePlace[]> {
-    const parts: Buffer[] = [];
+  /** Puts files that fit into memory together into one frame. Gives their places, in the same order. */
+  addTogether(files: readonly FileToAdd[]): FilePlace[] {
+    const headers = files.map(({ entry }) => encodeHeader(entry));
+    const length = files.reduce((sum, { entry: { size } }, index) => sum + (headers[index]?.length ?? 0) + size + paddingOf(size), 0);
+    const raw = this.#room(length);
     const starts: number[] = [];
-    let length = 0;
-    for (const { entry, content } of files) {
-      const header = encodeHeader(entry);
-      const padding = ZEROS.subarray(0, paddingOf(content.length));
-      starts.push(length + header.length);
-      parts.push(header, content, padding);
-      length += header.length + content.length + padding.length;
+    let end = 0;
+    for (const [index, { entry, fill }] of files.entries()) {
+      const at = end + (headers[index]?.copy(raw, end) ?? 0);
+      fill(raw.subarray(at, at + entry.size));
+      end = at + entry.size + paddingOf(entry.size);
+      raw.fill(0, at + entry.size, end);
+      starts.push(at);
     }
-    const { frame, frameBytes } = await this.#addFrame([Buffer.concat(parts, length)]);
-    return starts.map((at) => ({ frame, frameBytes, at }));
+    const frame = this.#stored.bytes;
+    this.#store(raw.subarray(0, length));
+    return starts.map((at) => ({ frame, frameBytes: this.#stored.bytes - frame, at }));
   }
 
-  /**
-   * Makes a frame of one file. `content` must give exactly the size that `entry` says, or throw; a piece of it is done with when the next one is
-   * asked for. Throws what it throws, DISK_FULL, or the system's error.
-   */
-  async addAlone(entry: TarEntry, content: AsyncIterable<Uint8Array>): Promise<FilePlace> {
+  /** Puts one file, however large, into a row of frames of its own. */
+  addAlone({ entry, fill }: FileToAdd): FilePlace {
+    const frame = this.#stored.bytes;
     const header = encodeHeader(entry);
-    const padding = ZEROS.subarray(0, paddingOf(entry.size));
-    const raw = async function* (): AsyncGenerator<Uint8Array> {
-      yield header;
-      yield* content;
-      yield padding;
-    };
-    return { ...(await this.#addFrame(raw())), at: header.length };
+    let used = header.copy(this.#raw);
+    for (let left = entry.size; left > 0; ) {
+      const count = Math.min(left, BLOCK_BYTES - used);
+      fill(this.#raw.subarray(used, used + count));
+      used += count;
+      left -= count;
+      if (used < BLOCK_BYTES) continue;
+      this.#store(this.#raw.subarray(0, used));
+      used = 0;
+    }
+    const padding = paddingOf(entry.size);
+    this.#raw.fill(0, used, used + padding);
+    if (used + padding > 0) this.#store(this.#raw.subarray(0, used + padding));
+    return { frame, frameBytes: this.#stored.bytes - frame, at: header.length };
   }
 
-  /** Ends the archive with what has no content: directories and links. Throws what `entries` throws, DISK_FULL, or the system's error. */
-  async end(entries: AsyncIterable<TarEntry>): Promise<StoredFile> {
-    const raw = async function* (): AsyncGenerator<Uint8Array> {
-      let headers: Buffer[] = [];
-      for await (const entry of entries) {
-        headers.push(encodeHeader(entry));
-        if (headers.length < TOGETHER) continue;
-        yield Buffer.concat(headers);
-        headers = [];
-      }
-      yield Buffer.concat([...headers, Buffer.alloc(END_OF_ARCHIVE_BYTES)]);
-    };
-    await this.#addFrame(raw());
-    this.#frames.close();
+  /** Adds what has no content: directories and links. No file must follow. */
+  addPlain(entries: readonly TarEntry[]): void {
+    if (entries.length > 0) this.#store(Buffer.concat(entries.map(encodeHeader)));
+  }
+
+  /** Ends the archive, and closes the file. */
+  end(): StoredFile {
+    this.#store(Buffer.alloc(END_OF_ARCHIVE_BYTES));
     return this.#stored.end();
   }
 
   /** Gives the file up. Repeatable. */
-  close(): Promise<void> {
-    this.#frames.close();
-    return this.#stored.close();
+  close(): void {
+    this.#stored.close();
   }
 
-  async #addFrame(raw: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Omit<FilePlace, 'at'>> {
-    const frame = this.#stored.bytes;
-    for await (const bytes of raw) {
-      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-        await this.#stored.write(await this.#frames.add(bytes.subarray(at, at + PIECE_BYTES)));
-      }
-    }
-    await this.#stored.write(await this.#frames.end());
-    return { frame, frameBytes: this.#stored.bytes - frame };
+  #room(bytes: number): Buffer {
+    if (this.#raw.length < bytes) this.#raw = Buffer.allocUnsafeSlow(bytes);
+    return this.#raw;
+  }
+
+  #store(raw: Buffer): void {
+    for (const piece of this.#compressor.compress(raw)) this.#stored.write(piece);
   }
 }

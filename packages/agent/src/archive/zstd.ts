@@ -8,6 +8,7 @@ import {
   type ZstdOptions,
 } from 'node:zlib';
 import { Damaged } from './damaged.ts';
+import { cutAtFrames } from './frame-walker.ts';
 
 /** In pieces of this size, compressing in the thread pool loses little time in between; the default is a sixteenth of it. */
 export const PIECE_BYTES = 1024 * 1024;
@@ -63,18 +64,11 @@ export class FrameCompressor {
   }
 }
 
-/** What is in one frame. Throws Damaged, also when something follows the frame, or what `pieces` throws. */
+/** What is in frames, one after the other. Throws Damaged, also for what is no frame, or what `pieces` throws. */
 export async function* decompressing(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   const zstd = createZstdDecompress({ chunkSize: PIECE_BYTES });
-  let given = 0;
-  const counted = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const piece of pieces) {
-      given += piece.length;
-      yield piece;
-    }
-  };
   let failure: { readonly reason: unknown } | undefined;
-  const feeding = feed(counted(), zstd, (reason) => {
+  const feeding = feed(cutAtFrames(pieces), zstd, (reason) => {
     failure = { reason };
   });
   try {
@@ -86,7 +80,6 @@ export async function* decompressing(pieces: AsyncIterable<Uint8Array>): AsyncGe
     zstd.destroy();
     await feeding;
   }
-  if (zstd.bytesWritten !== given) throw new Damaged(`${given - zstd.bytesWritten} bytes follow the end of the frame`);
 }
 
 async function feed(pieces: AsyncIterable<Uint8Array>, zstd: ZstdDecompress, onFailure: (reason: unknown) => void): Promise<void> {

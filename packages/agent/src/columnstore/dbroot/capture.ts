@@ -2,20 +2,12 @@ import { realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { LAYOUT, type ListedEntry, type PartDbroot, type Shard } from '@stillpoint/shared/manifest';
-import { ArchiveWriter, type StoredFile, writeList } from '../../archive/index.ts';
+import { LAYOUT, type PartDbroot, type Shard } from '@stillpoint/shared/manifest';
 import { mountPointsBelow } from '../../host/index.ts';
-import { together } from '../../task/together.ts';
-import { Channel } from './channel.ts';
-import { createOwners } from './owners.ts';
+import { type PackedDbroot, packDbroot } from './packing/pack.ts';
 import { restlessFiles } from './rules.ts';
 import { scanDbroot } from './scan.ts';
-import { type KeptScan, keepScan, requireUnmoved, type ScanTotals } from './scan-file.ts';
-import { headerOf, plainLineOf, type ShardSource, storeUnit } from './shard.ts';
-import { type Unit, unitsOf } from './units.ts';
-
-/** Lines of the list that wait to be written. */
-const LINES_AHEAD = 1024;
+import { keepScan, requireUnmoved, type ScanTotals } from './scan-file.ts';
 
 /** Shards that are written at the same time on a node: as many as there are threads to compress. More only take memory. */
 const MOST_SHARDS = 4;
@@ -65,20 +57,15 @@ export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbr
   const root = await requireDirectory(path);
   const scan = await keepScan(join(part, `.dbroot${number}.scan`), scanDbroot({ root, note, signal }));
   capture.onFound(scan.totals);
-  // Not that of the scan: a file that may be written meanwhile counts as it was when it was read.
-  let dataBytes = 0;
-  const source = {
-    root,
-    restless: restlessFiles(capture.brmDirectory),
-    owners: createOwners(),
-    onBytes: (bytes: number) => {
-      dataBytes += bytes;
-      capture.onBytes(bytes);
-    },
-  };
-  const stored = await storeAll(capture, source, scan);
+  const restless = restlessFiles(capture.brmDirectory);
+  const { shards, level, onBytes } = capture;
+  const packed = await packDbroot({
+    ...{ number, root, isCopy: false, entries: scan, restless, part, shards, level, onBytes, signal },
+    onceRead: (within) =>
+      requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
+  });
   await scan.remove();
-  return describe(capture, { ...scan.totals, bytes: dataBytes }, stored);
+  return describeDbroot(capture, scan.totals, packed);
 }
 
 /** Throws CAPTURE_FAILED unless it is a directory, with nothing mounted below: that would be another's file system. */
@@ -94,106 +81,12 @@ async function requireDirectory(path: string): Promise<string> {
   });
 }
 
-type Named = Pick<ShardSource, 'owners'>;
-
-interface Stored {
-  readonly archives: readonly StoredFile[];
-  readonly list: StoredFile;
-}
-
-/** All shards and the list at the same time; then, while the archives are ended, a look at whether all is as it was. */
-async function storeAll(capture: DbrootCapture, source: Omit<ShardSource, 'signal'>, scan: KeptScan): Promise<Stored> {
-  const { number, part, level } = capture;
-  const lines = new Channel<ListedEntry>(LINES_AHEAD);
-  const [archives, list] = await together<[StoredFile[], StoredFile]>(capture.signal, [
-    async (signal) => {
-      const writers = await storeFiles(capture, { ...source, signal }, scan, lines);
-      const works = [() => endAll(writers, source, scan), (within: AbortSignal) => requireStill(capture, source, scan, within)] as const;
-      try {
-        const [ended] = await together<[StoredFile[], unknown]>(signal, works);
-        return ended;
-      } finally {
-        await closeAll(writers);
-      }
-    },
-    async (signal) => {
-      signal.throwIfAborted();
-      signal.addEventListener('abort', () => lines.end(signal.reason), { once: true });
-      return writeList(join(part, LAYOUT.dbrootFiles(number)), allLines(source, scan, lines), level);
-    },
-  ]);
-  return { archives, list };
-}
-
-/** Puts all files into shards, in as many as are to be written at the same time. Gives those, to be ended. */
-async function storeFiles(
-  { number, part, shards, level }: DbrootCapture,
-  source: ShardSource,
-  scan: KeptScan,
-  lines: Channel<ListedEntry>,
-): Promise<ArchiveWriter[]> {
-  const units = unitsOf(scan.all(), source.restless);
-  const writers: ArchiveWriter[] = [];
-  try {
-    for (let index = 0; index < shards; index += 1)
-      writers.push(await ArchiveWriter.create(join(part, LAYOUT.dbroot(number, index)), level));
-    const works = writers.map((writer, index) => async (signal: AbortSignal): Promise<void> => {
-      for await (const unit of sharing(units)) {
-        signal.throwIfAborted();
-        for (const line of await storeUnit({ ...source, signal }, unit, index, writer)) await lines.put(line);
-      }
-    });
-    await together(source.signal, works);
-    lines.end();
-    return writers;
-  } catch (error) {
-    await closeAll(writers);
-    throw error;
-  } finally {
-    await units.return(undefined);
-  }
-}
-
-const closeAll = async (writers: readonly ArchiveWriter[]): Promise<void> => {
-  await Promise.all(writers.map((writer) => writer.close()));
-};
-
-/** The same units for several: each gets the next one that nobody has. */
-async function* sharing(units: AsyncGenerator<Unit>): AsyncGenerator<Unit> {
-  for (;;) {
-    const next = await units.next();
-    if (next.done) return;
-    yield next.value;
-  }
-}
-
-/** Directories and links first, so that each directory stands before what lies in it. */
-async function* allLines(source: Named, scan: KeptScan, files: AsyncIterable<ListedEntry>): AsyncGenerator<ListedEntry> {
-  for await (const entry of scan.plain()) yield plainLineOf(source, entry);
-  yield* files;
-}
-
-/** The last archive gets directories and links: unpacked last, their times are not changed by what is put into them. */
-const endAll = (writers: readonly ArchiveWriter[], source: Named, scan: KeptScan): Promise<StoredFile[]> =>
-  Promise.all(
-    writers.map((writer, index) =>
-      writer.end(
-        (async function* () {
-          if (index !== writers.length - 1) return;
-          for await (const entry of scan.plain()) yield headerOf(source, entry);
-        })(),
-      ),
-    ),
-  );
-
-const requireStill = (
-  { path }: DbrootCapture,
-  { root, restless }: Pick<ShardSource, 'root' | 'restless'>,
-  scan: KeptScan,
-  signal: AbortSignal,
-): Promise<void> => requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal }), restless, (name) => join(path, name));
-
-function describe({ number, path }: DbrootCapture, { files, directories, bytes }: ScanTotals, { archives, list }: Stored): CapturedDbroot {
+/** What part.json says of a dbroot that was packed, and of its files in the part. The totals are what its scan has counted. Pure. */
+function describeDbroot(
+  { number, path }: Pick<DbrootCapture, 'number' | 'path'>,
+  { files, directories }: ScanTotals,
+  { archives, list, dataBytes }: PackedDbroot,
+): CapturedDbroot {
   const named = archives.map(
     ({ bytes: storedBytes, sha256 }, index): Shard => ({
       name: LAYOUT.dbroot(number, index),
@@ -211,5 +104,6 @@ function describe({ number, path }: DbrootCapture, { files, directories, bytes }
     sha256: list.sha256,
   };
   const shards = named.map(({ name }) => name);
-  return { dbroot: { number, path, files, directories, dataBytes: bytes, shards, list: listed.name }, shards: [...named, listed] };
+  // Of the bytes that were read: a file that may be written meanwhile counts as it was then.
+  return { dbroot: { number, path, files, directories, dataBytes, shards, list: listed.name }, shards: [...named, listed] };
 }

@@ -1,3 +1,5 @@
+import type { BigIntStats } from 'node:fs';
+
 /** What is in a dbroot, as the system tells it without reading any content. */
 export interface ScannedEntry {
   readonly type: 'file' | 'directory' | 'link';
@@ -16,6 +18,20 @@ export interface ScannedEntry {
   /** Where a link leads; empty for anything else. */
   readonly target: string;
 }
+
+/** An entry from what the system tells; links without their target. */
+export const entryOf = (type: ScannedEntry['type'], path: string, stats: BigIntStats): ScannedEntry => ({
+  type,
+  path,
+  mode: Number(stats.mode & 0o7777n),
+  uid: Number(stats.uid),
+  gid: Number(stats.gid),
+  size: type === 'file' ? Number(stats.size) : 0,
+  mtimeNs: String(stats.mtimeNs),
+  ctimeNs: String(stats.ctimeNs),
+  inode: String(stats.ino),
+  target: '',
+});
 
 /**
  * Changes whenever the content of a file does: it was never seen otherwise on the real engine, whose writes go through the page cache.

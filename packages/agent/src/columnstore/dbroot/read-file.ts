@@ -1,11 +1,8 @@
 import { createHash, hash } from 'node:crypto';
-import { close as closeFile, constants, open as openFile, read as readFile } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { PIECE_BYTES } from '../../archive/index.ts';
-import { type ScannedEntry, stampOf } from './entry.ts';
-import { moved, readFailure } from './failure.ts';
-import { entryOf } from './scan.ts';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { ThreadFailure } from '../../thread/failure.ts';
+import { entryOf, type ScannedEntry, stampOf } from './entry.ts';
+import { movedText, reading } from './failure-text.ts';
 
 /** A file in memory. */
 export interface ReadFile {
@@ -19,132 +16,103 @@ export interface ReadFile {
 /** Never through a link, which may lead anywhere, and never waiting for the other end of a pipe: either may take the place of a file. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Reads a file that is small and does not change. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
-export async function readSmall(path: string, entry: ScannedEntry): Promise<ReadFile> {
-  const content = Buffer.allocUnsafe(entry.size);
-  const bytes = await readInto(path, content).catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
-  if (bytes < entry.size) throw moved(path, 'became shorter');
-  return { entry, content, sha256: hash('sha256', content) };
+/** On a thread: reads a file that is small and does not change into a buffer of its size. Gives its digest. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+export function readInto(path: string, into: Buffer): string {
+  const bytes = withFile(path, (file) => fill(file, into, 0));
+  if (bytes < into.length) throw new ThreadFailure(movedText(path, 'became shorter'));
+  return hash('sha256', into);
 }
-
-/** Fills a buffer from the beginning of a file, and gives the bytes. By callbacks: for many small files promises take longer than the disk. */
-const readInto = (path: string, buffer: Buffer): Promise<number> =>
-  new Promise((resolve, reject) => {
-    openFile(path, FLAGS, (failed, file) => {
-      if (failed) return reject(failed);
-      const end = (error: Error | null, bytes: number): void =>
-        closeFile(file, (last) => {
-          if (error ?? last) reject(error ?? last);
-          else resolve(bytes);
-        });
-      const more = (bytes: number): void =>
-        readFile(file, buffer, bytes, buffer.length - bytes, bytes, (error, count) =>
-          error !== null || count === 0 || bytes + count === buffer.length ? end(error, bytes + count) : more(bytes + count),
-        );
-      more(0);
-    });
-  });
 
 /** Tries, and the pause between two, milliseconds. Such a file is written in one go, of a few bytes, now and then. */
 const TRIES = 100;
 const PAUSE_MS = 10;
 
-/** Reads a file that may be written meanwhile, until it has come to rest: twice the same, by stamp and content. Throws as `readSmall` does. */
-export async function readAtRest(path: string, entry: ScannedEntry, signal: AbortSignal): Promise<ReadFile> {
-  let before = await readWhole(path, entry);
+/** On a thread: reads a file that may be written meanwhile, until it has come to rest: twice the same, by stamp and content. Throws as `readInto` does. */
+export function readAtRest(path: string, entry: ScannedEntry): ReadFile {
+  let before = readWhole(path, entry);
   for (let tries = 1; tries < TRIES; tries += 1) {
     // Longer than a tick of the clock that stamps files: two writes within one would look like none.
-    await delay(PAUSE_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-    const again = await readWhole(path, entry);
+    pause(PAUSE_MS);
+    const again = readWhole(path, entry);
     if (stampOf(before.entry) === stampOf(again.entry) && before.sha256 === again.sha256) return again;
     before = again;
   }
-  throw moved(path, 'did not come to rest');
+  throw new ThreadFailure(movedText(path, 'did not come to rest'));
 }
 
-const readWhole = (path: string, entry: ScannedEntry): Promise<ReadFile> =>
-  reading(path, async (file) => {
-    const content = await file.readFile();
-    const now = entryOf('file', entry.path, await file.stat({ bigint: true }));
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+const pause = (ms: number): void => void Atomics.wait(NEVER, 0, 0, ms);
+
+const readWhole = (path: string, entry: ScannedEntry): ReadFile =>
+  withFile(path, (file) => {
+    const content = readFileSync(file);
+    const now = entryOf('file', entry.path, fstatSync(file, { bigint: true }));
     return { entry: { ...now, size: content.length }, content, sha256: hash('sha256', content) };
   });
 
-/**
- * Gives a file piece by piece, the next one being read already. A piece is done with when the next one is asked for. `onEnd` gets the
- * digest when all of it was read and nothing about it has changed. Throws CAPTURE_MOVED, CAPTURE_FAILED, or the signal's reason.
- */
-export async function* readPieces(
-  path: string,
-  entry: ScannedEntry,
-  signal: AbortSignal,
-  onEnd: (sha256: string) => void,
-): AsyncGenerator<Buffer> {
-  const file = await open(path, FLAGS).catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
-  let ahead: Promise<number> | undefined;
-  try {
-    await requireSame(file, path, entry);
-    const buffers = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
-    const digest = createHash('sha256');
-    const readAt = (at: number): Promise<number> => {
-      const reads = fill(file, bufferOf(buffers, at, entry.size), at);
-      reads.catch(() => undefined);
-      return reads;
-    };
-    ahead = readAt(0);
-    for (let at = 0; at < entry.size; at += PIECE_BYTES) {
-      signal.throwIfAborted();
-      const piece = bufferOf(buffers, at, entry.size);
-      const bytes = await ahead.catch((error: unknown) => {
-        throw readFailure(path, error);
-      });
-      if (bytes < piece.length) throw moved(path, 'became shorter');
-      ahead = readAt(at + PIECE_BYTES);
-      digest.update(piece);
-      yield piece;
-    }
-    await requireSame(file, path, entry);
-    onEnd(digest.digest('hex'));
-  } finally {
-    await ahead?.catch(() => undefined);
-    await file.close();
-  }
-}
+/** On a thread: a large file, read piece by piece. To be closed. */
+export class FileReader {
+  readonly #path: string;
+  readonly #file: number;
+  readonly #isSame: (now: ScannedEntry) => boolean;
+  readonly #hash = createHash('sha256');
+  #position = 0;
 
-/** The two buffers take turns; the last piece is a part of one. */
-function bufferOf(buffers: readonly Buffer[], at: number, size: number): Buffer {
-  const buffer = buffers[(at / PIECE_BYTES) % buffers.length] ?? Buffer.alloc(0);
-  return buffer.subarray(0, Math.max(0, Math.min(PIECE_BYTES, size - at)));
-}
-
-async function requireSame(file: FileHandle, path: string, entry: ScannedEntry): Promise<void> {
-  const now = entryOf('file', entry.path, await file.stat({ bigint: true }));
-  if (stampOf(now) !== stampOf(entry)) throw moved(path, 'changed');
-}
-
-async function reading<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-  try {
-    const file = await open(path, FLAGS);
+  /** Opens it. `isSame` tells whether it is still the file that was meant. Throws CAPTURE_MOVED when it is not, CAPTURE_FAILED. */
+  constructor(path: string, isSame: (now: ScannedEntry) => boolean) {
+    this.#path = path;
+    this.#isSame = isSame;
+    this.#file = reading(path, () => openSync(path, FLAGS));
     try {
-      return await work(file);
-    } finally {
-      await file.close();
+      this.#requireSame();
+    } catch (error) {
+      this.close();
+      throw error;
     }
-  } catch (error) {
-    throw readFailure(path, error);
   }
+
+  /** Fills a buffer with the next bytes. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+  read(into: Buffer): void {
+    const bytes = reading(this.#path, () => fill(this.#file, into, this.#position));
+    if (bytes < into.length) throw new ThreadFailure(movedText(this.#path, 'became shorter'));
+    this.#position += bytes;
+    this.#hash.update(into);
+  }
+
+  /** The digest of what was read, once it is sure that the file is still the same. Throws as `read` does. */
+  end(): string {
+    this.#requireSame();
+    return this.#hash.digest('hex');
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #requireSame(): void {
+    const now = reading(this.#path, () => entryOf('file', '', fstatSync(this.#file, { bigint: true })));
+    if (!this.#isSame(now)) throw new ThreadFailure(movedText(this.#path, 'changed'));
+  }
+}
+
+function withFile<T>(path: string, work: (file: number) => T): T {
+  return reading(path, () => {
+    const file = openSync(path, FLAGS);
+    try {
+      return work(file);
+    } finally {
+      closeSync(file);
+    }
+  });
 }
 
 /** Reads until a buffer is full or the file ends. Gives the bytes. */
-async function fill(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
+function fill(file: number, buffer: Buffer, position: number): number {
   let bytes = 0;
   while (bytes < buffer.length) {
-    const { bytesRead } = await file.read(buffer, bytes, buffer.length - bytes, position + bytes);
-    if (bytesRead === 0) break;
-    bytes += bytesRead;
+    const count = readSync(file, buffer, bytes, buffer.length - bytes, position + bytes);
+    if (count === 0) break;
+    bytes += count;
   }
   return bytes;
 }

@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { ScannedEntry } from './entry.ts';
+import { entryOf, type ScannedEntry } from './entry.ts';
 import { readFailure } from './failure.ts';
 import { isLeftOut } from './rules.ts';
 
@@ -76,17 +76,3 @@ const typeOf = (stats: BigIntStats): ScannedEntry['type'] | undefined => {
   if (stats.isDirectory()) return 'directory';
   return stats.isSymbolicLink() ? 'link' : undefined;
 };
-
-/** An entry from what the system tells; links without their target. */
-export const entryOf = (type: ScannedEntry['type'], path: string, stats: BigIntStats): ScannedEntry => ({
-  type,
-  path,
-  mode: Number(stats.mode & 0o7777n),
-  uid: Number(stats.uid),
-  gid: Number(stats.gid),
-  size: type === 'file' ? Number(stats.size) : 0,
-  mtimeNs: String(stats.mtimeNs),
-  ctimeNs: String(stats.ctimeNs),
-  inode: String(stats.ino),
-  target: '',
-});

@@ -1,0 +1,31 @@
+import type { StoredFile } from '../../../archive/stored.ts';
+import type { NamedEntry } from '../named.ts';
+
+/** What a thread that packs is started with: one shard of one dbroot. */
+export interface ShardToPack {
+  /** The new file. */
+  readonly path: string;
+  /** Which of the dbroot's shards it is. */
+  readonly index: number;
+  /** zstd level. */
+  readonly level: number;
+  /** Directory in which the files lie, with no link on the way to it. */
+  readonly root: string;
+  /** See DbrootPacking. */
+  readonly isCopy: boolean;
+  /** Files that may be written meanwhile; see rules.ts. */
+  readonly restless: ReadonlySet<string>;
+}
+
+/** What it can be told. Plain entries come after all files, and then the end. */
+export type PackOrder =
+  | { readonly kind: 'alone'; readonly file: NamedEntry }
+  | { readonly kind: 'together'; readonly files: readonly NamedEntry[] }
+  | { readonly kind: 'plain'; readonly entries: readonly NamedEntry[] }
+  | { readonly kind: 'end' };
+
+/** Its answers: lines of the list for files, in the order in which they lie in the shard; what was written at the end; else nothing. */
+export type PackAnswer = { readonly lines: Uint8Array } | { readonly stored: StoredFile } | undefined;
+
+/** Bytes of files that it has read, in passing. */
+export type PackWord = number;

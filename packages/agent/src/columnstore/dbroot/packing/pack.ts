@@ -1,0 +1,181 @@
+import { join } from 'node:path';
+import { encodeEntry, LAYOUT } from '@stillpoint/shared/manifest';
+import { type StoredFile, writeLines } from '../../../archive/index.ts';
+import { together } from '../../../task/together.ts';
+import { Channel } from '../channel.ts';
+import type { ScannedEntry } from '../entry.ts';
+import { type NamedEntry, nameOwners, plainLineOf } from '../named.ts';
+import { createOwners, type Owners } from '../owners.ts';
+import { type Unit, unitsOf } from '../units.ts';
+import { PackThread } from './pack-thread.ts';
+
+/** Parts of the list that wait to be written; each is of the files of one frame at most. */
+const LINES_AHEAD = 32;
+/** Directories and links handed to a thread at once. */
+const PLAIN_TOGETHER = 512;
+
+/** What to pack, and into what. */
+export interface DbrootPacking {
+  /** Of the dbroot: it names the files of the part. */
+  readonly number: number;
+  /** Directory in which the entries lie, with no link on the way to it. */
+  readonly root: string;
+  /**
+   * True when `root` holds copies, made while nothing moved: their stamps are their own, and only their sizes are compared. Otherwise a file
+   * whose stamp is not that of its entry has moved.
+   */
+  readonly isCopy: boolean;
+  /** What to pack, each time from the beginning: all of it in the order of a scan, and directories and links alone. */
+  readonly entries: { all(): AsyncIterable<ScannedEntry>; plain(): AsyncIterable<ScannedEntry> };
+  /** Files whose size is not known before they are read; unless `root` holds copies, they may even be written meanwhile. See rules.ts. */
+  readonly restless: ReadonlySet<string>;
+  /** Directory of the part. */
+  readonly part: string;
+  /** How many shards are written at the same time, each on a thread of its own. */
+  readonly shards: number;
+  /** zstd level. */
+  readonly level: number;
+  /** Bytes of files that were read, as they come. */
+  readonly onBytes: (bytes: number) => void;
+  /** Done once all files are read, while the shards are ended. */
+  readonly onceRead?: (signal: AbortSignal) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** What was written. */
+export interface PackedDbroot {
+  /** One for each shard, in order. */
+  readonly archives: readonly StoredFile[];
+  readonly list: StoredFile;
+  /** Of the files, as they were read. */
+  readonly dataBytes: number;
+}
+
+/**
+ * Writes shards and list of a dbroot into a part. Everything that takes time is done on threads, which are started here and have ended when this
+ * returns or throws.
+ *
+ * Throws CAPTURE_MOVED and CAPTURE_FAILED naming the file, also when a thread dies, DISK_FULL, what `entries` or `onceRead` throw, or the
+ * signal's reason. Whatever lies in the part then is the caller's to remove.
+ */
+export async function packDbroot(packing: DbrootPacking): Promise<PackedDbroot> {
+  const { number, part, level, signal } = packing;
+  const lines = new Channel<Uint8Array>(LINES_AHEAD);
+  const owners = createOwners();
+  let dataBytes = 0;
+  const counting = (bytes: number): void => {
+    dataBytes += bytes;
+    packing.onBytes(bytes);
+  };
+  const [archives, list] = await together<[StoredFile[], StoredFile]>(signal, [
+    (within) => packShards({ ...packing, onBytes: counting, signal: within }, owners, lines),
+    async (within) => {
+      within.throwIfAborted();
+      within.addEventListener('abort', () => lines.end(within.reason), { once: true });
+      return writeLines(join(part, LAYOUT.dbrootFiles(number)), allLines(packing, owners, lines), level);
+    },
+  ]);
+  return { archives, list, dataBytes };
+}
+
+/** Directories and links first, so that each directory stands before what lies in it. */
+async function* allLines({ entries }: DbrootPacking, owners: Owners, files: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const some of plainEntries(entries.plain(), owners))
+    yield Buffer.from(some.map((entry) => encodeEntry(plainLineOf(entry))).join(''));
+  yield* files;
+}
+
+async function* plainEntries(entries: AsyncIterable<ScannedEntry>, owners: Owners): AsyncGenerator<NamedEntry[]> {
+  let some: NamedEntry[] = [];
+  for await (const entry of entries) {
+    some.push(await nameOwners(owners, entry));
+    if (some.length < PLAIN_TOGETHER) continue;
+    yield some;
+    some = [];
+  }
+  if (some.length > 0) yield some;
+}
+
+async function packShards(packing: DbrootPacking, owners: Owners, lines: Channel<Uint8Array>): Promise<StoredFile[]> {
+  const { number, root, isCopy, restless, part, shards, level, onBytes, signal } = packing;
+  signal.throwIfAborted();
+  const units = unitsOf(packing.entries.all(), restless);
+  const threads = Array.from({ length: shards }, (_, index) => {
+    const path = join(part, LAYOUT.dbroot(number, index));
+    return new PackThread({ path, index, level, root, isCopy, restless }, onBytes);
+  });
+  const endAll = (reason?: unknown): Promise<unknown> => Promise.all(threads.map((thread) => thread.end(reason)));
+  const onAbort = (): void => void endAll(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await together(
+      signal,
+      threads.map((thread) => (within: AbortSignal) => feed(thread, units, owners, lines, within)),
+    );
+    lines.end();
+    const [ended] = await together<[StoredFile[], unknown]>(signal, [
+      () => finishAll(threads, packing, owners),
+      async (within) => packing.onceRead?.(within),
+    ]);
+    return ended;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    await endAll();
+    await units.return(undefined);
+  }
+}
+
+/** Hands units to a thread until none is left. One of small files waits in it while it is at another; behind a large file nothing must wait. */
+async function feed(
+  thread: PackThread,
+  units: AsyncGenerator<Unit>,
+  owners: Owners,
+  lines: Channel<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  const onAbort = (): void => void thread.end(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  let before: Promise<void> = Promise.resolve();
+  try {
+    for await (const unit of sharing(units)) {
+      signal.throwIfAborted();
+      const order = await orderOf(unit, owners);
+      const packed = thread.add(order).then((some) => lines.put(some));
+      packed.catch(() => undefined);
+      await before;
+      if (order.kind === 'alone') await packed;
+      before = packed;
+    }
+    await before;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** The same units for several: each gets the next one that nobody has. */
+async function* sharing(units: AsyncGenerator<Unit>): AsyncGenerator<Unit> {
+  for (;;) {
+    const next = await units.next();
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+const orderOf = async (unit: Unit, owners: Owners) =>
+  unit.kind === 'alone'
+    ? ({ kind: 'alone', file: await nameOwners(owners, unit.file) } as const)
+    : ({ kind: 'together', files: await Promise.all(unit.files.map((file) => nameOwners(owners, file))) } as const);
+
+/** The last shard gets directories and links: unpacked last, their times are not changed by what is put into them. */
+async function finishAll(threads: readonly PackThread[], { entries }: DbrootPacking, owners: Owners): Promise<StoredFile[]> {
+  const last = threads.at(-1);
+  const plain = async (): Promise<void> => {
+    for await (const some of plainEntries(entries.plain(), owners)) await last?.addPlain(some);
+  };
+  return Promise.all(
+    threads.map(async (thread) => {
+      if (thread === last) await plain();
+      return thread.finish();
+    }),
+  );
+}

@@ -1,0 +1,39 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { type Failure, ThreadFailure } from './failure.ts';
+import type { Said } from './talk.ts';
+
+/** Carries out one order. */
+type Handler<Order, Answer> = (order: Order) => Answer | Promise<Answer>;
+
+/**
+ * What a thread does: `begin` is called before the first order, with what the thread was started with, and gives what carries orders out, one
+ * after the other. What either throws is the answer. Words said in passing arrive before the answer that follows them.
+ */
+export function serveThread<Data, Order, Answer, Word>(begin: (data: Data, say: (word: Word) => void) => Handler<Order, Answer>): void {
+  const port = parentPort;
+  if (port === null) throw new Error('this file is the beginning of a thread');
+  const tell = (said: Said<Answer, Word>): void => port.postMessage(said);
+  let handler: Handler<Order, Answer> | undefined;
+  const carryOut = async (order: Order): Promise<void> => {
+    try {
+      handler ??= begin(workerData as Data, (word) => tell({ kind: 'word', word }));
+      tell({ kind: 'answer', answer: await handler(order) });
+    } catch (error) {
+      tell(saidOf(error));
+    }
+  };
+  let before: Promise<void> = Promise.resolve();
+  port.on('message', (order: Order) => {
+    before = before.then(() => carryOut(order));
+  });
+}
+
+function saidOf(error: unknown): Said<never, never> {
+  if (error instanceof ThreadFailure) return { kind: 'failed', failure: error.failure };
+  if (isOfTheTable(error)) return { kind: 'failed', failure: { code: error.code, message: error.message, hint: error.hint } };
+  const { message, stack, code }: NodeJS.ErrnoException = error instanceof Error ? error : new Error(String(error));
+  return { kind: 'threw', error: { message, stack, errno: code } };
+}
+
+/** A StillpointError, where a thread has loaded the table all the same. */
+const isOfTheTable = (error: unknown): error is Required<Failure> => error instanceof Error && error.name === 'StillpointError';
