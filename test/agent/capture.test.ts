@@ -310,6 +310,23 @@ describe('a capture that fails leaves nothing behind', () => {
     await nothingLeft();
   });
 
+  test.each([
+    ['leaves databases out', '[mariabackup]\ndatabases-exclude=shop\n', /`partial = Y`/],
+    ['takes some tables only', '[mariadb-backup]\ntables=^shop[.]orders\n', /`partial = Y`/],
+    ['compresses for clients', '[client]\ncompress\n', /`compressed = compressed`/],
+  ])('when an option file %s', async (_, group, message) => {
+    const defaultsFile = join(server.directory, 'for-the-tool.cnf');
+    writeFileSync(defaultsFile, `!include ${server.defaultsFile}\n${group}`);
+    node = testNode({ directory: server.directory, socket: server.socket, defaultsFile });
+    const hold = await held();
+    const error = await failureOf(capture());
+    expect(error.code).toBe('CAPTURE_FAILED');
+    expect(error.message).toMatch(message);
+    expect(error.hint).toContain('[client]');
+    expect(hold.inForce).toBe(true);
+    await nothingLeft();
+  });
+
   test('when zstd fails although mariadb-backup succeeds', async () => {
     replaceProgram(programs, 'zstd', `${real('zstd')} "$@"; exit 3`);
     await held();

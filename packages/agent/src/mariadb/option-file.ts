@@ -11,6 +11,9 @@ export interface OptionFile {
   remove(): Promise<void>;
 }
 
+/** Groups that mariadb-backup obeys besides those of the server: an option there changes what is in an image. */
+export const TOOL_GROUPS = ['xtrabackup', 'mariabackup', 'mariadb-backup', 'client', 'client-server', 'client-mariadb'] as const;
+
 const PREFIX = '.mariadb-backup-';
 
 /**
