@@ -18,6 +18,11 @@ export class Keyring {
     return new Keyring(identities, await Promise.all(identities.map((identity) => identityToRecipient(identity))));
   }
 
+  /** Whether one of the identities is among those that something is encrypted for. */
+  opens(recipients: readonly string[]): boolean {
+    return recipients.some((recipient) => this.recipients.includes(recipient));
+  }
+
   /** The key of a file by its header; undefined when none of the identities is one that it was encrypted for. Throws Damaged. */
   async unwrap(header: Uint8Array): Promise<Uint8Array | undefined> {
     const { Decrypter } = await import('age-encryption');

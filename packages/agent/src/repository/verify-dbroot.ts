@@ -1,6 +1,7 @@
-import { StillpointError } from '@stillpoint/shared/errors';
+import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
 import type { ListedEntry, PartDbroot, PartManifest, Shard } from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../archive/index.ts';
+import type { Keyring } from '../encryption/index.ts';
 import { together } from '../task/together.ts';
 import type { Repository } from './types.ts';
 
@@ -11,6 +12,8 @@ export interface DbrootPart {
   readonly onPiece: (bytes: number) => void;
   /** Looks at a file without knowing what is in it. */
   readonly plainly: (shard: Shard) => Promise<string[]>;
+  /** What opens encrypted files. */
+  readonly keyring: Keyring | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -32,6 +35,10 @@ export async function dbrootProblems(from: DbrootPart, dbroot: PartDbroot): Prom
   return (await together(from.signal, works)).filter((each) => each !== undefined);
 }
 
+/** Looks at the files of a dbroot without knowing what is in them. */
+export const storedProblems = async (from: DbrootPart, { list, shards }: PartDbroot): Promise<string[]> =>
+  (await Promise.all([list, ...shards].map((name) => from.plainly(shardOf(from, name))))).flat();
+
 /** A manifest names no file that it does not have: its schema sees to that. */
 function shardOf({ part }: DbrootPart, name: string): Shard {
   const shard = part.shards.find((each) => each.name === name);
@@ -47,12 +54,15 @@ async function sizeProblem({ repository, part }: DbrootPart, { name, storedBytes
   return bytes > storedBytes ? `${name} is too long: ${bytes} bytes instead of ${storedBytes}` : undefined;
 }
 
+/** KEY_MISSING: the manifest names a recipient of ours, the file does not, so one of the two is wrong. */
+const FOUND: readonly ErrorCode[] = ['PART_CORRUPT', 'MANIFEST_INVALID', 'KEY_MISSING'];
+
 async function problemIn(read: () => Promise<void>): Promise<string | undefined> {
   try {
     await read();
     return undefined;
   } catch (error) {
-    if (error instanceof StillpointError && (error.code === 'PART_CORRUPT' || error.code === 'MANIFEST_INVALID')) return error.message;
+    if (error instanceof StillpointError && FOUND.includes(error.code)) return error.message;
     throw error;
   }
 }
@@ -67,7 +77,7 @@ async function* piecesOf({ repository, part, onPiece, signal }: DbrootPart, { na
 }
 
 const listOf = (from: DbrootPart, shard: Shard): AsyncIterable<ListedEntry> =>
-  readList({ shard, where: whereOf(from), pieces: piecesOf(from, shard) });
+  readList({ shard, where: whereOf(from), pieces: piecesOf(from, shard), keyring: from.keyring });
 
 /** Throws PART_CORRUPT when the list is damaged, or lists something else than part.json says. */
 async function checkTotals(from: DbrootPart, dbroot: PartDbroot, shard: Shard): Promise<void> {
@@ -93,5 +103,6 @@ async function compare(from: DbrootPart, dbroot: PartDbroot, index: number, shar
   const quiet = { ...from, onPiece: () => {} };
   const list = (): AsyncIterable<ListedEntry> => listOf(quiet, shardOf(from, dbroot.list));
   // Reading is comparing.
-  for await (const _ of readArchive({ dbroot, index, shard, where: whereOf(from), pieces: piecesOf(from, shard), list }));
+  const { keyring } = from;
+  for await (const _ of readArchive({ dbroot, index, shard, where: whereOf(from), pieces: piecesOf(from, shard), keyring, list }));
 }

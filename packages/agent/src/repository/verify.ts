@@ -1,21 +1,33 @@
+import { Writable } from 'node:stream';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, decodeSetManifest, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import {
+  decodePartManifest,
+  decodeSetManifest,
+  isSealed,
+  LAYOUT,
+  type PartManifest,
+  type Shard,
+  sha256Of,
+} from '@stillpoint/shared/manifest';
+import { type Keyring, Opener, readKeyring } from '../encryption/index.ts';
 import { ProgramFailure, type RunningProgram, startProgram } from '../process/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { type Read, readInto } from './digest.ts';
 import { openRepository } from './open.ts';
 import type { Repository } from './types.ts';
-import { dbrootProblems } from './verify-dbroot.ts';
+import { dbrootProblems, storedProblems } from './verify-dbroot.ts';
 
 /**
  * Reads this node's part back: its manifest against set.json, every file against its size and digest, every
- * compressed file by decoding it, and every file in a dbroot against the list of them. What is wrong is the result, not an error.
- * Throws SET_NOT_FOUND, PART_NOT_FOUND or the signal's reason.
+ * compressed file by decoding it, and every file in a dbroot against the list of them. What is wrong is the result, not an error. Of
+ * encrypted files the content is looked at where this node has an identity; elsewhere the result says so.
+ * Throws SET_NOT_FOUND, PART_NOT_FOUND, CONFIG_FILE_UNREADABLE for identities that cannot be read, or the signal's reason.
  */
 export const verifyTask: TaskDefinition<'verify'> = {
   run: async ({ config }, { setId }, task) => {
-    const { bytes, problems } = await verifyPart(openRepository(config), setId, config.node, task);
-    return { result: { case: 'verify', value: { bytes: BigInt(bytes), problems: [...problems] } } };
+    const keyring = await readKeyring(config.decryption?.identityFile);
+    const { bytes, problems, unopened } = await verifyPart(openRepository(config), setId, config.node, task, keyring);
+    return { result: { case: 'verify', value: { bytes: BigInt(bytes), problems: [...problems], unopened } } };
   },
 };
 
@@ -23,19 +35,22 @@ export const verifyTask: TaskDefinition<'verify'> = {
 export interface Verdict {
   readonly bytes: number;
   readonly problems: readonly string[];
+  /** Why the content of encrypted files was not looked at, a sentence; empty when all of it was. */
+  readonly unopened: string;
 }
 
-/** Verifies one part; see `verifyTask`. */
+/** Verifies one part; see `verifyTask`. `keyring` is undefined on a node without identities. */
 export async function verifyPart(
   repository: Repository,
   setId: string,
   node: string,
   task: Pick<TaskContext, 'signal' | 'progress'>,
+  keyring?: Keyring,
 ): Promise<Verdict> {
   const data = await repository.readPart(setId, node);
   const problems = manifestProblems(await repository.readSet(setId), data, setId, node);
   const part = decoded(() => decodePartManifest(data, LAYOUT.partManifest), problems);
-  if (part === undefined) return { bytes: data.length, problems };
+  if (part === undefined) return { bytes: data.length, problems, unopened: '' };
   if (part.setId !== setId || part.node !== node) problems.push(`${LAYOUT.partManifest} is that of ${part.setId}/${part.node}`);
 
   const total = part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
@@ -44,14 +59,23 @@ export async function verifyPart(
     bytes += count;
     task.progress('verify', bytes, total);
   };
-  const plainly = (shard: Shard): Promise<string[]> => shardProblems(repository, { setId, node }, shard, onPiece, task.signal);
+  const unopened = whyUnopened(part, keyring);
+  const looked = { repository, setId, node, keyring: unopened === '' ? keyring : undefined };
+  const plainly = (shard: Shard): Promise<string[]> => shardProblems(looked, shard, onPiece, task.signal);
   const dbroots = part.columnstore?.dbroots ?? [];
   const ofDbroots = new Set(dbroots.flatMap(({ shards, list }) => [...shards, list]));
   for (const shard of part.shards) if (!ofDbroots.has(shard.name)) problems.push(...(await plainly(shard)));
   for (const dbroot of dbroots) {
-    problems.push(...(await dbrootProblems({ repository, part, onPiece, plainly, signal: task.signal }, dbroot)));
+    const from = { repository, part, onPiece, plainly, keyring, signal: task.signal };
+    problems.push(...(unopened === '' ? await dbrootProblems(from, dbroot) : await storedProblems(from, dbroot)));
   }
-  return { bytes: bytes + data.length, problems };
+  return { bytes: bytes + data.length, problems, unopened };
+}
+
+function whyUnopened({ encryption, node }: PartManifest, keyring: Keyring | undefined): string {
+  if (encryption === undefined || keyring?.opens(encryption.recipients)) return '';
+  const has = keyring === undefined ? 'its agent has no identity' : `its agent has identities of ${keyring.recipients.join(', ')} only`;
+  return `the files of ${node} are encrypted for ${encryption.recipients.join(', ')}, and ${has}`;
 }
 
 function manifestProblems(setData: Uint8Array, partData: Uint8Array, setId: string, node: string): string[] {
@@ -74,31 +98,60 @@ function decoded<T>(decode: () => T, problems: string[]): T | undefined {
   }
 }
 
+interface Looked extends Pick<PartManifest, 'setId' | 'node'> {
+  readonly repository: Repository;
+  /** Undefined when nothing encrypted is to be opened. */
+  readonly keyring: Keyring | undefined;
+}
+
 async function shardProblems(
-  repository: Repository,
-  { setId, node }: Pick<PartManifest, 'setId' | 'node'>,
-  { name, storedBytes, sha256 }: Shard,
+  { repository, setId, node, keyring }: Looked,
+  shard: Shard,
   onPiece: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<string[]> {
+  const { name } = shard;
   if ((await repository.shardBytes(setId, node, name)) === undefined) return [`${name} is missing`];
+  const pieces = repository.readShard(setId, node, name, signal);
+  if (isSealed(shard) && keyring === undefined) return bytesProblems(shard, pieces, onPiece, signal);
   const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', signal });
   if (zstd.stdin === undefined) throw new Error('startProgram gave no stdin although one was asked for');
   let read: Read;
   try {
-    read = await readInto(repository.readShard(setId, node, name, signal), zstd.stdin, onPiece);
+    read = await readInto(pieces, zstd.stdin, onPiece, isSealed(shard) ? new Opener(keyring, name) : undefined);
   } catch (error) {
     zstd.kill();
     if (signal.aborted || !(error instanceof StillpointError)) throw error;
     return [error.message];
   }
   const undecodable = await whyNot(zstd, read.taken);
+  if (read.bytes !== shard.storedBytes) return asStored(shard, read);
+  // What could not be opened zstd has not seen the end of.
+  if (read.unopened !== undefined) return [...asStored(shard, read), `${name} cannot be opened: ${read.unopened}`];
+  return [...asStored(shard, read), ...(undecodable === undefined ? [] : [`${name} cannot be decoded: ${undecodable}`])];
+}
+
+/** What is wrong with a file whose content nobody can look at. */
+async function bytesProblems(
+  shard: Shard,
+  pieces: AsyncIterable<Uint8Array>,
+  onPiece: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  try {
+    return asStored(shard, await readInto(pieces, nowhere, onPiece));
+  } catch (error) {
+    if (signal.aborted || !(error instanceof StillpointError)) throw error;
+    return [error.message];
+  }
+}
+
+/** What is wrong with the bytes as they are stored. */
+function asStored({ name, storedBytes, sha256 }: Shard, read: Read): string[] {
   if (read.bytes < storedBytes) return [`${name} is truncated: it ends at byte ${read.bytes} of ${storedBytes}`];
   if (read.bytes > storedBytes) return [`${name} is too long: ${read.bytes} bytes instead of ${storedBytes}`];
-  return [
-    ...(read.sha256 === sha256 ? [] : [`${name} does not hold the bytes that were written`]),
-    ...(undecodable === undefined ? [] : [`${name} cannot be decoded: ${undecodable}`]),
-  ];
+  return read.sha256 === sha256 ? [] : [`${name} does not hold the bytes that were written`];
 }
 
 /** What zstd may have been given without having decoded it yet: the pipe's buffer and its own. */

@@ -8,8 +8,8 @@ import { extract } from 'tar-stream';
 import { gidOf, ownAccount, uidOf, writeFileDurably } from '../host/index.ts';
 import { startProgram } from '../process/index.ts';
 import { readInto } from '../repository/index.ts';
-import { programFailure } from './extract.ts';
-import type { PartSource } from './source.ts';
+import { checkBytes, programFailure } from './extract.ts';
+import { openerOf, type PartSource } from './source.ts';
 import type { PendingFile } from './state.ts';
 
 /** True when a file is, or lies in, one of the paths that the agent's configuration lists. */
@@ -65,7 +65,7 @@ async function ownerOfFile({ owner, group }: ConfigurationFile): Promise<{ uid: 
 
 /**
  * Content of the wanted files, by path, each compared with its digest. Nothing is extracted by name: no entry can lead anywhere.
- * Throws PART_CORRUPT, STAGE_FAILED or the signal's reason.
+ * Throws PART_CORRUPT, KEY_MISSING, STAGE_FAILED or the signal's reason.
  */
 export async function readConfiguration(
   source: PartSource,
@@ -93,7 +93,7 @@ export async function readConfiguration(
   });
   const [read, unpacked, decoded] = await Promise.allSettled([
     // Without an end of its input, zstd would wait for ever.
-    readInto(source.read(shard, signal), zstd.stdin, () => {}).catch((thrown: unknown) => {
+    readInto(source.read(shard, signal), zstd.stdin, () => {}, openerOf(source, shard)).catch((thrown: unknown) => {
       zstd.kill();
       throw thrown;
     }),
@@ -102,8 +102,7 @@ export async function readConfiguration(
   ]);
   signal.throwIfAborted();
   if (read.status === 'rejected') throw read.reason;
-  if (read.value.sha256 !== shard.sha256)
-    throw new StillpointError('PART_CORRUPT', `${shard.name} of ${source.where} does not hold the bytes that were written`);
+  checkBytes(source, shard, read.value);
   for (const end of [decoded, unpacked])
     if (end.status === 'rejected') throw programFailure('STAGE_FAILED', `${shard.name} could not be unpacked`, [end.reason]);
   for (const [path, data] of contents) {

@@ -5,7 +5,7 @@ import { exists } from '../host/index.ts';
 import { ProgramFailure, startProgram } from '../process/index.ts';
 import { type Read, readInto } from '../repository/index.ts';
 import { saysDiskFull } from './disk-full.ts';
-import type { PartSource } from './source.ts';
+import { openerOf, type PartSource } from './source.ts';
 
 /** As whom to run programs; nothing for this process. */
 export interface RunAs {
@@ -15,7 +15,7 @@ export interface RunAs {
 
 /**
  * Extracts the server's image of a part into an empty directory, every byte compared with what was written.
- * Throws PART_CORRUPT, STAGE_FAILED, DISK_FULL or the signal's reason; whatever was extracted is the caller's to remove.
+ * Throws PART_CORRUPT, KEY_MISSING, STAGE_FAILED, DISK_FULL or the signal's reason; whatever was extracted is the caller's to remove.
  */
 export async function extractImage(
   source: PartSource,
@@ -34,7 +34,7 @@ export async function extractImage(
   const ends = Promise.allSettled([zstd.done, mbstream.done]);
   let read: Read;
   try {
-    read = await readInto(source.read(shard, signal), zstd.stdin, onPiece);
+    read = await readInto(source.read(shard, signal), zstd.stdin, onPiece, openerOf(source, shard));
   } catch (error) {
     zstd.kill();
     mbstream.kill();
@@ -49,10 +49,12 @@ export async function extractImage(
   await requireLastFile(directory, shard);
 }
 
-function checkBytes({ where }: PartSource, { name, storedBytes, sha256 }: Shard, read: Read): void {
+/** Throws PART_CORRUPT. */
+export function checkBytes({ where }: Pick<PartSource, 'where'>, { name, storedBytes, sha256 }: Shard, read: Read): void {
   if (read.bytes !== storedBytes)
     throw new StillpointError('PART_CORRUPT', `${name} of ${where} has ${read.bytes} bytes instead of ${storedBytes}`);
   if (read.sha256 !== sha256) throw new StillpointError('PART_CORRUPT', `${name} of ${where} does not hold the bytes that were written`);
+  if (read.unopened !== undefined) throw new StillpointError('PART_CORRUPT', `${name} of ${where} cannot be opened: ${read.unopened}`);
 }
 
 /** mbstream ends well on a stream that stops between two chunks; only the file that comes last tells. Newer series renamed it. */

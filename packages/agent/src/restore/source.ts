@@ -1,7 +1,8 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import { decodePartManifest, isSealed, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
 import type { SeedSource } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
+import { type Keyring, Opener, readKeyring } from '../encryption/index.ts';
 import { openRepository } from '../repository/index.ts';
 import { openSeedClient } from '../seed/index.ts';
 
@@ -10,7 +11,9 @@ export interface PartSource {
   readonly part: PartManifest;
   /** Where it lies, for messages. */
   readonly where: string;
-  /** The bytes of one of its files, in order. */
+  /** What opens its files, if they are encrypted and this node has identities. */
+  readonly keyring: Keyring | undefined;
+  /** The bytes of one of its files as stored, in order. */
   read(shard: Shard, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): void;
 }
@@ -26,7 +29,8 @@ export interface WantedPart {
 
 /**
  * A part: from this node's repository, else from the agent that seeds.
- * Throws PART_NOT_FOUND, PART_CORRUPT or MANIFEST_INVALID when it is not the one the set names, or what the other agent answers.
+ * Throws PART_NOT_FOUND, PART_CORRUPT or MANIFEST_INVALID when it is not the one the set names, CONFIG_FILE_UNREADABLE for identities that
+ * cannot be read, or what the other agent answers.
  */
 export async function openPart(config: AgentConfig, wanted: WantedPart, signal: AbortSignal): Promise<PartSource> {
   const own = await openOwnPart(config, wanted).catch((error: unknown) => {
@@ -41,7 +45,9 @@ export async function openOwnPart(config: AgentConfig, wanted: WantedPart): Prom
   const repository = openRepository(config);
   const { setId, node } = wanted;
   const part = checkedPart(await repository.readPart(setId, node), config, wanted);
-  return { part, where: config.repository, read: ({ name }, signal) => repository.readShard(setId, node, name, signal), close: () => {} };
+  const keyring = await keyringFor(part, config);
+  const read: PartSource['read'] = ({ name }, signal) => repository.readShard(setId, node, name, signal);
+  return { part, where: config.repository, keyring, read, close: () => {} };
 }
 
 async function openSeed(config: AgentConfig, wanted: WantedPart, signal: AbortSignal): Promise<PartSource> {
@@ -51,12 +57,21 @@ async function openSeed(config: AgentConfig, wanted: WantedPart, signal: AbortSi
   try {
     const pieces = await Array.fromAsync(fetch(LAYOUT.partManifest, signal));
     const part = checkedPart(Buffer.concat(pieces), config, wanted);
-    return { part, where: `node ${node}`, read: ({ name }, aborted) => fetch(name, aborted), close };
+    const keyring = await keyringFor(part, config);
+    return { part, where: `node ${node}`, keyring, read: ({ name }, aborted) => fetch(name, aborted), close };
   } catch (error) {
     close();
     throw error;
   }
 }
+
+/** Opens one of its files; undefined for one that is not encrypted. */
+export const openerOf = ({ keyring, where }: Pick<PartSource, 'keyring' | 'where'>, shard: Shard): Opener | undefined =>
+  isSealed(shard) ? new Opener(keyring, `${shard.name} of ${where}`) : undefined;
+
+/** Identities are looked for only when they are needed. Throws CONFIG_FILE_UNREADABLE. */
+const keyringFor = async ({ encryption }: PartManifest, { decryption }: AgentConfig): Promise<Keyring | undefined> =>
+  encryption === undefined ? undefined : readKeyring(decryption?.identityFile);
 
 function checkedPart(data: Uint8Array, { cluster }: AgentConfig, { setId, node, sha256 }: WantedPart): PartManifest {
   const where = `${LAYOUT.partManifest} of node ${node} in set ${setId}`;

@@ -1,6 +1,7 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { StageTask } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
+import { requireKeys } from './keys.ts';
 import { openOwnPart, openPart, type PartSource } from './source.ts';
 
 /** Everything that a stage task restores from. */
@@ -14,12 +15,13 @@ export interface Sources {
   close(): void;
 }
 
-/** Opens them all. Throws as `openPart` does, USAGE for a task that restores nothing; nothing is open then. */
+/** Opens them all. Throws as `openPart` and `requireKeys` do, USAGE for a task that restores nothing; nothing is open then. */
 export async function openSources(config: AgentConfig, spec: StageTask, signal: AbortSignal): Promise<Sources> {
   const opened: PartSource[] = [];
   const keep = async (opening: Promise<PartSource>): Promise<PartSource> => {
     const source = await opening;
     opened.push(source);
+    await requireKeys(source, signal);
     return source;
   };
   const close = (): void => {

@@ -25,7 +25,7 @@ export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContex
   const { source, dbroot } = image;
   const list = (signal: AbortSignal): AsyncIterable<ListedEntry> => {
     const shard = shardOf(source.part, dbroot.list);
-    return readList({ shard, where: source.where, pieces: source.read(shard, signal) });
+    return readList({ shard, where: source.where, pieces: source.read(shard, signal), keyring: source.keyring });
   };
   const links = await makeDirectories(list(task.signal), tree);
   await together(
@@ -33,7 +33,8 @@ export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContex
     dbroot.shards.map((name, index) => async (signal: AbortSignal) => {
       const shard = shardOf(source.part, name);
       const pieces = counted(source.read(shard, signal), onPiece);
-      for await (const { entry, content } of readArchive({ dbroot, index, shard, where: source.where, pieces, list: () => list(signal) })) {
+      const { keyring, where } = source;
+      for await (const { entry, content } of readArchive({ dbroot, index, shard, where, pieces, keyring, list: () => list(signal) })) {
         await writeFile(entry, content, tree);
       }
     }),
