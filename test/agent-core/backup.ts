@@ -92,6 +92,7 @@ export function setManifest(operationId: string, setId: string, manifest: Uint8A
         gtidBinlogPos: part.mariadb?.position.gtidBinlogPos ?? '',
         provenTables: part.checksums.length,
         blockedMs: part.timings.blockedMs,
+        phases: [],
       },
     ],
   });

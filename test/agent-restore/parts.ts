@@ -89,6 +89,7 @@ export function setManifest(
       dbroots: [],
       provenTables: 0,
       blockedMs: 1,
+      phases: [],
     })),
   };
   return encodeManifest(set);

@@ -76,6 +76,7 @@ export function member(node: string, changes: Partial<SetMember> = {}): SetMembe
     dbroots: [],
     provenTables: 4,
     blockedMs: 1_200,
+    phases: [],
     ...changes,
   };
 }
@@ -91,7 +92,7 @@ export function setOf(members: readonly SetMember[], setId = '20261121-091500-3f
     committedAt: '2026-11-21T09:15:20.000Z',
     writtenBy: VERSION,
     holdSkewMs: 3,
-    phases: [{ phase: 'capture', ms: 2_000 }],
+    phases: [{ phase: 'capture', ms: 2_000, blocksWriters: true }],
     members: [...members],
     uses: [],
   };

@@ -14,7 +14,7 @@ export interface ImageWork {
 export interface Precopied {
   /** Bytes read this time. */
   readonly bytes: number;
-  /** Of these, what had changed since the time before; 0 the first time. */
+  /** What had changed already when all was read, by a look at every file then: the still point would have to read that again. */
   readonly changedBytes: number;
 }
 

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StillpointError, toErrorDetail } from '@stillpoint/shared/errors';
-import { type EngineStandSchema, HoldPhase, type HoldResponseSchema } from '@stillpoint/shared/proto';
+import { type EngineStandSchema, HoldPhase, type HoldResponseSchema, type ProbeFeltSchema } from '@stillpoint/shared/proto';
 import { durationOf } from '@stillpoint/shared/time';
 import type { Stand } from '../columnstore/suspend/index.ts';
 import type { NodeHold } from './node-hold.ts';
@@ -69,7 +69,13 @@ export function lastAnswer(hold: NodeHold, node: string): HoldAnswer {
   if (failure !== undefined) return failed(failure);
   const resumed = engine?.resumed;
   const resume = resumed && { engineResume: durationOf(resumed.tookMs), stuckLocks: [...resumed.stuckLocks] };
-  return { case: 'released', value: { blocked: durationOf(blockedMs), ...resume } };
+  return { case: 'released', value: { blocked: durationOf(blockedMs), ...resume, ...probeOf(hold) } };
+}
+
+function probeOf({ felt }: NodeHold): { probe?: MessageInitShape<typeof ProbeFeltSchema> } {
+  if (felt === undefined) return {};
+  const { longestMs, writes, failure = '' } = felt;
+  return { probe: { longest: durationOf(longestMs), writes: BigInt(writes), failure } };
 }
 
 const withBoth = (failure: StillpointError, cause: StillpointError): StillpointError =>

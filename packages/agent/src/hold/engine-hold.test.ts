@@ -126,6 +126,7 @@ class StandIn {
         this.#note('lock');
         return lock;
       },
+      probe: async () => undefined,
       snapshots: () => Promise.reject(new Error('none is asked for')),
     };
   }

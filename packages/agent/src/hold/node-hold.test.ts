@@ -48,6 +48,7 @@ function standIn() {
       });
       return lock;
     },
+    probe: async () => undefined,
     snapshots: async () => ({
       tables: 0,
       sum: async () => ({ checksums: [], unproven: [] }),

@@ -4,6 +4,7 @@ import type { Clock } from '@stillpoint/shared/time';
 import type { Stand } from '../columnstore/suspend/index.ts';
 import { SILENT_BEYOND_LEASE_MS } from '../guardian/index.ts';
 import type { LockConnections, ServerLock } from '../mariadb/lock.ts';
+import type { Felt, Probe } from '../mariadb/probe.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 import type { TableSelection } from '../mariadb/tables.ts';
 import { type Course, createCourse } from './course.ts';
@@ -19,6 +20,8 @@ export interface NodeHoldOptions {
   readonly terms: HoldTerms;
   /** Which tables to prove by checksum; undefined for none. */
   readonly checksums: (TableSelection & { readonly connections: number }) | undefined;
+  /** How often a probe writes its row meanwhile, milliseconds; undefined for no probe. */
+  readonly probeEveryMs?: number | undefined;
   /** Undefined on a node without one: its hold is in force at once and keeps nobody waiting. */
   readonly server: HoldServer | undefined;
   /** Opens the ColumnStore engine of the node. Default: there is none. */
@@ -42,6 +45,8 @@ export class NodeHold implements Hold {
   snapshots: Snapshots | undefined;
   /** Undefined on a node without one, and before it was opened. */
   engine: HeldEngine | undefined;
+  /** What the probe felt, once it is over; undefined without one. */
+  felt: Felt | undefined;
 
   readonly #options: NodeHoldOptions;
   readonly #course: Course;
@@ -51,6 +56,7 @@ export class NodeHold implements Hold {
   readonly #granted = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<void>();
   #connections: LockConnections | undefined;
+  #probe: Probe | undefined;
   #underWay: Promise<unknown> = Promise.resolve();
   #askedMs: number | undefined;
   #grantedMs = 0;
@@ -165,6 +171,7 @@ export class NodeHold implements Hold {
 
   /** What must be, and takes its time, before writers are made to wait. */
   async #prepare(): Promise<void> {
+    await this.#startProbe();
     const { clock, engine: open, server, tell, terms } = this.#options;
     const engine = await open?.(this.operationId);
     if (engine === undefined) return;
@@ -178,6 +185,17 @@ export class NodeHold implements Hold {
     const { guardian } = held;
     guardian?.lost.addEventListener('abort', () => this.#fail(guardian.lost.reason), { once: true });
     guardian?.lost.throwIfAborted();
+  }
+
+  /** A backup is worth more than a figure about it: what keeps the probe from writing is told with its end. */
+  async #startProbe(): Promise<void> {
+    const { clock, probeEveryMs, server } = this.#options;
+    if (probeEveryMs === undefined) return;
+    try {
+      this.#probe = await server?.probe(probeEveryMs, clock, this.#course.over);
+    } catch (error) {
+      this.felt = { longestMs: 0, writes: 0, failure: toStillpointError(error).message };
+    }
   }
 
   async #take(): Promise<void> {
@@ -233,6 +251,7 @@ export class NodeHold implements Hold {
     await this.#underWay;
     for (const grip of this.#grips.splice(0).reverse()) await grip.letGo();
     this.#endedMs = this.#options.clock.monotonicMs();
+    if (this.#probe !== undefined) this.felt = await this.#probe.finish();
     if (isLost) await this.snapshots?.close().catch(() => undefined);
     await this.engine?.guardian?.ended;
     this.#done.resolve();

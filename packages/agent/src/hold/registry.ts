@@ -23,7 +23,7 @@ export interface Holds extends HoldRegistry {
    * Begins to take a hold for an operation; its `granted` tells how that ends. One that the operation had before is
    * released first: who asks anew has lost sight of it. Throws the error of `loseAll` after that.
    */
-  take(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums'>): NodeHold;
+  take(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums' | 'probeEveryMs'>): NodeHold;
   /** Ends the hold of an operation and drops what it left behind; nothing to do when there is none. Never throws. */
   forget(operationId: string): Promise<void>;
   /** Ends all holds at once, and refuses new ones, with this error. Never throws. */
@@ -52,12 +52,12 @@ export function createHolds(around: HoldSurroundings): Holds {
       if (hold !== undefined) return hold;
       throw new StillpointError('HOLD_LOST', `Operation ${operationId} has no hold on this node`);
     },
-    take: (operationId, { terms, checksums }) => {
+    take: (operationId, { terms, checksums, probeEveryMs }) => {
       if (closed !== undefined) throw closed;
       const { clock, engine, server } = around;
       const before = drop(holds.get(operationId));
       const tell = (event: EngineEvent): void => recordEngine(operationId, event, around);
-      const hold = new NodeHold({ operationId, terms, checksums, server, engine, tell, clock });
+      const hold = new NodeHold({ operationId, terms, checksums, probeEveryMs, server, engine, tell, clock });
       holds.set(operationId, hold);
       void accompany(hold, before, around);
       return hold;

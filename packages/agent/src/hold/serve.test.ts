@@ -33,7 +33,7 @@ beforeEach(async () => {
   asked = [];
   log = [];
   journal = await openJournal(stateDir);
-  const server = { lock, connect: () => expect.unreachable(), snapshots: () => expect.unreachable() };
+  const server = { probe: async () => undefined, lock, connect: () => expect.unreachable(), snapshots: () => expect.unreachable() };
   holds = createHolds({ server, clock, log: pino({ level: 'silent' }), journal });
 });
 afterEach(async () => {

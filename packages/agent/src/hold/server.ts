@@ -1,5 +1,7 @@
+import type { Clock } from '@stillpoint/shared/time';
 import type { MariadbConfig } from '../config/schema.ts';
 import { acquireLock, type LockConnections, type LockOptions, openLockConnections, type ServerLock } from '../mariadb/lock.ts';
+import { type Probe, startProbe } from '../mariadb/probe.ts';
 import { accountOf } from '../mariadb/session.ts';
 import { openSnapshots, type SnapshotOptions, type Snapshots } from '../mariadb/snapshots.ts';
 
@@ -9,6 +11,8 @@ export interface HoldServer {
   connect(signal: AbortSignal): Promise<LockConnections>;
   /** See acquireLock. */
   lock(options: LockOptions): Promise<ServerLock>;
+  /** See startProbe. */
+  probe(everyMs: number, clock: Clock, signal: AbortSignal): Promise<Probe | undefined>;
   /** See openSnapshots. */
   snapshots(options: SnapshotOptions): Promise<Snapshots>;
 }
@@ -17,5 +21,6 @@ export interface HoldServer {
 export const mariadbServer = (config: MariadbConfig): HoldServer => ({
   connect: async (signal) => openLockConnections(accountOf(config), signal),
   lock: async (options) => acquireLock(accountOf(config), options),
+  probe: async (everyMs, clock, signal) => startProbe(accountOf(config), everyMs, clock, signal),
   snapshots: async (options) => openSnapshots(accountOf(config), options),
 });

@@ -11,10 +11,17 @@ import type { PhaseTerms } from './phases.ts';
  */
 const LOCK_TIMEOUT = { least: 1, most: 600_000 };
 const LEASE = { least: 1_000, most: 600_000 };
+const PROBE_EVERY = { least: 1, most: 60_000 };
 const MAX_BLOCK = { least: 1, most: 86_400_000 };
 
 /** On what terms a request wants the hold. Throws USAGE. */
-export function acquireTerms({ checksums, lease, lockTimeout, maxBlock }: HoldAcquire): Pick<NodeHoldOptions, 'terms' | 'checksums'> {
+export function acquireTerms({
+  checksums,
+  lease,
+  lockTimeout,
+  maxBlock,
+  probeEvery,
+}: HoldAcquire): Pick<NodeHoldOptions, 'terms' | 'checksums' | 'probeEveryMs'> {
   return {
     terms: {
       lockTimeoutMs: within('lock_timeout', lockTimeout, LOCK_TIMEOUT),
@@ -22,6 +29,7 @@ export function acquireTerms({ checksums, lease, lockTimeout, maxBlock }: HoldAc
       maxBlockMs: within('max_block', maxBlock, MAX_BLOCK),
     },
     checksums,
+    probeEveryMs: probeEvery === undefined ? undefined : within('probe_every', probeEvery, PROBE_EVERY),
   };
 }
 

@@ -58,6 +58,7 @@ async function newLife(): Promise<void> {
       ...{ ping: undefined as never, standsAt: undefined as never },
       release: async () => void happened.push('unlocked'),
     }),
+    probe: async () => undefined,
     snapshots: async () => ({ tables: 0, sum: undefined as never, close: async () => void happened.push('snapshots closed') }),
   };
   const holds = createHolds({ server, clock, log, journal });

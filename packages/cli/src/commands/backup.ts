@@ -16,6 +16,7 @@ interface CreateOptions {
   readonly maxBlock?: number;
   readonly compressionLevel?: number;
   readonly capture?: BackupSettings['capture'];
+  readonly probe?: true;
 }
 
 /** `stillpoint backup`. */
@@ -52,6 +53,7 @@ function createCommand(perform: Perform): Command {
         'locked',
       ]),
     )
+    .option('--probe', 'write a row of stillpoint.probe all through the backup, to tell how long a client waits')
     .option('--compression-level <1-19>', 'zstd level', integer(1, 19))
     .action(
       perform(async ({ withController, run }, options: CreateOptions) =>
@@ -65,13 +67,14 @@ function createCommand(perform: Perform): Command {
 }
 
 /** What the command line says differently than the configuration. */
-function overrides({ checksums }: BackupSettings, options: CreateOptions): Partial<BackupSettings> {
+function overrides({ checksums, probe }: BackupSettings, options: CreateOptions): Partial<BackupSettings> {
   const { lockTimeout, lockAttempts, maxBlock, capture, compressionLevel, include, exclude } = options;
   return {
     ...(lockTimeout === undefined ? {} : { lockTimeout }),
     ...(lockAttempts === undefined ? {} : { lockAttempts }),
     ...(maxBlock === undefined ? {} : { maxBlock }),
     ...(capture === undefined ? {} : { capture }),
+    probe: { ...probe, enabled: probe.enabled || options.probe === true },
     ...(compressionLevel === undefined ? {} : { compressionLevel }),
     checksums: {
       ...checksums,

@@ -34,6 +34,8 @@ export interface HoldTerms {
   /** True on a node of the engine, which takes its time to attest and to let go. */
   readonly engine?: boolean;
   readonly checksums?: MessageInitShape<typeof ChecksumRequestSchema>;
+  /** How often a probe writes its row meanwhile; undefined for no probe. */
+  readonly probeEveryMs?: number;
 }
 
 /** How a node let go. */
@@ -109,12 +111,13 @@ function boundsOf({ engine, leaseMs, lockTimeoutMs: lockMs }: HoldTerms): { lock
   return { lockMs: lockMs + PREPARE_ENGINE_TIMEOUT_MS, attestMs: ATTEST_ENGINE_TIMEOUT_MS, releaseMs };
 }
 
-const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums }: HoldTerms) => ({
+const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums, probeEveryMs }: HoldTerms) => ({
   operationId,
   lockTimeout: durationOf(lockTimeoutMs),
   lease: durationOf(leaseMs),
   maxBlock: durationOf(maxBlockMs),
   ...(checksums === undefined ? {} : { checksums }),
+  ...(probeEveryMs === undefined ? {} : { probeEvery: durationOf(probeEveryMs) }),
 });
 
 /** Until the hold is over, or about to be: an agent that is letting go answers no renewal. */

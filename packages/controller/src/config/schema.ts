@@ -3,6 +3,20 @@ import { z } from 'zod';
 
 const tablePatterns = z.array(z.string().regex(/^[^.]+\.[^.]+$/, 'must be database.table, with * and ? as wildcards'));
 
+const number = z.number().int().min(1).max(100_000).optional();
+
+/** Which sets stay. */
+const retentionSchema = z
+  .strictObject({
+    keepLast: number.describe('keep the newest so many good sets'),
+    keepWithin: durationSetting.optional().describe('keep the sets that were cut within this time'),
+    keepDaily: number.describe('keep the newest set of each day, for the newest so many days that have one; days, weeks and months are those of UTC'),
+    keepWeekly: number.describe('the same with weeks, Monday to Sunday'),
+    keepMonthly: number.describe('the same with months'),
+    minimumGood: z.number().int().min(1).max(100_000).default(1).describe('so many of the newest good sets stay, whatever the rules say'),
+  })
+  .prefault({});
+
 /** How backups are made unless the command line says otherwise. */
 const backupSchema = z.strictObject({
   lockTimeout: durationSetting.default(5_000).describe('longest wait for a lock, and so longest stall of writers per attempt'),
@@ -25,8 +39,24 @@ const backupSchema = z.strictObject({
     .describe(
       'how images are taken: reflink clones the files of dbroots while writers wait, precopy copies them before and then what has changed, locked does everything while writers wait; auto takes the best that each node can do',
     ),
+  precopyPasses: z
+    .number()
+    .int()
+    .min(1)
+    .max(20)
+    .default(4)
+    .describe('passes before an attempt, at most, while what has changed again would take writers longer than half of maxBlock'),
   compressionLevel: z.number().int().min(1).max(19).default(3).describe('zstd level'),
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
+  retention: retentionSchema.describe(
+    'old sets are removed after each good backup, and by `stillpoint backup prune`; without any rule to keep, nothing is',
+  ),
+  probe: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe('write a row of stillpoint.probe all through the backup, to tell how long a client waits'),
+      every: durationSetting.default(5).describe('pause between two writes'),
+    })
+    .prefault({}),
   checksums: z
     .strictObject({
       enabled: z.boolean().default(true).describe('sum tables at the cut, so that a restore can prove them'),
@@ -53,6 +83,11 @@ export const clusterConfigSchema = z.strictObject({
     .refine((nodes) => new Set(nodes.map((n) => n.name)).size === nodes.length, 'two nodes have the same name')
     .describe('the nodes of the cluster'),
   backup: backupSchema.prefault({}),
+  clean: z
+    .strictObject({
+      olderThan: durationSetting.default(86_400_000).describe('what was changed within this time is left alone by `stillpoint repository clean`'),
+    })
+    .prefault({}),
   restore: z
     .strictObject({
       prepareMemoryMiB: z.number().int().min(16).default(256).describe('memory for mariadb-backup --prepare on each node'),

@@ -40,4 +40,5 @@ const MODULE_ONLY: Omit<SetMember, 'node'> = {
   dbroots: [],
   provenTables: 0,
   blockedMs: 0,
+  phases: [],
 };

@@ -26,6 +26,7 @@ const NEW_REPLICA: Omit<SetMember, 'node' | 'source'> = {
   dbroots: [],
   provenTables: 0,
   blockedMs: 0,
+  phases: [],
 };
 
 /** True for what `memberOf` made of a node that is not in the set. */

@@ -1,4 +1,4 @@
-import type { PartManifest, SetManifest } from '@stillpoint/shared/manifest';
+import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
 import type { EngineStand } from '@stillpoint/shared/proto';
 import type { NodeHold } from '../agents/hold.ts';
 import type { AgentPool } from '../agents/pool.ts';
@@ -10,6 +10,8 @@ import type { BackupStep } from '../plan/steps.ts';
 import { backupExecutors } from './backup-steps.ts';
 import type { Operation } from './operation.ts';
 import { runPhase } from './phase.ts';
+import type { PhaseTimes } from './phase-times.ts';
+import type { Precopied } from './precopy.ts';
 
 /** A backup that runs: its plan, and what its steps have brought about so far. */
 export interface BackupRun {
@@ -25,11 +27,15 @@ export interface BackupRun {
   readonly letting: Map<NodeHold, Promise<void>>;
   /** How the engine came back, by node. */
   readonly resumed: Map<string, EngineResume>;
+  /** What probes felt, by node. */
+  readonly felt: Map<string, NonNullable<SetMember['probe']>>;
   /** How long writers were shut out, ms, by node. */
   readonly blockedMs: Map<string, number>;
   readonly parts: Map<string, { readonly part: PartManifest; readonly sha256: string }>;
-  /** Length of the phases that ended well, ms, in order. */
-  readonly timings: { readonly phase: string; readonly ms: number }[];
+  /** Passes before the still point, by node, in their order. */
+  readonly precopied: Map<string, Precopied[]>;
+  /** How long the phases took. */
+  readonly times: PhaseTimes;
   /** The instants of the cut, once it is over. */
   cut: Cut | undefined;
   /** What is committed, and its bytes. */
@@ -46,10 +52,27 @@ export interface Cut {
   readonly holdSkewMs: number;
 }
 
-/** Runs one phase of the plan, if the plan has it, and notes its length. */
+/** Runs one phase of the plan, if the plan has it, and takes down how long it took, on each node as well. */
 export async function runBackupPhase(run: BackupRun, kind: BackupStep['kind'], scope: Scope): Promise<void> {
   const phase = run.plan.phases.find((planned) => planned.phase === kind);
   if (phase === undefined) return;
-  const ms = await runPhase(run.operation, phase, scope, (step) => backupExecutors[step.kind](run, step, scope));
-  run.timings.push({ phase: kind, ms });
+  const { clock } = run.operation;
+  const nodes: { readonly node: string; readonly ms: number }[] = [];
+  const begunMs = clock.monotonicMs();
+  const took = (ended: boolean): void =>
+    run.times.add({ phase: kind, ms: clock.monotonicMs() - begunMs, blocksWriters: phase.blocksWriters, nodes, ended });
+  try {
+    await runPhase(run.operation, phase, scope, async (step) => {
+      const stepMs = clock.monotonicMs();
+      try {
+        await backupExecutors[step.kind](run, step, scope);
+      } finally {
+        nodes.push({ node: step.node, ms: clock.monotonicMs() - stepMs });
+      }
+    });
+    took(true);
+  } catch (error) {
+    took(false);
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodePartManifest, sha256Of } from '@stillpoint/shared/manifest';
 import {
@@ -48,12 +49,16 @@ export const backupExecutors = {
   commit,
 } satisfies { readonly [K in BackupStep['kind']]: BackupExecutor };
 
-/** Once before every attempt at the still point, as another task each time: the agent brings up to date what it has. */
+/** Once or more before every attempt at the still point, as another task each time: the agent brings up to date what it has. */
 async function precopy(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const attempt = run.operation.steps.get('precopy', '')?.attempt ?? 1;
-  await task(run, node, scope, `precopy-${attempt}`, {
+  const { result } = await task(run, node, scope, `precopy-${attempt}`, {
     task: { case: 'precopy', value: { setId: run.setId, options: captureOptions(run, node) } },
   });
+  if (result.case !== 'precopy') throw new StillpointError('INTERNAL', `${node}: precopy ended without a result`, { node });
+  const { bytes, changedBytes, took } = result.value;
+  const pass = { bytes: Number(bytes), changedBytes: Number(changedBytes), ms: took === undefined ? 0 : durationMs(took) };
+  run.precopied.set(node, [...(run.precopied.get(node) ?? []), pass]);
 }
 
 function captureOptions({ plan, settings }: BackupRun, node: string): MessageInitShape<typeof CaptureOptionsSchema> {
@@ -84,6 +89,7 @@ async function quiesce({ agents, holds, operation, plan, settings }: BackupRun, 
     maxBlockMs: settings.maxBlock,
     engine: plan.phases.some(({ phase, nodes }) => phase === 'drain' && nodes.includes(node)),
     ...(enabled ? { checksums: { include, exclude, connections } } : {}),
+    ...(settings.probe.enabled ? { probeEveryMs: settings.probe.every } : {}),
   };
   const hold = await takeHold(agents.get(node), terms, operation.clock, scope.signal);
   holds.set(node, hold);

@@ -10,6 +10,7 @@ import { commitSet, settleOpenCommits } from './commit.ts';
 import { composeSet } from './compose-set.ts';
 import { requireFitCluster } from './fitness.ts';
 import { type Operation, PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
+import { PhaseTimes } from './phase-times.ts';
 import { stillPoint } from './still-point.ts';
 
 /** What a backup of all nodes would do. Touches nothing. Throws NO_SQL_NODE, COLUMNSTORE_CONFIG, and what describing the nodes throws. */
@@ -64,9 +65,11 @@ const newRun = ({ agents }: ControllerContext, operation: Operation, plan: Backu
   stands: new Map(),
   letting: new Map(),
   resumed: new Map(),
+  felt: new Map(),
   blockedMs: new Map(),
   parts: new Map(),
-  timings: [],
+  times: new PhaseTimes(),
+  precopied: new Map(),
   cut: undefined,
   set: undefined,
 });

@@ -8,7 +8,7 @@ import type { BackupRun } from './backup-run.ts';
  * the plan exactly once.
  */
 export function composeSet(run: BackupRun): { readonly manifest: SetManifest; readonly bytes: Uint8Array } {
-  const { cut, operation, plan, setId, timings } = run;
+  const { cut, operation, plan, setId, times } = run;
   if (cut === undefined) throw new Error('a set without a cut');
   const columnstore = engineOf(run);
   const manifest: SetManifest = {
@@ -21,7 +21,7 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
     committedAt: operation.clock.now().toISOString(),
     writtenBy: VERSION,
     holdSkewMs: cut.holdSkewMs,
-    phases: [...timings],
+    phases: times.all.map(({ phase, ms, blocksWriters }) => ({ phase, ms, blocksWriters })),
     members: plan.nodes.map(({ node }) => memberOf(run, node)),
     uses: [],
     ...(columnstore && { columnstore }),
@@ -29,7 +29,7 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
   return { manifest, bytes: encodeManifest(manifest) };
 }
 
-function memberOf({ blockedMs, holds, parts, plan }: BackupRun, node: string): SetMember {
+function memberOf({ blockedMs, felt, holds, parts, plan, times }: BackupRun, node: string): SetMember {
   const planned = plan.nodes.find((other) => other.node === node);
   const published = parts.get(node);
   const position = holds.get(node)?.acquired.position;
@@ -54,6 +54,8 @@ function memberOf({ blockedMs, holds, parts, plan }: BackupRun, node: string): S
     dbroots: dbroots.map(({ number }) => number),
     provenTables: part.checksums.length,
     blockedMs: blockedMs.get(node) ?? 0,
+    ...(felt.has(node) ? { probe: felt.get(node) } : {}),
+    phases: times.all.flatMap(({ phase, nodes }) => nodes.filter((on) => on.node === node).map(({ ms }) => ({ phase, ms }))),
   };
 }
 

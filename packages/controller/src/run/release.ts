@@ -1,5 +1,6 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
+import type { ProbeFelt } from '@stillpoint/shared/proto';
 import type { NodeHold, Release } from '../agents/hold.ts';
 import { withoutNode } from '../agents/scope.ts';
 import type { EngineResume } from '../api.ts';
@@ -26,6 +27,7 @@ async function letGo(run: BackupRun, hold: NodeHold): Promise<void> {
   const release = await hold.release();
   const blocked = release.released?.blocked;
   blockedMs.set(node, blocked === undefined ? operation.clock.monotonicMs() - hold.askedAtMs : durationMs(blocked));
+  noteProbe(run, node, release.released?.probe);
   const isPrimary = node === run.plan.columnstore?.primary;
   const stood = run.stands.has(node);
   if (isPrimary || stood) noteEngine(run, node, engineResume(node, release, isPrimary && stood && !wasLost));
@@ -33,6 +35,16 @@ async function letGo(run: BackupRun, hold: NodeHold): Promise<void> {
     operation.observe({ type: 'log', node, message: 'did not confirm the release; its agent lets go by itself when the lease runs out' });
   }
 }
+
+/** A figure that could not be had is told; it makes no backup worse. */
+function noteProbe({ felt, operation }: BackupRun, node: string, probe: ProbeFelt | undefined): void {
+  if (probe === undefined) return;
+  const { failure, longest, writes } = probe;
+  if (failure === '') felt.set(node, { longestMs: longest === undefined ? 0 : durationMs(longest), writes: Number(writes) });
+  else operation.observe({ type: 'warning', node, message: `the probe did not write: ${failure}`, hint: PROBE_HINT });
+}
+
+const PROBE_HINT = '`stillpoint agent grants` prints the SQL that makes its table, and what the account may do with it.';
 
 /** `must`: this node has suspended the engine, so it has to say that it is read-write again. */
 function engineResume(node: string, { error, released }: Release, must: boolean): EngineResume {

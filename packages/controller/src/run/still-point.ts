@@ -3,6 +3,8 @@ import { restated } from '../agents/restated.ts';
 import { abortReason, openScope, type Scope, unlessAborted } from '../agents/scope.ts';
 import { type BackupRun, type Cut, runBackupPhase } from './backup-run.ts';
 import { requireOneEngine } from './engine-stand.ts';
+import { whatTookTheTime } from './phase-times.ts';
+import { precopy } from './precopy.ts';
 import { mostUrgent, releaseAll } from './release.ts';
 
 /** Failures of a lock, or of an engine that is busy, that a later attempt may not have. */
@@ -21,9 +23,18 @@ export async function stillPoint(run: BackupRun, signal: AbortSignal): Promise<v
     const scope = await comeToRest(run, signal);
     await standStill(run, scope);
   } catch (error) {
-    throw mostUrgent(run, toStillpointError(error));
+    throw mostUrgent(run, explained(run, toStillpointError(error)));
   }
 }
+
+/** A budget that was used up: on what. Other failures stay what they are. */
+function explained(run: BackupRun, error: StillpointError): StillpointError {
+  if (error.code !== 'BLOCK_BUDGET' || error.message.includes(TOOK)) return error;
+  const took = whatTookTheTime(run.times.all);
+  return took === '' ? error : restated(error, { message: `${error.message}. ${TOOK}: ${took}`, cause: error });
+}
+
+const TOOK = 'What took the time';
 
 async function standStill(run: BackupRun, scope: Scope): Promise<void> {
   const inside = phasesInOrder(run, ['flush', 'capture', 'attest'], scope);
@@ -65,8 +76,8 @@ async function comeToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
  * nodes. That SQL writers wait while the engine is drained keeps new locks from coming.
  */
 async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
-  const before = run.timings.length;
-  await runBackupPhase(run, 'precopy', openScope(signal));
+  const before = run.times.mark();
+  await precopy(run, signal);
   const scope = openScope(signal);
   for (const notes of [run.holds, run.stands, run.resumed]) notes.clear();
   const coming = goTo(run, scope);
@@ -74,16 +85,13 @@ async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
     await unlessAborted(coming, scope.signal);
     return scope;
   } catch (error) {
-    run.timings.length = before;
     await releaseAll(run);
-    try {
-      await coming;
-    } finally {
-      // A lock that was granted meanwhile.
-      await releaseAll(run);
-      run.timings.length = before;
-    }
-    throw error;
+    const [came] = await Promise.allSettled([coming]);
+    // A lock that was granted meanwhile.
+    await releaseAll(run);
+    const failure = explained(run, toStillpointError(came.status === 'rejected' ? came.reason : error));
+    run.times.rewind(before);
+    throw failure;
   }
 }
 

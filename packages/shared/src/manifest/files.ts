@@ -32,7 +32,7 @@ export const listedEntrySchema = z.discriminatedUnion('type', [
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     /** Index into the dbroot's `shards`. */
     shard: z.number().int().nonnegative(),
-    /** Where in that shard the frame begins that holds it, and how long the frame is; bytes as stored. */
+    /** Where in that shard the frame begins that holds it, and how long the frame is; bytes as stored, but before the shard is encrypted. */
     frame: z.number().int().nonnegative(),
     frameBytes: z.number().int().positive(),
     /** Where its content begins in the decompressed frame, behind its tar header. */

@@ -7,6 +7,8 @@ export const LAYOUT = {
   /** Written first: tells an unfinished set from a stray directory. */
   started: 'started.json',
   howToRestore: 'HOW-TO-RESTORE.txt',
+  /** Beside `setManifest`, which never changes: while it is there the set is not deleted. */
+  protection: 'protected.json',
   partManifest: 'part.json',
   mariadbFull: 'mariadb.full.mbstream.zst',
   configuration: 'config.tar.zst',

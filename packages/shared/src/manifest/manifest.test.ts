@@ -88,7 +88,7 @@ const set: SetManifest = {
   committedAt: '2026-11-21T09:15:05.000Z',
   writtenBy: '0.1.0',
   holdSkewMs: 4,
-  phases: [{ phase: 'hold', ms: 12 }],
+  phases: [{ phase: 'quiesce', ms: 12, blocksWriters: true }],
   uses: [],
   members: [
     {
@@ -104,6 +104,8 @@ const set: SetManifest = {
       dbroots: [1],
       provenTables: 1,
       blockedMs: 210,
+      probe: { longestMs: 211, writes: 40 },
+      phases: [{ phase: 'quiesce', ms: 12 }],
     },
   ],
 };

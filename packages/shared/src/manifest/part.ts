@@ -123,7 +123,13 @@ const tableChecksum = z.strictObject({
 });
 
 /** A table without a checksum, and why. */
-const unprovenTable = z.strictObject({ database: z.string(), table: z.string(), reason: z.string() });
+const unprovenTable = z.strictObject({
+  database: z.string(),
+  table: z.string(),
+  reason: z.string(),
+  /** Its engine; those of ColumnStore are read whole after a restore, so all of them must be there then. */
+  engine: z.string().optional(),
+});
 
 const manifest = z.strictObject({
   format: z.literal('stillpoint-part/1'),

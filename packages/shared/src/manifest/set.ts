@@ -27,6 +27,17 @@ const member = z.strictObject({
   provenTables: z.number().int().nonnegative(),
   /** Writers' wait on this node: from asking for the lock to giving it back. */
   blockedMs: z.number().nonnegative(),
+  /** What a client felt that wrote one row every few milliseconds on this node; absent where none did. */
+  probe: z
+    .strictObject({
+      /** Its longest write, from asking to done. */
+      longestMs: z.number().nonnegative(),
+      /** Writes in all, before, inside and after the still point. */
+      writes: z.number().int().nonnegative(),
+    })
+    .optional(),
+  /** How long each phase took on this node, in order, as the controller saw it. */
+  phases: z.array(z.strictObject({ phase: z.string(), ms: z.number().nonnegative() })).default([]),
 });
 
 /** `set.json`: the commit. The same bytes lie on every node of the set. */
@@ -44,7 +55,14 @@ export const setManifestSchema = z.strictObject({
   /** Time between the first and the last lock granted, by the controller's clock. */
   holdSkewMs: z.number().nonnegative(),
   /** Length of each phase, in order, by the controller's clock. */
-  phases: z.array(z.strictObject({ phase: z.string(), ms: z.number().nonnegative() })),
+  phases: z.array(
+    z.strictObject({
+      phase: z.string(),
+      ms: z.number().nonnegative(),
+      /** True while writers waited. */
+      blocksWriters: z.boolean().default(false),
+    }),
+  ),
   members: z.array(member).min(1),
   /** The set that this one was made as an increment of; absent for a full one. */
   parent: name.optional(),

@@ -2,12 +2,11 @@ import type { BackupNode, BackupPlan, SetSummary } from '@stillpoint/controller'
 import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { ResultOf } from '../result.ts';
-import { bar, type Style } from '../style.ts';
+import type { Style } from '../style.ts';
 import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
+import { phaseTables } from './block.ts';
 import { engineResumeLines, numbersText, partEngineSections, plannedEngineLines, setEngineText } from './columnstore.ts';
-
-const BAR_WIDTH = 24;
 
 /** What a backup would do: nodes, then phases with those that make writers wait marked. */
 export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style): readonly string[] {
@@ -77,7 +76,7 @@ export function backupText({ report }: ResultOf<'backup'>, style: Style): readon
     [`${good}: cluster ${set.cluster}, ${count(set.members.length, 'node')}.`],
     setFacts(set, report.elapsedMs, style),
     memberTable(set.members, style),
-    phaseBars(set.phases, style),
+    ...phaseTables(set, style),
     engineResumeLines(report, style),
   ]);
 }
@@ -93,6 +92,7 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
       ['stored', `${formatBytes(stored)}${data > 0 ? ` (${formatShare(stored, data)})` : ''}`],
       ['writers waited', `${formatDuration(Math.max(...set.members.map((member) => member.blockedMs)))} at most`],
       ['columnstore', setEngineText(set)],
+      ['a client waited', probeText(set)],
       ['hold skew', formatDuration(set.holdSkewMs)],
       [
         'took',
@@ -101,6 +101,13 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
     ],
     style,
   );
+}
+
+/** What the probes felt. */
+function probeText({ members }: SetManifest): string {
+  const felt = members.flatMap(({ node, probe }) => (probe === undefined ? [] : [{ node, ...probe }]));
+  const [longest] = felt.toSorted((a, b) => b.longestMs - a.longestMs);
+  return longest === undefined ? '' : `${formatDuration(longest.longestMs)} for a write on ${longest.node}`;
 }
 
 const sum = (members: readonly SetMember[], field: 'dataBytes' | 'storedBytes'): number =>
@@ -130,16 +137,6 @@ function memberTable(members: readonly SetMember[], style: Style): readonly stri
       String(member.provenTables),
       member.gtidBinlogPos || member.gtidSlavePos,
     ]),
-    style,
-  );
-}
-
-/** The phases with their times, drawn to scale. */
-function phaseBars(phases: SetManifest['phases'], style: Style): readonly string[] {
-  const longest = Math.max(1, ...phases.map(({ ms }) => ms));
-  return table(
-    [{ title: 'phase' }, { title: 'time', align: 'right' }, { title: '' }],
-    phases.map(({ phase, ms }) => [phase, formatDuration(ms), style.paint('cyan', bar(ms / longest, BAR_WIDTH, style))]),
     style,
   );
 }
@@ -183,7 +180,7 @@ export function setDetailText({ detail }: ResultOf<'set-detail'>, style: Style):
     [`Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}`],
     setFacts(set, undefined, style),
     memberTable(set.members, style),
-    phaseBars(set.phases, style),
+    ...phaseTables(set, style),
     ...parts.flatMap(({ node, part, error }) => {
       if (part !== undefined) return partSections(part, style);
       return [

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/hold.proto.
  */
 export const file_stillpoint_v1_hold: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEi3wEKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0IkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iewoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD3JlZnVzZV9jcGltcG9ydBgDIAEoCCIiCgpIb2xkQXR0YWNoEhQKDG9wZXJhdGlvbl9pZBgBIAEoCSILCglIb2xkUmVuZXciDAoKSG9sZEF0dGVzdCINCgtIb2xkUmVsZWFzZSKqAgoLSG9sZFJlcXVlc3QSLQoHYWNxdWlyZRgBIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVIABIrCgZhdHRhY2gYAiABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRhY2hIABItCgdhZHZhbmNlGAMgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWR2YW5jZUgAEikKBXJlbmV3GAQgASgLMhguc3RpbGxwb2ludC52MS5Ib2xkUmVuZXdIABIrCgZhdHRlc3QYBSABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RIABItCgdyZWxlYXNlGAYgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZUgAQgkKB3JlcXVlc3QilwIKDEhvbGRBY3F1aXJlZBIwCgxyZXF1ZXN0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmdyYW50ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBndhaXRlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCghwb3NpdGlvbhgEIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEjEKB3NvdXJjZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlEhUKDWNvbm5lY3Rpb25faWQYBiABKAQijAEKDEhvbGRBZHZhbmNlZBInCgVwaGFzZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuSG9sZFBoYXNlEicKBHRvb2sYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZW5naW5lGAMgASgLMhouc3RpbGxwb2ludC52MS5FbmdpbmVTdGFuZCJxCgtFbmdpbmVTdGFuZBIXCg9jb25maWdfcmV2aXNpb24YASABKAQSFQoNY29uZmlnX3NoYTI1NhgCIAEoCRIWCg5jb250cm9sbGVyX3BpZBgDIAEoDRIaChJjb250cm9sbGVyX3N0YXJ0ZWQYBCABKAQiNgoLSG9sZFJlbmV3ZWQSJwoEaGVsZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKsAQoMSG9sZEF0dGVzdGVkEjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SFQoNY29ubmVjdGlvbl9pZBgCIAEoBBInCgRoZWxkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVuZ2luZRgEIAEoCzIaLnN0aWxscG9pbnQudjEuRW5naW5lU3RhbmQigQEKDEhvbGRSZWxlYXNlZBIqCgdibG9ja2VkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDWVuZ2luZV9yZXN1bWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3R1Y2tfbG9ja3MYAyADKAkiuwIKDEhvbGRSZXNwb25zZRIvCghhY3F1aXJlZBgBIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVkSAASLwoIYWR2YW5jZWQYAiABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRBZHZhbmNlZEgAEi0KB3JlbmV3ZWQYAyABKAsyGi5zdGlsbHBvaW50LnYxLkhvbGRSZW5ld2VkSAASLwoIYXR0ZXN0ZWQYBCABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RlZEgAEi8KCHJlbGVhc2VkGAUgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZWRIABIsCgZmYWlsZWQYBiABKAsyGi5zdGlsbHBvaW50LnYxLkVycm9yRGV0YWlsSABCCgoIcmVzcG9uc2UqgwEKCUhvbGRQaGFzZRIaChZIT0xEX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSSE9MRF9QSEFTRV9RVUlFU0NFEAESFAoQSE9MRF9QSEFTRV9EUkFJThACEhYKEkhPTERfUEhBU0VfU1VTUEVORBADEhQKEEhPTERfUEhBU0VfRkxVU0gQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEijwIKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0Ei4KC3Byb2JlX2V2ZXJ5GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iewoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD3JlZnVzZV9jcGltcG9ydBgDIAEoCCIiCgpIb2xkQXR0YWNoEhQKDG9wZXJhdGlvbl9pZBgBIAEoCSILCglIb2xkUmVuZXciDAoKSG9sZEF0dGVzdCINCgtIb2xkUmVsZWFzZSKqAgoLSG9sZFJlcXVlc3QSLQoHYWNxdWlyZRgBIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVIABIrCgZhdHRhY2gYAiABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRhY2hIABItCgdhZHZhbmNlGAMgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWR2YW5jZUgAEikKBXJlbmV3GAQgASgLMhguc3RpbGxwb2ludC52MS5Ib2xkUmVuZXdIABIrCgZhdHRlc3QYBSABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RIABItCgdyZWxlYXNlGAYgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZUgAQgkKB3JlcXVlc3QilwIKDEhvbGRBY3F1aXJlZBIwCgxyZXF1ZXN0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmdyYW50ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBndhaXRlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCghwb3NpdGlvbhgEIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEjEKB3NvdXJjZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlEhUKDWNvbm5lY3Rpb25faWQYBiABKAQijAEKDEhvbGRBZHZhbmNlZBInCgVwaGFzZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuSG9sZFBoYXNlEicKBHRvb2sYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZW5naW5lGAMgASgLMhouc3RpbGxwb2ludC52MS5FbmdpbmVTdGFuZCJxCgtFbmdpbmVTdGFuZBIXCg9jb25maWdfcmV2aXNpb24YASABKAQSFQoNY29uZmlnX3NoYTI1NhgCIAEoCRIWCg5jb250cm9sbGVyX3BpZBgDIAEoDRIaChJjb250cm9sbGVyX3N0YXJ0ZWQYBCABKAQiNgoLSG9sZFJlbmV3ZWQSJwoEaGVsZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKsAQoMSG9sZEF0dGVzdGVkEjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SFQoNY29ubmVjdGlvbl9pZBgCIAEoBBInCgRoZWxkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVuZ2luZRgEIAEoCzIaLnN0aWxscG9pbnQudjEuRW5naW5lU3RhbmQiqgEKDEhvbGRSZWxlYXNlZBIqCgdibG9ja2VkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDWVuZ2luZV9yZXN1bWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3R1Y2tfbG9ja3MYAyADKAkSJwoFcHJvYmUYBCABKAsyGC5zdGlsbHBvaW50LnYxLlByb2JlRmVsdCJYCglQcm9iZUZlbHQSKgoHbG9uZ2VzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZ3cml0ZXMYAiABKAQSDwoHZmFpbHVyZRgDIAEoCSK7AgoMSG9sZFJlc3BvbnNlEi8KCGFjcXVpcmVkGAEgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkQWNxdWlyZWRIABIvCghhZHZhbmNlZBgCIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFkdmFuY2VkSAASLQoHcmVuZXdlZBgDIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZFJlbmV3ZWRIABIvCghhdHRlc3RlZBgEIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEF0dGVzdGVkSAASLwoIcmVsZWFzZWQYBSABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRSZWxlYXNlZEgAEiwKBmZhaWxlZBgGIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWxIAEIKCghyZXNwb25zZSqDAQoJSG9sZFBoYXNlEhoKFkhPTERfUEhBU0VfVU5TUEVDSUZJRUQQABIWChJIT0xEX1BIQVNFX1FVSUVTQ0UQARIUChBIT0xEX1BIQVNFX0RSQUlOEAISFgoSSE9MRF9QSEFTRV9TVVNQRU5EEAMSFAoQSE9MRF9QSEFTRV9GTFVTSBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
 
 /**
  * Take the hold.
@@ -58,6 +58,13 @@ export type HoldAcquire = Message<"stillpoint.v1.HoldAcquire"> & {
    * @generated from field: stillpoint.v1.ChecksumRequest checksums = 5;
    */
   checksums?: ChecksumRequest | undefined;
+
+  /**
+   * How often a probe writes its row from before the lock until after the release; absent for no probe. A server that replicates has none.
+   *
+   * @generated from field: google.protobuf.Duration probe_every = 6;
+   */
+  probeEvery?: Duration | undefined;
 };
 
 /**
@@ -494,6 +501,13 @@ export type HoldReleased = Message<"stillpoint.v1.HoldReleased"> & {
    * @generated from field: repeated string stuck_locks = 3;
    */
   stuckLocks: string[];
+
+  /**
+   * What the probe felt; absent without one.
+   *
+   * @generated from field: stillpoint.v1.ProbeFelt probe = 4;
+   */
+  probe?: ProbeFelt | undefined;
 };
 
 /**
@@ -502,6 +516,41 @@ export type HoldReleased = Message<"stillpoint.v1.HoldReleased"> & {
  */
 export const HoldReleasedSchema: GenMessage<HoldReleased> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_hold, 13);
+
+/**
+ * What a client felt that wrote one row again and again.
+ *
+ * @generated from message stillpoint.v1.ProbeFelt
+ */
+export type ProbeFelt = Message<"stillpoint.v1.ProbeFelt"> & {
+  /**
+   * Its longest write, from asking to done.
+   *
+   * @generated from field: google.protobuf.Duration longest = 1;
+   */
+  longest?: Duration | undefined;
+
+  /**
+   * Writes in all.
+   *
+   * @generated from field: uint64 writes = 2;
+   */
+  writes: bigint;
+
+  /**
+   * Why it did not write, or not to the end; empty when it did.
+   *
+   * @generated from field: string failure = 3;
+   */
+  failure: string;
+};
+
+/**
+ * Describes the message stillpoint.v1.ProbeFelt.
+ * Use `create(ProbeFeltSchema)` to create a new message.
+ */
+export const ProbeFeltSchema: GenMessage<ProbeFelt> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_hold, 14);
 
 /**
  * Agent to controller: one answer to each request, and `failed` at any time. After `failed` nothing is held any more.
@@ -570,7 +619,7 @@ export type HoldResponse = Message<"stillpoint.v1.HoldResponse"> & {
  * Use `create(HoldResponseSchema)` to create a new message.
  */
 export const HoldResponseSchema: GenMessage<HoldResponse> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 14);
+  messageDesc(file_stillpoint_v1_hold, 15);
 
 /**
  * A node's way into and out of the still point. All of these happen while writers wait, so all are bounded.

@@ -1001,8 +1001,8 @@ export type PrecopyResult = Message<"stillpoint.v1.PrecopyResult"> & {
   took?: Duration | undefined;
 
   /**
-   * Bytes that had changed since the time before, and so are expected to be read again inside the still point, if it comes as soon as this
-   * time came after the one before. 0 when nothing has to be, or nothing is known yet.
+   * Bytes that had changed already when all was read, by a look at every file then: what the still point would have to read again if it came
+   * at once. Never under an estimate: whole files, also where only blocks of them will be taken.
    *
    * @generated from field: uint64 changed_bytes = 3;
    */
