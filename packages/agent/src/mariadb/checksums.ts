@@ -59,7 +59,7 @@ export async function checksumTables(
     options.progress?.(checksums.length + unproven.length, tables.length);
     const sum = await sumTable(session, { database, table, engine }, options.signal);
     if ('checksum' in sum) checksums.push({ database, table, engine, checksum: sum.checksum });
-    else unproven.push({ database, table, reason: sum.reason });
+    else unproven.push({ database, table, reason: sum.reason, engine });
   }
   options.progress?.(tables.length, tables.length);
   return { checksums, unproven };

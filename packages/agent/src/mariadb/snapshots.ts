@@ -184,7 +184,7 @@ function sorted(outcomes: readonly Outcome[]): Sums {
   const name = ([{ database, table }]: Outcome): string => `${database}\0${table}`;
   for (const [{ database, table, engine }, sum] of outcomes.toSorted((a, b) => (name(a) < name(b) ? -1 : 1))) {
     if ('checksum' in sum) checksums.push({ database, table, engine, checksum: sum.checksum });
-    else unproven.push({ database, table, reason: sum.reason });
+    else unproven.push({ database, table, reason: sum.reason, engine });
   }
   return { checksums, unproven };
 }

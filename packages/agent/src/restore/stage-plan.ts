@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { stagingBytes } from '@stillpoint/shared/manifest';
 import type { StageTask } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
+import { isColumnstore } from '../mariadb/columnstore.ts';
 import type { TaskContext } from '../task/types.ts';
 import { type PlannedDbroot, planDbroots } from './dbroots/fit.ts';
 import { refuseOtherPartitions } from './dbroots/partitions.ts';
@@ -43,7 +44,10 @@ export async function planStage(agent: Agent, spec: StageTask, sources: Sources,
   await requireSpace([...ofServer, ...ofEngine]);
   const { setId, partSha256, gtidPosition, columnstore } = spec;
   const made = await missingAbove(trees);
-  const state = newState({ operationId, setId, partSha256, dbroots: dbrootsOf(spec), columnstore, trees, made, gtidPosition });
+  const columnstoreTables = columnstoreTablesOf(server);
+  const state = newState({
+    ...{ operationId, setId, partSha256, dbroots: dbrootsOf(spec), columnstore, columnstoreTables, trees, made, gtidPosition },
+  });
   return { state, server, engine };
 }
 
@@ -53,6 +57,12 @@ export const dbrootsOf = ({ dbroots, emptyDbroots }: StageTask): RestoreState['d
     ...dbroots.map(({ number, partSha256 }) => ({ number, partSha256 })),
     ...emptyDbroots.map((number) => ({ number, partSha256: '' })),
   ].toSorted((a, b) => a.number - b.number);
+
+/** What the engine must show after the restore, whatever the server finds defined then. */
+const columnstoreTablesOf = (server: PlannedServer | undefined): RestoreState['columnstoreTables'] =>
+  (server?.source.part.unproven ?? [])
+    .filter(({ engine }) => engine !== undefined && isColumnstore(engine))
+    .map(({ database, table }) => ({ database, table }));
 
 async function planServer(
   agent: Agent,

@@ -56,6 +56,8 @@ const restoreStateSchema = z.strictObject({
   dbroots: z.array(z.strictObject({ number: z.number().int(), partSha256: z.string() })),
   /** True on a node of the engine, where shared memory and copies of the block resolution manager are seen to. */
   columnstore: z.boolean(),
+  /** Tables of ColumnStore that the server image defines: the engine must show them all. */
+  columnstoreTables: z.array(z.strictObject({ database: z.string(), table: z.string() })).default([]),
   /**
    * staging: half a copy lies in the stages, worth nothing.  staged: it is complete, live data is untouched.
    * switching: `steps` are being carried out.  switched: all of them are.  rolling-back: `steps` now lead back.
@@ -105,9 +107,11 @@ export const datadirOf = ({ trees }: Pick<RestoreState, 'trees'>): Tree | undefi
 
 /** A restore that is being staged, of which nothing is there yet. */
 export const newState = (
-  known: Pick<RestoreState, 'operationId' | 'setId' | 'partSha256' | 'dbroots' | 'columnstore' | 'trees' | 'made' | 'gtidPosition'>,
+  known: Pick<RestoreState, 'operationId' | 'setId' | 'partSha256' | 'dbroots' | 'columnstore' | 'trees' | 'made' | 'gtidPosition'> &
+    Partial<Pick<RestoreState, 'columnstoreTables'>>,
 ): RestoreState => ({
   format: 'stillpoint-restore/2',
+  columnstoreTables: [],
   ...known,
   phase: 'staging',
   staged: { bytes: 0, tablesEqual: 0, tablesUnproven: [] },
@@ -150,6 +154,10 @@ export async function loadState(stateDir: string, operationId: string): Promise<
     },
   );
 }
+
+/** Tables of ColumnStore that the server image of a restore defines; none where it restored no server. Throws CATALOG_UNUSABLE. */
+export const columnstoreTablesOf = async (stateDir: string, operationId: string): Promise<RestoreState['columnstoreTables']> =>
+  (await loadState(stateDir, operationId))?.columnstoreTables ?? [];
 
 /** Writes the journal; it is on disk when this returns. */
 export async function saveState(stateDir: string, state: RestoreState): Promise<void> {

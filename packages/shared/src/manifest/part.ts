@@ -89,6 +89,11 @@ const dbroot = z.strictObject({
    * ends with the directories and links: unpacked in order, directories get their times after everything in them.
    */
   shards: z.array(name).min(1),
+  /**
+   * True when the shards hold files besides those of the list: copied before the cut, and changed or gone at it. What lies in a later shard
+   * then replaces what lies in an earlier one.
+   */
+  superseded: z.literal(true).optional(),
   /** Shard of content `dbroot-files` that lists every file, directory and link (see files.ts). */
   list: name,
 });

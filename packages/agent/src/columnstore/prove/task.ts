@@ -7,6 +7,7 @@ import { missingPrivileges } from '../../mariadb/privileges.ts';
 import { accountOf, openSession, type Session } from '../../mariadb/session.ts';
 import { SqlFailure } from '../../mariadb/sql-failure.ts';
 import type { ServerTable } from '../../mariadb/tables.ts';
+import { columnstoreTablesOf } from '../../restore/state.ts';
 import type { TaskContext, TaskDefinition } from '../../task/types.ts';
 import { openEngine } from '../discovery/index.ts';
 import { describeLock } from '../engine/lock-words.ts';
@@ -20,7 +21,7 @@ const DEFAULT_TIMEOUT_MS = 120_000;
 /**
  * Reads every ColumnStore table whole, through this node's server. The engine's own words prove nothing: with a block resolution manager that
  * is missing on one node it says that it is ready, and cannot read a table.
- * Throws ENGINE_PROOF_FAILED naming table and error, PRIVILEGE_MISSING when the account cannot see the tables, or what connecting throws.
+ * Throws ENGINE_PROOF_FAILED naming table and error, or the tables of the server image that are not there, PRIVILEGE_MISSING when the account cannot see the tables, or what connecting throws.
  */
 export const proveEngineTask: TaskDefinition<'proveEngine'> = {
   run: async (agent, { timeout }, task) => {
@@ -34,6 +35,7 @@ export const proveEngineTask: TaskDefinition<'proveEngine'> = {
       await requireSelect(session, mariadb.user, task.signal);
       await readyForScans(session, task.signal);
       const tables = await listColumnstoreTables(session, task.signal);
+      requireAll(await columnstoreTablesOf(agent.config.stateDir, task.operationId), tables);
       const timeoutMs = timeout === undefined ? DEFAULT_TIMEOUT_MS : durationMs(timeout);
       await untilReadable({ agent, engine, session, tables, timeoutMs }, task.signal);
       const scanned = await scanAll(session, tables, task);
@@ -51,6 +53,25 @@ async function requireSelect(session: Session, user: string, signal: AbortSignal
   if (!missing.some(({ name }) => name === 'SELECT')) return;
   throw new StillpointError('PRIVILEGE_MISSING', `${user} lacks SELECT, and so cannot read the ColumnStore tables whole`);
 }
+
+type TableName = Pick<ServerTable, 'database' | 'table'>;
+
+/** Missing tables that are named. */
+const SHOWN = 5;
+
+/** A table whose definition is gone is in no list that the server gives, and would be proven by not being looked at. */
+function requireAll(expected: readonly TableName[], found: readonly TableName[]): void {
+  const there = new Set(found.map(nameOf));
+  const missing = expected.map(nameOf).filter((name) => !there.has(name));
+  if (missing.length === 0) return;
+  const more = missing.length > SHOWN ? ` and ${missing.length - SHOWN} more` : '';
+  throw new StillpointError(
+    'ENGINE_PROOF_FAILED',
+    `ColumnStore tables of the set are not defined on this server: ${missing.slice(0, SHOWN).join(', ')}${more}`,
+  );
+}
+
+const nameOf = ({ database, table }: TableName): string => `${database}.${table}`;
 
 interface Scanned {
   readonly database: string;
