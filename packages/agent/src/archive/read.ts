@@ -5,13 +5,13 @@ import { requireAgreement } from './agree.ts';
 import { ByteReader } from './byte-reader.ts';
 import { Damaged } from './damaged.ts';
 import { contentOf, type StoredShard } from './list.ts';
-import { paddingOf } from './tar/blocks.ts';
+import { paddingOf, type TarEntry } from './tar/blocks.ts';
 import { decodeHeader } from './tar/decode.ts';
 import { decompressing } from './zstd.ts';
 
 /** A shard of a dbroot that is read, with what the list says of it. */
 export interface ArchiveToRead extends StoredShard {
-  readonly dbroot: Pick<PartDbroot, 'number' | 'shards'>;
+  readonly dbroot: Pick<PartDbroot, 'number' | 'shards' | 'superseded'>;
   /** Which of `dbroot.shards` it is. */
   readonly index: number;
   /** Opens the dbroot's list at its beginning: once, and once more for the last shard. */
@@ -40,9 +40,13 @@ export async function* readArchive(archive: ArchiveToRead): AsyncGenerator<Archi
       ? new StillpointError('PART_CORRUPT', `${shard.name} of ${where} is damaged: ${error.message}`, { cause: error })
       : error;
   try {
-    for await (const frame of framesOf(filesOf(list(), index))) yield* readFrame(stored, frame, corrupt);
+    const mayHoldMore = dbroot.superseded === true;
+    for await (const frame of framesOf(filesOf(list(), index))) {
+      if (mayHoldMore) await passOver(stored, (frame[0]?.frame ?? 0) - stored.position);
+      yield* readFrame(stored, frame, mayHoldMore, corrupt);
+    }
     const isLast = index === dbroot.shards.length - 1;
-    await readEnd(stored, isLast ? withoutContent(list()) : nothing());
+    await readEnd(stored, isLast ? withoutContent(list()) : nothing(), mayHoldMore);
   } catch (error) {
     throw corrupt(error);
   } finally {
@@ -75,10 +79,28 @@ async function* framesOf(files: AsyncIterable<ListedFile>): AsyncGenerator<Liste
   if (together.length > 0) yield together;
 }
 
-/** `corrupt` makes of an error what a reader of the content is to get. */
+/** Reads so many bytes without a look at them. */
+async function passOver(from: ByteReader, bytes: number): Promise<void> {
+  for await (const _ of from.take(bytes));
+}
+
+/** The next header in a frame; with `until`, the last one that begins its content there or behind: files that lie before it are passed over. */
+async function headerIn(raw: ByteReader, until: number | undefined): Promise<TarEntry | undefined> {
+  for (;;) {
+    const header = await decodeHeader((bytes) => raw.read(bytes));
+    if (header?.type !== 'file' || until === undefined || raw.position >= until) return header;
+    await passOver(raw, header.size + paddingOf(header.size));
+  }
+}
+
+/**
+ * `mayHoldMore` says that files may be in it that the list does not have. `corrupt` makes of an error what a reader of the content is to
+ * get.
+ */
 async function* readFrame(
   stored: ByteReader,
   files: readonly ListedFile[],
+  mayHoldMore: boolean,
   corrupt: (error: unknown) => unknown,
 ): AsyncGenerator<ArchivedFile> {
   const { frame = 0, frameBytes = 0 } = files[0] ?? {};
@@ -89,7 +111,7 @@ async function* readFrame(
   try {
     for (const entry of files) {
       present = entry;
-      requireAgreement(await decodeHeader((bytes) => raw.read(bytes)), entry);
+      requireAgreement(await headerIn(raw, mayHoldMore ? entry.at : undefined), entry);
       if (raw.position !== entry.at) throw new Damaged(`it begins at ${raw.position} of its frame, and at ${entry.at} in the list`);
       const content = new Content(raw, entry);
       yield { entry, content: rethrowing(content.pieces(), (error) => corrupt(placed(error, entry))) };
@@ -97,6 +119,7 @@ async function* readFrame(
       for await (const _ of content.pieces());
       await raw.read(paddingOf(entry.size));
     }
+    if (mayHoldMore) for await (const _ of raw.rest());
     if (!(await raw.isAtEnd())) throw new Damaged('more than that is in its frame');
   } catch (error) {
     throw present === undefined ? error : placed(error, present);
@@ -142,12 +165,13 @@ class Content {
 }
 
 /** The last frame: directories and links, if they are in this shard, and the end of the archive. */
-async function readEnd(stored: ByteReader, entries: AsyncIterable<ListedEntry>): Promise<void> {
+async function readEnd(stored: ByteReader, entries: AsyncIterable<ListedEntry>, mayHoldMore: boolean): Promise<void> {
+  const until = mayHoldMore ? Number.POSITIVE_INFINITY : undefined;
   const begin = stored.position;
   const raw = new ByteReader(decompressing(stored.rest()));
   try {
-    for await (const entry of entries) requireAgreement(await decodeHeader((bytes) => raw.read(bytes)), entry);
-    if ((await decodeHeader((bytes) => raw.read(bytes))) !== undefined) throw new Damaged('it holds what is not in the list');
+    for await (const entry of entries) requireAgreement(await headerIn(raw, until), entry);
+    if ((await headerIn(raw, until)) !== undefined) throw new Damaged('it holds what is not in the list');
     if (!(await raw.isAtEnd())) throw new Damaged('something follows its end');
   } catch (error) {
     throw error instanceof Damaged ? new Damaged(`the end of the archive, in the frame at byte ${begin}: ${error.message}`) : error;
