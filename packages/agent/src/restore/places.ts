@@ -58,6 +58,12 @@ export const inMotion = ({ live }: Pick<Tree, 'live'>): string => join(live, OUR
 /** Where a path below `atRest` is while in motion. */
 export const inMotionPath = (tree: Whereabouts, path: string): string => inMotion(tree) + path.slice(atRest(tree).length);
 
+/** Where a path is once everything is at rest. */
+export function atRestPath(trees: readonly Pick<Tree, 'name' | 'layout' | 'live'>[], path: string): string {
+  const tree = trees.find((each) => each.layout === 'inside' && isWithin(path, inMotion(each)));
+  return tree === undefined ? path : atRest(tree) + path.slice(inMotion(tree).length);
+}
+
 /** Name of our directory within a tree. */
 export const OURS = '.stillpoint';
 

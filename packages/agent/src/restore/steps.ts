@@ -4,7 +4,8 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { exists, ownAccount, writeFileDurably } from '../host/index.ts';
 import { type Content, comingContent } from './coming-file.ts';
 import { besideFile, refuseEscape } from './configuration.ts';
-import { atRest, inMotion, inMotionPath, isWithin, OURS, realDatadir } from './places.ts';
+import { atRest, atRestPath, inMotion, inMotionPath, isWithin, OURS, realDatadir } from './places.ts';
+import { requireKept } from './required.ts';
 import { datadirOf, type LogPaths, type Move, type RestoreState, type Tree } from './state.ts';
 
 /** The file system's own, not the server's: which takes it for a database, so that it is in backups too. */
@@ -41,29 +42,26 @@ async function placeBeside(path: string, { data, mode, owner }: Content, coming:
   if (ownAccount().uid === 0) await chown(coming, owner.uid, owner.gid);
 }
 
-/** The renames that put staged data in the place of live data, and the directories that will hold what was there. */
+/** The renames that put staged data in the place of live data, and the directories that will hold what was there. Throws SWITCH_FAILED. */
 export async function dataSteps({ trees, operationId, logs: paths }: RestoreState): Promise<{ steps: Move[][]; keptIn: string[] }> {
   const logs = await outsideLogs(datadirOf({ trees })?.live, paths);
   const aside = logs.map((file) => ({ from: file, to: join(keptLogs(file, operationId), basename(file)) }));
   const steps: Move[][] = [aside];
   const keptIn: string[] = [];
   for (const tree of trees) {
-    steps.push(...(await exchange(tree, tree.kept, tree.stage)));
-    if (tree.layout === 'inside' || (await exists(tree.live))) keptIn.push(tree.kept);
+    const exchanged = await exchange(tree, tree.kept, tree.stage);
+    steps.push(...exchanged);
+    if (exchanged.flat().some(({ to }) => isWithin(atRestPath(trees, to), tree.kept))) keptIn.push(tree.kept);
   }
   keptIn.push(...new Set(aside.map(({ to }) => dirname(to))));
-  await refuseOccupied(keptIn);
+  await refuseOccupied([...new Set([...trees.map(({ kept }) => kept), ...keptIn])]);
   return { steps: steps.filter(({ length }) => length > 0), keptIn };
 }
 
-/** The renames that lead back from a complete switch, after which a server may have run; and where restored data goes. */
-export async function undoSteps({
-  trees,
-  operationId,
-  replaced,
-  keptIn,
-  logs,
-}: RestoreState): Promise<{ steps: Move[][]; undoneIn: string[] }> {
+/** The renames that lead back from a complete switch, after which a server may have run; and where restored data goes. Throws SWITCH_FAILED. */
+export async function undoSteps(state: RestoreState): Promise<{ steps: Move[][]; undoneIn: string[] }> {
+  const { trees, operationId, replaced, keptIn, logs } = state;
+  await requireKept(state);
   const newLogs = await outsideLogs(datadirOf({ trees })?.live, logs);
   const aside: Move[] = newLogs.map((file) => ({ from: file, to: join(undoneLogs(file, operationId), basename(file)) }));
   const back: Move[] = [];

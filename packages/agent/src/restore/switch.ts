@@ -7,6 +7,7 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { carryOut, putAside, type Surroundings } from './moves.ts';
 import { makeNeededDirectories } from './needed.ts';
 import { atRest, isWithin, realDatadir } from './places.ts';
+import { requireStages } from './required.ts';
 import { noSeams, type Seams } from './seams.ts';
 import { DATADIR, datadirOf, type LogPaths, loadState, type Move, type RestoreState, saveState, type Tree } from './state.ts';
 import { configurationSteps, dataSteps, outsideLogs } from './steps.ts';
@@ -88,6 +89,7 @@ async function beginWithConfiguration(
   settings: ServerSettings | undefined,
   save: (state: RestoreState) => Promise<void>,
 ): Promise<RestoreState> {
+  await requireStages(staged);
   const { steps, replaced } = await configurationSteps(staged, config.configuration);
   const state: RestoreState = { ...staged, phase: 'switching', steps, replaced, logs: logPaths(settings), done: 0, complete: false };
   await save(state);
@@ -107,6 +109,8 @@ async function continueWithData(
   save: (state: RestoreState) => Promise<void>,
 ): Promise<RestoreState> {
   const datadir = datadirOf(state);
+  // Once more, and before anything is made in it.
+  await requireStages(state);
   if (datadir !== undefined) await prepareDatadir(datadir, settings);
   const placed: RestoreState = { ...state, logs: [...state.logs, ...logPaths(settings)] };
   const { steps, keptIn } = await dataSteps(placed);
