@@ -134,7 +134,7 @@ export async function takeEnginePart(
   for (const number of numbers) {
     const captured = await captureDbroot({
       ...{ number, path: rig.dbroot(number), brmDirectory: number === 1 ? 'systemFiles/dbrm' : undefined, part: directory },
-      ...{ shards: 2, level: 1, onFound: () => {}, onBytes: () => {}, note: () => {}, signal },
+      ...{ shards: 2, level: 1, recipients: [], onFound: () => {}, onBytes: () => {}, note: () => {}, signal },
     });
     shards.push(...captured.shards);
     dbroots.push(captured.dbroot);

@@ -120,7 +120,7 @@ const captureAll = (home: string, numbers: readonly number[], part: string): Pro
     numbers.map((number) =>
       captureDbroot({
         ...{ number, path: pathOf(home, number), brmDirectory: undefined, part, shards: shardsOfEach(numbers.length), level: 3 },
-        ...{ onFound: () => {}, onBytes: () => {}, note: () => {}, signal: new AbortController().signal },
+        ...{ recipients: [], onFound: () => {}, onBytes: () => {}, note: () => {}, signal: new AbortController().signal },
       }),
     ),
   );

@@ -42,7 +42,7 @@ const notes: string[] = [];
 const capture = (fields: Partial<DbrootCapture> = {}): Promise<CapturedDbroot> => {
   notes.length = 0;
   return captureDbroot({
-    ...{ number: 1, path: root, brmDirectory: 'systemFiles/dbrm', part, shards: 2, level: 3 },
+    ...{ number: 1, path: root, brmDirectory: 'systemFiles/dbrm', part, shards: 2, level: 3, recipients: [] },
     ...{ onFound: () => {}, onBytes: () => {}, note: (message) => notes.push(message), signal: new AbortController().signal },
     ...fields,
   });

@@ -1,23 +1,25 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeEntries, encodeEntry, isSealed, type ListedEntry, type Shard } from '@stillpoint/shared/manifest';
-import { type Keyring, opening } from '../encryption/index.ts';
+import { type FileKey, type Keyring, opening } from '../encryption/index.ts';
 import { Damaged } from './damaged.ts';
 import type { StoredFile } from './stored.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { StoredFileWriter } from './stored-file.ts';
 import { decompressing, FrameCompressor, PIECE_BYTES } from './zstd.ts';
 
+/** Of zstd. A list is text, and is compressed even where data is not: it would be many times as large. */
+const LEAST_LEVEL = 1;
 /** Lines that are given to zstd at once. */
 const TOGETHER = 128;
 
-/** Writes the list of a dbroot into a new file. Throws what `entries` throws, DISK_FULL, or the system's error. */
-export const writeList = (path: string, entries: AsyncIterable<ListedEntry>, level: number): Promise<StoredFile> =>
-  writeLines(path, linesOf(entries), level);
+/** Writes the list of a dbroot into a new file, encrypted if there is a key for that. Throws what `entries` throws, DISK_FULL, or the system's error. */
+export const writeList = (path: string, entries: AsyncIterable<ListedEntry>, level: number, key?: FileKey): Promise<StoredFile> =>
+  writeLines(path, linesOf(entries), level, key);
 
 /** The same of lines that are encoded already, in pieces of any size. Throws as `writeList` does. */
-export async function writeLines(path: string, lines: AsyncIterable<Uint8Array>, level: number): Promise<StoredFile> {
-  const stored = await StoredFileWriter.create(path);
-  const frame = new FrameCompressor(level);
+export async function writeLines(path: string, lines: AsyncIterable<Uint8Array>, level: number, key?: FileKey): Promise<StoredFile> {
+  const stored = await StoredFileWriter.create(path, key);
+  const frame = new FrameCompressor(level || LEAST_LEVEL);
   try {
     for await (const some of lines) {
       for (let at = 0; at < some.length; at += PIECE_BYTES) await stored.write(await frame.add(some.subarray(at, at + PIECE_BYTES)));

@@ -1,10 +1,11 @@
+import type { FileKey } from '../encryption/file-key.ts';
 import { BlockCompressor } from './compress.ts';
 import type { StoredFile } from './stored.ts';
 import { StoredFileSync } from './stored-file-sync.ts';
 import { BLOCK, END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
 import { encodeHeader } from './tar/encode.ts';
 
-/** Where a file lies in a shard; see ListedFile. */
+/** Where a file lies in a shard, before it is encrypted; see ListedFile. */
 export interface FilePlace {
   readonly frame: number;
   readonly frameBytes: number;
@@ -31,10 +32,10 @@ export class ArchiveWriter {
   /** Used again and again: what is compressed next. */
   #raw = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 
-  /** Begins a shard in a new file, with a level of zstd. */
-  constructor(path: string, level: number) {
+  /** Begins a shard in a new file, with a level of zstd, and encrypted if there is a key for that. */
+  constructor(path: string, level: number, key?: FileKey) {
     this.#compressor = new BlockCompressor(level);
-    this.#stored = new StoredFileSync(path);
+    this.#stored = new StoredFileSync(path, key);
   }
 
   /** Puts files that fit into memory together into one frame. Gives their places, in the same order. */
@@ -51,14 +52,14 @@ export class ArchiveWriter {
       raw.fill(0, at + entry.size, end);
       starts.push(at);
     }
-    const frame = this.#stored.bytes;
+    const frame = this.#stored.position;
     this.#store(raw.subarray(0, length));
-    return starts.map((at) => ({ frame, frameBytes: this.#stored.bytes - frame, at }));
+    return starts.map((at) => ({ frame, frameBytes: this.#stored.position - frame, at }));
   }
 
   /** Puts one file, however large, into a row of frames of its own. */
   addAlone({ entry, fill }: FileToAdd): FilePlace {
-    const frame = this.#stored.bytes;
+    const frame = this.#stored.position;
     const header = encodeHeader(entry);
     let used = header.copy(this.#raw);
     for (let left = entry.size; left > 0; ) {
@@ -73,7 +74,7 @@ export class ArchiveWriter {
     const padding = paddingOf(entry.size);
     this.#raw.fill(0, used, used + padding);
     if (used + padding > 0) this.#store(this.#raw.subarray(0, used + padding));
-    return { frame, frameBytes: this.#stored.bytes - frame, at: header.length };
+    return { frame, frameBytes: this.#stored.position - frame, at: header.length };
   }
 
   /** Adds what has no content: directories and links. No file must follow. */

@@ -1,8 +1,9 @@
 import { open, readdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { type ConfigurationFile, LAYOUT, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import { type ConfigurationFile, LAYOUT, type Shard, sha256Of, shardNamed } from '@stillpoint/shared/manifest';
 import { pack } from 'tar-stream';
+import { fileKeyFor } from '../encryption/index.ts';
 import { accountName } from '../host/index.ts';
 import { ProgramFailure, startProgram } from '../process/index.ts';
 import { storeStream } from './stored-file.ts';
@@ -29,7 +30,7 @@ const LARGEST_FILE = 16 * 1024 * 1024;
 /**
  * Packs configuration files into the part. Directories are taken with everything below them; a link is followed, and what
  * it leads to is stored under its real name when that is configured too. `note` is told what was left out;
- * what is only to be taken if it is there is not missed elsewhere.
+ * what is only to be taken if it is there is not missed elsewhere. With recipients the archive is encrypted for them.
  * Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
  */
 export async function packConfiguration(
@@ -38,6 +39,7 @@ export async function packConfiguration(
   note: (message: string) => void,
   signal: AbortSignal,
   ifThere: readonly string[] = [],
+  recipients: readonly string[] = [],
 ): Promise<PackedConfiguration> {
   const roots = [...paths, ...ifThere].map((path) => resolve(path));
   const found = new Set<string>();
@@ -51,7 +53,7 @@ export async function packConfiguration(
     const file = await readConfiguration(path, note);
     if (file !== undefined) files.push(file);
   }
-  const shard = files.length === 0 ? undefined : await storeArchive(files, join(part, LAYOUT.configuration), signal);
+  const shard = files.length === 0 ? undefined : await storeArchive(files, part, recipients, signal);
   return { shard, files: files.map(({ file }) => file) };
 }
 
@@ -99,7 +101,9 @@ async function readConfiguration(path: string, note: (message: string) => void):
   }
 }
 
-async function storeArchive(files: readonly ReadFile[], path: string, signal: AbortSignal): Promise<Shard> {
+async function storeArchive(files: readonly ReadFile[], part: string, recipients: readonly string[], signal: AbortSignal): Promise<Shard> {
+  const named = shardNamed(LAYOUT.configuration, 'tar+zstd', recipients.length > 0);
+  const key = await fileKeyFor(recipients);
   const zstd = startProgram('zstd', ['-q', '-c'], { stdin: 'pipe', stdout: 'pipe', signal });
   if (zstd.stdin === undefined || zstd.stdout === undefined) throw new Error('startProgram gave no pipes although they were asked for');
   const archive = pack();
@@ -111,12 +115,12 @@ async function storeArchive(files: readonly ReadFile[], path: string, signal: Ab
     archive.entry({ ...header, uid, gid, uname: file.owner, gname: file.group }, data);
   }
   archive.finalize();
-  const [stored, ended] = await Promise.allSettled([storeStream(zstd.stdout, path), zstd.done]);
+  const [stored, ended] = await Promise.allSettled([storeStream(zstd.stdout, join(part, named.name), { key }), zstd.done]);
   signal.throwIfAborted();
   if (stored.status === 'rejected') throw stored.reason;
   if (ended.status === 'rejected') throw packFailure(ended.reason);
   const { bytes, sha256 } = stored.value;
-  return { name: LAYOUT.configuration, content: 'configuration', encoding: 'tar+zstd', storedBytes: bytes, sha256 };
+  return { ...named, content: 'configuration', storedBytes: bytes, sha256 };
 }
 
 const packFailure = (reason: unknown): unknown =>

@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { CaptureOptions } from '@stillpoint/shared/proto';
 import type { Agent } from '../agent.ts';
 import type { Hold } from '../hold/types.ts';
+import type { LockGate } from '../mariadb/open-gate.ts';
 import { together } from '../task/together.ts';
 import type { TaskContext } from '../task/types.ts';
 import { type EngineImage, engineCapture } from './columnstore/engine-image.ts';
@@ -9,6 +10,7 @@ import { serverCapture } from './mariadb/server-capture.ts';
 import type { ServerImage } from './part.ts';
 import { addedUp } from './progress.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from './storage.ts';
+import { type Storing, storingOf } from './storing.ts';
 
 /** What a node's images are made of. */
 export interface NodeCaptureOptions {
@@ -35,6 +37,7 @@ export class NodeCapture {
   readonly setId: string;
   /** Directory of the part. */
   readonly part: string;
+  readonly storing: Storing;
   readonly #agent: Agent;
   readonly #server: StorageCapture<ServerImage> | undefined;
   readonly #engine: StorageCapture<EngineImage | undefined>;
@@ -46,6 +49,7 @@ export class NodeCapture {
     this.#agent = agent;
     this.setId = setId;
     this.part = part;
+    this.storing = storingOf(options);
     this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, options });
     this.#engine = engineCapture({ agent, part, options });
   }
@@ -55,6 +59,11 @@ export class NodeCapture {
     const both = await this.#both(task, 'precopy', (storage, work) => storage.precopy(work));
     const sum = (key: keyof Precopied): number => both.reduce((all, each = NOTHING_BEFORE) => all + each[key], 0);
     return { bytes: sum('bytes'), changedBytes: sum('changedBytes') };
+  }
+
+  /** What waits at the gate of the server; undefined when nothing does. */
+  get gate(): LockGate | undefined {
+    return this.#server?.gate?.();
   }
 
   /** Takes all images under a hold that is in force. Throws what the strategies throw, or the signal's reason. */

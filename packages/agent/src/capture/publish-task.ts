@@ -14,8 +14,9 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
-import type { CapturedImages } from './node-capture.ts';
+import type { CapturedImages, NodeCapture } from './node-capture.ts';
 import { type ServerImage, syncFile, syncPart } from './part.ts';
+import type { Storing } from './storing.ts';
 import { abandonCapture } from './under-way.ts';
 
 /**
@@ -27,11 +28,11 @@ export const publishTask: TaskDefinition<'publish'> = {
     const hold = agent.holds.require(task.operationId);
     try {
       const capture = agent.captures.require(task.operationId);
-      const { part } = capture;
+      const { part, storing } = capture;
       const images = await capture.finish(hold, task);
       const sums = await sumTables(hold, task);
-      const configuration = await packAll(agent.config, images.engine, part, task);
-      const manifest = manifestOf({ agent, setId, hold, images, sums, configuration });
+      const configuration = await packAll(agent.config, images.engine, { part, storing }, task);
+      const manifest = manifestOf({ agent, setId, hold, images, sums, configuration, storing });
       task.progress('write', 0, 0);
       for (const { name } of manifest.shards) await syncFile(join(part, name));
       task.signal.throwIfAborted();
@@ -56,10 +57,10 @@ export const publishTask: TaskDefinition<'publish'> = {
 async function packAll(
   config: AgentConfig,
   engine: EngineImage | undefined,
-  part: string,
+  { part, storing }: Pick<NodeCapture, 'part' | 'storing'>,
   { log, signal }: TaskContext,
 ): Promise<PackedConfiguration> {
-  const packed = await packConfiguration(config.configuration, part, log, signal, await engineConfiguration(config));
+  const packed = await packConfiguration(config.configuration, part, log, signal, await engineConfiguration(config), storing.recipients);
   if (engine === undefined) return packed;
   const { configFile } = engine.columnstore;
   const file = packed.files.find(({ path }) => path === configFile);
@@ -82,9 +83,10 @@ interface Published {
   readonly images: CapturedImages;
   readonly sums: Sums;
   readonly configuration: PackedConfiguration;
+  readonly storing: Storing;
 }
 
-function manifestOf({ agent, setId, hold, images, sums, configuration }: Published): PartManifest {
+function manifestOf({ agent, setId, hold, images, sums, configuration, storing }: Published): PartManifest {
   const { server, engine, captureMs } = images;
   const { cluster, node } = agent.config;
   return {
@@ -99,6 +101,7 @@ function manifestOf({ agent, setId, hold, images, sums, configuration }: Publish
     ...(server && { mariadb: serverOf(hold, server) }),
     ...(engine && { columnstore: engine.columnstore }),
     shards: [server?.shard, ...(engine?.shards ?? []), configuration.shard].filter((shard) => shard !== undefined),
+    ...(storing.recipients.length > 0 && { encryption: { recipients: [...storing.recipients] } }),
     configuration: [...configuration.files],
     checksums: [...sums.checksums],
     unproven: [...sums.unproven],

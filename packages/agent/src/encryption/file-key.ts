@@ -34,6 +34,10 @@ export async function newFileKey(recipients: readonly string[]): Promise<FileKey
   return { header, key: payloadKey(fileKey, nonce) };
 }
 
+/** The key of a new file; undefined for one that is not encrypted, because nobody is named to encrypt for. Throws as `newFileKey` does. */
+export const fileKeyFor = async (recipients: readonly string[]): Promise<FileKey | undefined> =>
+  recipients.length === 0 ? undefined : newFileKey(recipients);
+
 function addRecipient(encrypter: { addRecipient(recipient: string): void }, recipient: string): void {
   try {
     encrypter.addRecipient(recipient);

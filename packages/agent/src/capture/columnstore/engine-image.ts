@@ -13,6 +13,7 @@ import type { Hold } from '../../hold/types.ts';
 import { accountName } from '../../host/index.ts';
 import { together } from '../../task/together.ts';
 import { type ImageWork, type StorageCapture, takenWhole } from '../storage.ts';
+import { type Storing, storingOf } from '../storing.ts';
 
 /** The engine's share of a part. */
 export interface EngineImage {
@@ -42,7 +43,7 @@ export const engineCapture = ({ agent, part, options }: EngineCaptureOptions): S
     if (engine === undefined) return undefined;
     requireSuspended(engine, hold);
     const brm = engine.isPrimary ? await brmOf(engine) : undefined;
-    const dbroots = await captureAll({ ...work, part, level: options.compressionLevel || DEFAULT_LEVEL }, engine, brm?.directory);
+    const dbroots = await captureAll({ ...work, ...storingOf(options), part }, engine, brm?.directory);
     const { configFile, configSha256, generation, isPrimary, module, owner, topology, version } = engine;
     const { configRevision, dbrmRoot } = topology;
     const described = { version, generation, configFile, configRevision, module, primary: isPrimary, dbrmRoot, brmCurrent: brm?.set ?? '' };
@@ -52,9 +53,6 @@ export const engineCapture = ({ agent, part, options }: EngineCaptureOptions): S
       configSha256,
     };
   });
-
-/** zstd level unless another one is asked for. */
-const DEFAULT_LEVEL = 3;
 
 /** An engine that may write has no image; and one that was given another configuration meanwhile is another engine. */
 function requireSuspended({ configFile, configSha256, contradictions, module, owned, topology }: Engine, { stand }: Hold): void {
@@ -87,13 +85,12 @@ async function brmOf({ owned, topology: { dbrmRoot } }: Engine): Promise<{ reado
   );
 }
 
-interface AllDbroots extends ImageWork {
+interface AllDbroots extends ImageWork, Storing {
   readonly part: string;
-  readonly level: number;
 }
 
 async function captureAll(all: AllDbroots, { owned }: Engine, brmDirectory: string | undefined): Promise<CapturedDbroot[]> {
-  const { part, level, note, signal } = all;
+  const { part, level, recipients, note, signal } = all;
   const progress = progressOf(owned.length, all.progress);
   const shards = shardsOfEach(owned.length);
   return together(
@@ -102,7 +99,7 @@ async function captureAll(all: AllDbroots, { owned }: Engine, brmDirectory: stri
       ({ number, path }) =>
         (within: AbortSignal) =>
           captureDbroot({
-            ...{ number, path, part, shards, level, note, ...progress },
+            ...{ number, path, part, shards, level, recipients, note, ...progress },
             brmDirectory: number === 1 ? brmDirectory : undefined,
             signal: within,
           }),

@@ -2,8 +2,9 @@ import { realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { LAYOUT, type PartDbroot, type Shard } from '@stillpoint/shared/manifest';
+import type { PartDbroot, Shard } from '@stillpoint/shared/manifest';
 import { mountPointsBelow } from '../../host/index.ts';
+import { namedList, namedShard } from './packing/names.ts';
 import { type PackedDbroot, packDbroot } from './packing/pack.ts';
 import { restlessFiles } from './rules.ts';
 import { scanDbroot } from './scan.ts';
@@ -27,8 +28,10 @@ export interface DbrootCapture {
   readonly part: string;
   /** How many shards are written at the same time. */
   readonly shards: number;
-  /** zstd level. */
+  /** zstd level; 0 stores without compressing. */
   readonly level: number;
+  /** Public keys that everything is encrypted for; none leaves it as it is. */
+  readonly recipients: readonly string[];
   /** What has been found, once it is known. */
   readonly onFound: (totals: ScanTotals) => void;
   /** Bytes of files that were read, as they come. */
@@ -58,9 +61,9 @@ export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbr
   const scan = await keepScan(join(part, `.dbroot${number}.scan`), scanDbroot({ root, note, signal }));
   capture.onFound(scan.totals);
   const restless = restlessFiles(capture.brmDirectory);
-  const { shards, level, onBytes } = capture;
+  const { shards, level, recipients, onBytes } = capture;
   const packed = await packDbroot({
-    ...{ number, root, isCopy: false, entries: scan, restless, part, shards, level, onBytes, signal },
+    ...{ number, root, isCopy: false, entries: scan, restless, part, shards, level, recipients, onBytes, signal },
     onceRead: (within) =>
       requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
   });
@@ -83,23 +86,21 @@ async function requireDirectory(path: string): Promise<string> {
 
 /** What part.json says of a dbroot that was packed, and of its files in the part. The totals are what its scan has counted. Pure. */
 function describeDbroot(
-  { number, path }: Pick<DbrootCapture, 'number' | 'path'>,
+  { number, path, recipients }: Pick<DbrootCapture, 'number' | 'path' | 'recipients'>,
   { files, directories }: ScanTotals,
   { archives, list, dataBytes }: PackedDbroot,
 ): CapturedDbroot {
   const named = archives.map(
     ({ bytes: storedBytes, sha256 }, index): Shard => ({
-      name: LAYOUT.dbroot(number, index),
+      ...namedShard({ number, recipients }, index),
       content: 'dbroot',
-      encoding: 'tar+zstd',
       storedBytes,
       sha256,
     }),
   );
   const listed: Shard = {
-    name: LAYOUT.dbrootFiles(number),
+    ...namedList({ number, recipients }),
     content: 'dbroot-files',
-    encoding: 'jsonl+zstd',
     storedBytes: list.bytes,
     sha256: list.sha256,
   };

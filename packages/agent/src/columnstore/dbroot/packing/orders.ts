@@ -1,4 +1,5 @@
 import type { StoredFile } from '../../../archive/stored.ts';
+import type { FileKey } from '../../../encryption/file-key.ts';
 import type { NamedEntry } from '../named.ts';
 
 /** What a thread that packs is started with: one shard of one dbroot. */
@@ -7,8 +8,10 @@ export interface ShardToPack {
   readonly path: string;
   /** Which of the dbroot's shards it is. */
   readonly index: number;
-  /** zstd level. */
+  /** zstd level; 0 stores without compressing. */
   readonly level: number;
+  /** What the shard is encrypted with; undefined leaves it as it is. */
+  readonly key: FileKey | undefined;
   /** Directory in which the files lie, with no link on the way to it. */
   readonly root: string;
   /** See DbrootPacking. */

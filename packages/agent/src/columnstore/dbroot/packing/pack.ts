@@ -1,12 +1,14 @@
 import { join } from 'node:path';
-import { encodeEntry, LAYOUT } from '@stillpoint/shared/manifest';
+import { encodeEntry } from '@stillpoint/shared/manifest';
 import { type StoredFile, writeLines } from '../../../archive/index.ts';
+import { fileKeyFor } from '../../../encryption/index.ts';
 import { together } from '../../../task/together.ts';
 import { Channel } from '../channel.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { type NamedEntry, nameOwners, plainLineOf } from '../named.ts';
 import { createOwners, type Owners } from '../owners.ts';
 import { type Unit, unitsOf } from '../units.ts';
+import { namedList, namedShard } from './names.ts';
 import { PackThread } from './pack-thread.ts';
 
 /** Parts of the list that wait to be written; each is of the files of one frame at most. */
@@ -33,8 +35,10 @@ export interface DbrootPacking {
   readonly part: string;
   /** How many shards are written at the same time, each on a thread of its own. */
   readonly shards: number;
-  /** zstd level. */
+  /** zstd level; 0 stores without compressing. */
   readonly level: number;
+  /** Public keys that everything is encrypted for; none leaves it as it is. */
+  readonly recipients: readonly string[];
   /** Bytes of files that were read, as they come. */
   readonly onBytes: (bytes: number) => void;
   /** Done once all files are read, while the shards are ended. */
@@ -59,7 +63,7 @@ export interface PackedDbroot {
  * signal's reason. Whatever lies in the part then is the caller's to remove.
  */
 export async function packDbroot(packing: DbrootPacking): Promise<PackedDbroot> {
-  const { number, part, level, signal } = packing;
+  const { part, level, recipients, signal } = packing;
   const lines = new Channel<Uint8Array>(LINES_AHEAD);
   const owners = createOwners();
   let dataBytes = 0;
@@ -72,7 +76,8 @@ export async function packDbroot(packing: DbrootPacking): Promise<PackedDbroot> 
     async (within) => {
       within.throwIfAborted();
       within.addEventListener('abort', () => lines.end(within.reason), { once: true });
-      return writeLines(join(part, LAYOUT.dbrootFiles(number)), allLines(packing, owners, lines), level);
+      const { name } = namedList(packing);
+      return writeLines(join(part, name), allLines(packing, owners, lines), level, await fileKeyFor(recipients));
     },
   ]);
   return { archives, list, dataBytes };
@@ -97,12 +102,13 @@ async function* plainEntries(entries: AsyncIterable<ScannedEntry>, owners: Owner
 }
 
 async function packShards(packing: DbrootPacking, owners: Owners, lines: Channel<Uint8Array>): Promise<StoredFile[]> {
-  const { number, root, isCopy, restless, part, shards, level, onBytes, signal } = packing;
+  const { root, isCopy, restless, part, shards, level, recipients, onBytes, signal } = packing;
+  const keys = await Promise.all(Array.from({ length: shards }, () => fileKeyFor(recipients)));
   signal.throwIfAborted();
   const units = unitsOf(packing.entries.all(), restless);
-  const threads = Array.from({ length: shards }, (_, index) => {
-    const path = join(part, LAYOUT.dbroot(number, index));
-    return new PackThread({ path, index, level, root, isCopy, restless }, onBytes);
+  const threads = keys.map((key, index) => {
+    const path = join(part, namedShard(packing, index).name);
+    return new PackThread({ path, index, level, key, root, isCopy, restless }, onBytes);
   });
   const endAll = (reason?: unknown): Promise<unknown> => Promise.all(threads.map((thread) => thread.end(reason)));
   const onAbort = (): void => void endAll(signal.reason);

@@ -17,7 +17,7 @@ export class ShardPacker {
   constructor(shard: ShardToPack, onBytes: (bytes: number) => void) {
     this.#shard = shard;
     this.#onBytes = onBytes;
-    this.#archive = new ArchiveWriter(shard.path, shard.level);
+    this.#archive = new ArchiveWriter(shard.path, shard.level, shard.key);
   }
 
   /** Puts files that are small, or of no known size, into one frame. Gives their lines of the list. */

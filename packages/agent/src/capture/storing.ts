@@ -1,0 +1,18 @@
+import type { CaptureOptions } from '@stillpoint/shared/proto';
+
+/** How the files of a part are stored. */
+export interface Storing {
+  /** zstd level; 0 stores without compressing. */
+  readonly level: number;
+  /** Public keys that they are encrypted for; none leaves them as they are. */
+  readonly recipients: readonly string[];
+}
+
+/** zstd level unless another one is asked for. */
+const DEFAULT_LEVEL = 3;
+
+/** What was asked for. */
+export const storingOf = ({ compressionLevel, recipients, uncompressed }: CaptureOptions): Storing => ({
+  level: uncompressed ? 0 : compressionLevel || DEFAULT_LEVEL,
+  recipients,
+});
