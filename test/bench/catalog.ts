@@ -60,6 +60,7 @@ function generatedSet(at: Date): SetManifest {
     dbroots: [],
     provenTables: 812,
     blockedMs: 240.5,
+    phases: [],
   }));
   return {
     format: 'stillpoint-set/1',
@@ -71,7 +72,7 @@ function generatedSet(at: Date): SetManifest {
     committedAt: at.toISOString(),
     writtenBy: '0.1.0',
     holdSkewMs: 12.5,
-    phases: ['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'].map((phase) => ({ phase, ms: 100 })),
+    phases: ['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'].map((phase) => ({ phase, ms: 100, blocksWriters: true })),
     members,
     uses: [],
   };

@@ -74,7 +74,7 @@ function overrides({ checksums, probe }: BackupSettings, options: CreateOptions)
     ...(lockAttempts === undefined ? {} : { lockAttempts }),
     ...(maxBlock === undefined ? {} : { maxBlock }),
     ...(capture === undefined ? {} : { capture }),
-    probe: { ...probe, enabled: probe.enabled || options.probe === true },
+    ...(options.probe ? { probe: { ...probe, enabled: true } } : {}),
     ...(compressionLevel === undefined ? {} : { compressionLevel }),
     checksums: {
       ...checksums,

@@ -92,7 +92,7 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
       ['stored', `${formatBytes(stored)}${data > 0 ? ` (${formatShare(stored, data)})` : ''}`],
       ['writers waited', `${formatDuration(Math.max(...set.members.map((member) => member.blockedMs)))} at most`],
       ['columnstore', setEngineText(set)],
-      ['a client waited', probeText(set)],
+      ['client waited', probeText(set)],
       ['hold skew', formatDuration(set.holdSkewMs)],
       [
         'took',

@@ -11,7 +11,7 @@ type Phase = SetManifest['phases'][number];
 export function phaseTables(set: SetManifest, style: Style): readonly (readonly string[])[] {
   const waited = set.phases.filter(({ blocksWriters }) => blocksWriters);
   const others = set.phases.filter(({ blocksWriters }) => !blocksWriters);
-  return [drawn('writers waited for', waited, set, style), drawn('they did not for', others, set, style)];
+  return [drawn('while writers waited', waited, set, style), drawn('without a lock', others, set, style)];
 }
 
 function drawn(title: string, phases: readonly Phase[], set: SetManifest, style: Style): readonly string[] {

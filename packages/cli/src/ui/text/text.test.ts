@@ -86,6 +86,7 @@ describe('text', () => {
         data            2.50 GiB
         stored          1.06 GiB (42 %)
         writers waited  412 ms at most
+        client waited   415 ms for a write on db1
         hold skew       14 ms
         took            12.3 s (207 MiB/s)
 
@@ -93,11 +94,14 @@ describe('text', () => {
         db1   sql, primary           1.25 GiB  541 MiB  412 ms            255  0-1-840
         db2   sql           db1      1.25 GiB  541 MiB  411 ms            255  0-1-840
 
-        phase      time
-        check    120 ms  █
-        quiesce   31 ms
-        capture  5.48 s  ████████████████████████
-        resume     4 ms
+        while writers waited    time  slowest node
+        quiesce                31 ms  db1, 31 ms    ██
+        capture               374 ms  db2, 374 ms   ████████████████████████
+        resume                  4 ms
+
+        without a lock    time  slowest node
+        check           120 ms                █
+        publish         5.48 s  db1, 5.48 s   ████████████████████████
       "
     `);
   });
@@ -134,17 +138,21 @@ describe('text', () => {
         data            2.50 GiB
         stored          1.06 GiB (42 %)
         writers waited  412 ms at most
+        client waited   415 ms for a write on db1
         hold skew       14 ms
 
         node  roles         follows      data   stored   block  proven tables  position
         db1   sql, primary           1.25 GiB  541 MiB  412 ms            255  0-1-840
         db2   sql           db1      1.25 GiB  541 MiB  411 ms            255  0-1-840
 
-        phase      time
-        check    120 ms  #
-        quiesce   31 ms
-        capture  5.48 s  ########################
-        resume     4 ms
+        while writers waited    time  slowest node
+        quiesce                31 ms  db1, 31 ms    ##
+        capture               374 ms  db2, 374 ms   ########################
+        resume                  4 ms
+
+        without a lock    time  slowest node
+        check           120 ms                #
+        publish         5.48 s  db1, 5.48 s   ########################
 
       db1 on db1.example.org
         server      10.11.19-MariaDB, server id 1, /var/lib/mysql
