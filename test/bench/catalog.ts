@@ -39,7 +39,7 @@ function fill(cluster: TestCluster): void {
   const now = Date.now();
   const found = Array.from({ length: SETS }, (_, index) => {
     const set = generatedSet(new Date(now - index * 3_600_000));
-    return { setId: set.setId, state: 'good' as const, reason: '', set };
+    return { setId: set.setId, state: 'good' as const, reason: '', set, isProtected: false };
   });
   const catalog = openCatalog(db, cluster.name, systemClock);
   catalog.replace(found, catalog.generation(), () => true);
@@ -72,7 +72,11 @@ function generatedSet(at: Date): SetManifest {
     committedAt: at.toISOString(),
     writtenBy: '0.1.0',
     holdSkewMs: 12.5,
-    phases: ['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'].map((phase) => ({ phase, ms: 100, blocksWriters: true })),
+    phases: ['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'].map((phase) => ({
+      phase,
+      ms: 100,
+      blocksWriters: true,
+    })),
     members,
     uses: [],
   };
