@@ -40,6 +40,8 @@ export interface FakeModule {
   gone: boolean;
   /** Why it is in doubt which module it is; empty when it is not. */
   doubt: string;
+  /** What clients have written by now, as this node reads it. */
+  sees: () => string;
   /** ConfigRevision of its own Columnstore.xml, when that is not the one of all. */
   configRevision: bigint | undefined;
 }
@@ -73,6 +75,7 @@ export function fakeModule(node: string, shared: FakeEngine): FakeModule | undef
       strayController: false,
       gone: false,
       doubt: '',
+      sees: () => '',
       configRevision: undefined,
     },
     dbroots: new Map(ownedBy(shared.map, id).map((number) => [number, 'live'])),
@@ -185,9 +188,9 @@ export function loadMemory(module: FakeModule, fetched: string | undefined): voi
 }
 
 /** What a server reads: what lies in all dbroots, seen through what is loaded on its node. */
-export function readTables({ memory, shared }: FakeModule) {
+export function readTables({ memory, sees, shared }: FakeModule) {
   const contents = shared.modules.flatMap(({ dbroots }) => [...dbroots]).sort(([a], [b]) => a - b);
-  const digest = JSON.stringify([memory, contents]);
+  const digest = JSON.stringify([memory, contents, sees()]);
   return [
     { database: 'shop', table: 'facts', rows: 1_000n, digest },
     { database: 'shop', table: 'orders', rows: 10n, digest },

@@ -26,14 +26,16 @@ export interface FakeNode {
   readonly engine: FakeModule | undefined;
   /** By set id. */
   readonly repository: Map<string, { captured: boolean; part?: Uint8Array; set?: Uint8Array }>;
+  /** Sets that are marked as protected. */
+  readonly marks: Set<string>;
   restore:
     | {
         operationId: string;
         phase: 'staged' | 'switched';
         staged: string;
         kept: string;
-        /** What becomes of each dbroot, and what was in it. */
-        dbroots: { coming: Map<number, string>; kept: Map<number, string> } | undefined;
+        /** What becomes of each dbroot, and what was in it; whether there was no Columnstore.xml. */
+        dbroots: { coming: Map<number, string>; kept: Map<number, string>; gone: boolean } | undefined;
       }
     | undefined;
   /** The operation whose restored data a rollback has set aside; empty for none. */
@@ -67,6 +69,7 @@ export function fakeNode(name: string, faults: Faults, source: FakeNode | undefi
     },
     engine,
     repository: new Map(),
+    marks: new Set(),
     restore: undefined,
     setAside: '',
     agentVersion: VERSION,

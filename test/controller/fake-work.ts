@@ -95,7 +95,7 @@ async function stage(node: FakeNode, operationId: string, spec: StageTask, fetch
   if (spec.columnstore && [...coming.keys()].sort((a, b) => a - b).join() !== owned.join()) {
     throw new StillpointError('RESTORE_REFUSED', `dbroots ${[...coming.keys()].join()} are named, ${owned.join()} are owned`);
   }
-  const dbroots = spec.columnstore ? { coming, kept: new Map<number, string>() } : undefined;
+  const dbroots = spec.columnstore ? { coming, kept: new Map<number, string>(), gone: node.engine?.gone === true } : undefined;
   node.restore = { operationId, phase: 'staged', staged: `${setId}/${sourceNode}`, kept: '', dbroots };
   return { result: { case: 'stage', value: { path: '/stage', bytes: 5n, tablesEqual: 4 } } };
 }
@@ -121,7 +121,7 @@ function rollback(node: FakeNode, operationId: string, restartServer: boolean): 
     if (server.running && !restartServer) throw new StillpointError('SERVER_RUNNING', 'the server runs');
     if (engine !== undefined && dbroots !== undefined) {
       if (engine.running.size > 0) throw new StillpointError('ENGINE_RUNNING', `${[...engine.running].join()} runs`);
-      Object.assign(engine, { dbroots: dbroots.kept, memory: '' });
+      Object.assign(engine, { dbroots: dbroots.kept, memory: '', gone: dbroots.gone });
     }
     server.data = kept;
     node.setAside = operationId;

@@ -1,38 +1,11 @@
 import type { ErrorCode } from '@stillpoint/shared/errors';
 import { describe, expect, it } from 'vitest';
-import { eventually } from '../harness/eventually.ts';
-import { controllerProcess } from './controller-process.ts';
+import { engineRig, MAP, OLD, started } from './engine-rig.ts';
 import { failure, watchedRun } from './fake-cluster.ts';
-import { type FakeModule, remap } from './fake-engine.ts';
-import { fails, restoreRig } from './restore-rig.ts';
+import { remap } from './fake-engine.ts';
+import { fails } from './restore-rig.ts';
 
-/** db1 owns two dbroots, db2 one, and db3 runs SQL only. */
-const MAP = { 1: 1, 2: 1, 5: 2 };
-const rig = restoreRig(MAP);
-
-const modules = (): FakeModule[] => rig.cluster.nodes.flatMap(({ engine }) => engine ?? []);
-const engine = () => {
-  const [first] = modules();
-  if (first === undefined) throw new Error('no engine');
-  return first.shared;
-};
-/** What lies in every dbroot. */
-const dbroots = () => Object.fromEntries(modules().flatMap((module) => [...module.dbroots]));
-const OLD = { 1: 'live', 2: 'live', 5: 'live' };
-const restored = () => ({ 1: `${rig.setId}/db1/dbroot1`, 2: `${rig.setId}/db1/dbroot2`, 5: `${rig.setId}/db2/dbroot5` });
-const started = (node: string, ...names: string[]): string[] => names.map((name) => `start ${name} on ${node}`);
-
-/** The engine runs everywhere, on these dbroots, and every node has loaded what belongs to dbroot 1. */
-function expectEngine(contents: Readonly<Record<number, string>>): void {
-  expect(dbroots()).toEqual(contents);
-  for (const { memory, node, running } of modules()) {
-    expect(memory).toBe(contents[1]);
-    expect([...running].sort()).toEqual(
-      node === 'db1' ? ['DMLProc', 'PrimProc', 'controllernode', 'workernode'] : ['PrimProc', 'workernode'],
-    );
-  }
-}
-const run = async (watched = watchedRun()) => rig.run((await rig.plan()).id, { run: watched });
+const { dbroots, engine, expectEngine, killedDuring, modules, restored, rig, run } = engineRig();
 
 describe('a restore of a cluster with an engine', () => {
   it('stages, stops the engine from the last stage to the first, switches, loads, and starts it stage by stage', async () => {
@@ -131,32 +104,6 @@ describe('a restore of a cluster with an engine', () => {
   });
 });
 
-describe('the proof', () => {
-  it('finds a node that reads other data, and names table and both nodes; what is read again may be the same', async () => {
-    const { faults } = rig.cluster.node('db2');
-    faults.at('task.proveEngine', () => {
-      for (const module of modules()) if (module.node === 'db2') module.memory = 'old';
-    });
-    expect(await failure(run())).toMatchObject({
-      code: 'ENGINE_PROOF_FAILED',
-      message: expect.stringMatching(/^shop\.facts reads differently on db1 .* and on db2 /),
-      hint: expect.stringContaining('stillpoint restore rollback'),
-    });
-    expect(rig.stateOf()).toBe('failed');
-    faults.clear();
-    for (const module of modules()) module.memory = restored()[1];
-    await rig.resume(rig.restoreId());
-    expectEngine(restored());
-    expect(rig.stateOf()).toBe('switched');
-  });
-
-  it('tells table locks that are there afterwards', async () => {
-    engine().stuckLocks = ['shop.facts is locked by cpimport (lock 7)'];
-    const report = await run();
-    expect(report.nodes.map(({ locks }) => locks)).toEqual([engine().stuckLocks, engine().stuckLocks, []]);
-  });
-});
-
 const STEPS = ['stopEngine', 'switch', 'loadBrm', 'startEngine', 'proveEngine'] as const;
 
 describe.each(STEPS)('a restore whose %s fails on one node', (step) => {
@@ -183,27 +130,15 @@ describe.each(STEPS)('a restore whose %s fails on one node', (step) => {
 });
 
 describe.each(STEPS)('a controller that is killed during %s', (step) => {
-  const killed = async (): Promise<string> => {
-    const { id } = await rig.plan();
-    const gate = rig.cluster.node('db2').faults.gate(`task.${step}`);
-    const controller = controllerProcess(rig.cluster.config, 'restore', id);
-    await gate.reached;
-    await controller.kill();
-    gate.open();
-    rig.cluster.node('db2').faults.clear();
-    await eventually(() => rig.cluster.node('db2').history.includes(`${step} succeeded`));
-    return rig.restoreId();
-  };
-
   it('leaves a journal that resume completes', async () => {
-    await rig.resume(await killed());
+    await rig.resume(await killedDuring(step));
     expectEngine(restored());
     rig.expectRestored();
     for (const { history } of rig.cluster.nodes) expect(history.filter((what) => what === 'stage started')).toHaveLength(1);
   });
 
   it('leaves a journal that rollback undoes', async () => {
-    await rig.rollback(await killed());
+    await rig.rollback(await killedDuring(step));
     expectEngine(OLD);
     rig.expectOld();
   });
@@ -240,6 +175,16 @@ describe('a resume', () => {
     expect(engine().services.slice(0, 2)).toEqual(['load on db1', 'load on db2']);
   });
 
+  it('starts what does not run any more, where others run', async () => {
+    rig.cluster.node('db2').faults.once('task.proveEngine', fails('SERVER_DOWN'));
+    await failure(run());
+    for (const { running } of modules()) running.delete('PrimProc');
+    engine().services.length = 0;
+    await rig.resume(rig.restoreId());
+    expectEngine(restored());
+    expect([...engine().services].sort()).toEqual([...started('db1', 'PrimProc'), ...started('db2', 'PrimProc')]);
+  });
+
   it('stops an engine that was started again on half of the data', async () => {
     rig.cluster.node('db2').faults.once('task.switch', fails('SWITCH_FAILED'));
     await failure(run());
@@ -261,95 +206,38 @@ describe('a resume', () => {
   });
 });
 
-it('is not complete without its proof, though all nodes of the engine were left out since', async () => {
-  rig.cluster.node('db2').faults.once('task.proveEngine', fails('ENGINE_PROOF_FAILED'));
-  await failure(run());
-  expect(await rig.resume(rig.restoreId(), ['db1', 'db2'])).toMatchObject({ state: 'switched' });
-  const { nodes } = await rig.resume(rig.restoreId());
-  expect(nodes.map(({ tablesRead }) => tablesRead)).toEqual([2, 2, 0]);
-});
+describe('dbroots that move to other nodes while images are staged', () => {
+  const MOVED = { 1: 2, 2: 1, 5: 2 };
+  /** What manages the engine gives dbroot 1 to db2 while it is being stopped. */
+  const moved = async () => {
+    rig.cluster.node('db3').faults.once('task.stopServer', () => remap(engine(), MOVED));
+    return failure(run());
+  };
 
-describe('going back', () => {
-  it('from a complete restore stops the engine before its data moves, and starts it once all of it is back', async () => {
-    const { operationId } = await run();
-    engine().services.length = 0;
-    await rig.rollback(operationId);
-    expectEngine(OLD);
-    const { services } = engine();
-    expect(services[0]).toBe('stop DMLProc on db1');
-    expect(services.findIndex((what) => what.startsWith('load'))).toBeGreaterThan(
-      services.findLastIndex((what) => what.startsWith('stop')),
-    );
-  });
-
-  it('where the restore has not come to the engine leaves that running', async () => {
-    rig.cluster.node('db2').faults.once('task.stage', fails('STAGE_FAILED'));
-    await failure(run());
+  it('are seen before anything is switched', async () => {
+    expect(await moved()).toMatchObject({
+      code: 'PLAN_STALE',
+      message: expect.stringMatching(
+        /: db1 owned dbroot 1 in .*data1, dbroot 2 .* \(primary\), and owns dbroot 2 .*; db2 owned dbroot 5 .*\(primary\)$/,
+      ),
+      hint: expect.stringContaining('stillpoint restore rollback'),
+    });
+    expect(dbroots()).toEqual(OLD);
+    expect(rig.data()).toEqual({ db1: 'live', db2: 'live', db3: 'live' });
     await rig.rollback(rig.restoreId());
-    expect(engine().services).toEqual([]);
-    expectEngine(OLD);
-  });
-
-  it('to dbroots that held nothing leaves the engine stopped', async () => {
-    for (const module of modules()) {
-      Object.assign(module, { running: new Set(), memory: '', dbroots: new Map([...module.dbroots.keys()].map((number) => [number, ''])) });
-    }
-    const { operationId } = await run();
-    expectEngine(restored());
-    await rig.rollback(operationId);
-    expect(dbroots()).toEqual({ 1: '', 2: '', 5: '' });
-    for (const { running } of modules()) expect(running.size).toBe(0);
-  });
-
-  it('whose start of the engine fails says how to go on, and goes on', async () => {
-    const { operationId } = await run();
-    rig.cluster.node('db2').faults.once('task.startEngine', fails('ENGINE_SERVICE_FAILED'));
-    const error = await failure(rig.rollback(operationId));
-    expect(error).toMatchObject({ code: 'ENGINE_SERVICE_FAILED', hint: expect.stringContaining(`restore rollback ${operationId} --yes`) });
-    expect(rig.stateOf()).toBe('failed');
-    expect(await failure(rig.resume(operationId))).toMatchObject({ code: 'RESTORE_REFUSED' });
-    engine().services.length = 0;
-    await rig.rollback(operationId);
-    expectEngine(OLD);
-    expect(engine().services.filter((what) => what.startsWith('stop'))).toEqual([]);
-    expect(rig.stateOf()).toBe('rolled-back');
-  });
-
-  it('without a node of the engine leaves it stopped, says so, and starts it when that node has come back', async () => {
-    const { operationId } = await run();
-    rig.cluster.node('db2').network.sever();
-    for (const module of modules()) if (module.node === 'db2') Object.assign(module, { running: new Set(), memory: '' });
-    const watched = watchedRun();
-    const left = await rig.cluster.controller.rollbackRestore(operationId, { ...watched, without: ['db2'] });
-    expect(left).toMatchObject({ state: 'rolled-back', leftOut: ['db2'] });
-    expect(watched.events).toContainEqual(
-      expect.objectContaining({
-        type: 'warning',
-        message: expect.stringContaining('the engine stays stopped'),
-        hint: expect.stringContaining('db2'),
-      }),
-    );
-    expect(modules()[0]?.running.size).toBe(0);
-    rig.cluster.node('db2').network.mend();
-    await rig.rollback(operationId);
-    expectEngine(OLD);
-  });
-
-  it('of a restore that the journal has lost brings the engine back as well', async () => {
-    const { operationId } = await run();
-    rig.forget();
-    await rig.rollback(operationId);
-    expectEngine(OLD);
+    expectEngine(OLD, MOVED);
     rig.expectOld();
   });
-});
 
-it('finishing leaves the engine alone', async () => {
-  const { operationId } = await run();
-  engine().services.length = 0;
-  expect(await rig.finish(operationId)).toMatchObject({ state: 'finished' });
-  expectEngine(restored());
-  expect(engine().services).toEqual([]);
+  it('are seen in a resume at once, which goes on when they are back', async () => {
+    await moved();
+    for (const { history } of rig.cluster.nodes) history.length = 0;
+    expect(await failure(rig.resume(rig.restoreId()))).toMatchObject({ code: 'PLAN_STALE' });
+    for (const { history } of rig.cluster.nodes) expect(history).toEqual(['claimed', 'given back']);
+    remap(engine(), MAP);
+    await rig.resume(rig.restoreId());
+    expectEngine(restored());
+  });
 });
 
 it.each<[ErrorCode, ErrorCode]>([['BRM_FAILED', 'ENGINE_SERVICE_FAILED']])('%s is told in terms of a restore', async (code, told) => {

@@ -17,6 +17,8 @@ export interface RestoreRig {
   finish(operationId: string, without?: readonly string[]): Promise<RestoreReport>;
   /** As when the state directory is lost, or the controller moves to another host. */
   forget(): void;
+  /** Has the journal say that all restores are in this state. */
+  callIt(state: RestoreState): void;
   /** Of the newest restore. */
   stateOf(): RestoreState | undefined;
   restoreId(): string;
@@ -57,6 +59,11 @@ export function restoreRig(map?: DbrootMap): RestoreRig {
     for (const { history } of cluster.nodes) history.length = 0;
   });
   afterEach(() => cluster?.remove());
+  const edit = (sql: string): void => {
+    const db = new DatabaseSync(join(cluster.config.stateDir, 'stillpoint.db'));
+    db.exec(sql);
+    db.close();
+  };
   return {
     get cluster() {
       return cluster;
@@ -74,11 +81,8 @@ export function restoreRig(map?: DbrootMap): RestoreRig {
     resume: (operationId, without = []) => cluster.controller.resumeRestore(operationId, { ...watchedRun(), stopServers: true, without }),
     rollback: (operationId, without = []) => cluster.controller.rollbackRestore(operationId, { ...watchedRun(), without }),
     finish: (operationId, without = []) => cluster.controller.finishRestore(operationId, { ...watchedRun(), without }),
-    forget: () => {
-      const db = new DatabaseSync(join(cluster.config.stateDir, 'stillpoint.db'));
-      db.exec('DELETE FROM steps; DELETE FROM operations; DELETE FROM plans');
-      db.close();
-    },
+    forget: () => edit('DELETE FROM steps; DELETE FROM operations; DELETE FROM plans'),
+    callIt: (state) => edit(`UPDATE operations SET state = '${state}' WHERE kind = 'restore'`),
     stateOf: () => cluster.controller.listRestores()[0]?.state,
     restoreId: () => cluster.controller.listRestores()[0]?.operationId ?? '',
     data: () => Object.fromEntries(cluster.nodes.map(({ name, server }) => [name, server.data])),

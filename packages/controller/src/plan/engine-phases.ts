@@ -11,6 +11,10 @@ const allStages = (nodes: readonly EngineNode[]): number[] => [...new Set(nodes.
 /** True on a node on which a process of the engine runs. */
 export const isRunning = ({ engine }: EngineNode): boolean => engine.processes.some(({ pid }) => pid !== 0);
 
+/** Stages of which a process does not run on a node. */
+export const stagesDown = (node: EngineNode): number[] =>
+  stagesOf(node).filter((stage) => node.engine.processes.some((process) => process.stage === stage && process.pid === 0));
+
 /**
  * How the engine is stopped: stage by stage on all nodes, the last one first, as it was not started. One that runs nowhere needs no
  * stopping; one that runs on a single node is stopped everywhere, so that its state is known. Pure.

@@ -6,8 +6,8 @@ import type { ControllerContext } from '../context.ts';
 import { stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
 import type { PlannedEngine } from '../plan/restore-engine.ts';
-import { phasesBehindBarrier } from '../plan/restore-phases.ts';
 import { placementsOf } from '../plan/topology.ts';
+import { nodeStand } from './restore-stand.ts';
 
 /**
  * Makes the record of a restore that this journal does not know, from the agents that say it is unfinished on their nodes: the
@@ -37,7 +37,7 @@ export async function adoptUnknown(context: ControllerContext, operationId: stri
     const steps = stepsOf(store.db, operationId, clock);
     const begun = [
       ...plan.nodes.map(({ node }) => ({ kind: 'stage', node })),
-      ...phasesBehindBarrier(plan).flatMap((phase) => phase.steps),
+      ...plan.nodes.flatMap(({ node }) => nodeStand([], plan, node).missing.map((step) => ({ kind: step, node }))),
     ];
     for (const { kind, node } of begun) {
       steps.started(kind, node, 1);

@@ -25,19 +25,53 @@ export function differencesOf(readings: readonly EngineReading[]): Differences {
   return told;
 }
 
-/**
- * Of tables that differed in two rounds of reading, those that no node has read otherwise the second time: nobody writes to them, so
- * nodes see different data. The others are being written to, and two nodes never read them at the same moment. Pure.
- */
-export function standingDifferences(before: readonly EngineReading[], now: readonly EngineReading[]): Differences {
-  const earlier = differencesOf(before);
-  const unchanged = (name: string): boolean =>
-    now.every(({ node, result }) => {
-      const was = before.find((reading) => reading.node === node);
-      return was !== undefined && textOf(tablesOf(was.result).get(name)) === textOf(tablesOf(result).get(name));
-    });
-  return new Map([...differencesOf(now)].filter(([name]) => earlier.has(name) && unchanged(name)));
+/** What rounds of reading come to. */
+export interface Verdict {
+  /** Nodes see different data. */
+  readonly failed: Differences;
+  /** Read differently in every round, while clients wrote to them. */
+  readonly open: Differences;
 }
+
+/**
+ * What rounds of reading come to, at least one; `isLast` when there will be no other. Clients may write meanwhile, and two nodes never read at the same
+ * moment: what was equal once is equal, and a difference counts only once it is clear that it is none of time. That is so for a table that no
+ * node reads otherwise in the next round, for one that is missing on a node in two rounds, and, in the last round, for one that a node has always read alike
+ * while others saw it change. Pure.
+ */
+export function verdictOf(rounds: readonly (readonly EngineReading[])[], isLast: boolean): Verdict {
+  const told = rounds.map(differencesOf);
+  const texts = rounds.map(textsOf);
+  const failed = new Map<string, string>();
+  const open = new Map<string, string>();
+  for (const [name, sentence] of told.at(-1) ?? []) {
+    if (!told.every((differences) => differences.has(name))) continue;
+    const reads = texts.map((round) => round.map(({ node, tables }) => ({ node, text: tables.get(name) ?? MISSING })));
+    const frozen = isLast ? frozenOn(reads) : [];
+    if (standsStill(reads)) failed.set(name, sentence);
+    else if (frozen.length > 0)
+      failed.set(name, `${name} reads the same on ${frozen.join(', ')} every time, while other nodes see it change`);
+    else open.set(name, sentence);
+  }
+  return { failed, open };
+}
+
+/** What each node reads of a table in each round. */
+type Reads = readonly (readonly { readonly node: string; readonly text: string }[])[];
+
+/** True when the last two rounds show the same everywhere, or a node on which the table is missing in both. */
+function standsStill(reads: Reads): boolean {
+  const [now = [], before] = reads.toReversed();
+  if (before === undefined) return false;
+  const isSame = ({ node, text }: Reads[number][number]): boolean => before.some((other) => other.node === node && other.text === text);
+  return now.every(isSame) || now.some((read) => read.text === MISSING && isSame(read));
+}
+
+/** Nodes that read the same in every one of several rounds. */
+const frozenOn = (reads: Reads): string[] =>
+  (reads[0] ?? []).flatMap(({ node, text }) =>
+    reads.length > 1 && reads.every((round) => round.some((other) => other.node === node && other.text === text)) ? [node] : [],
+  );
 
 /** The proof has failed: tables and nodes named. */
 export function proofFailure(differences: Differences): StillpointError {
@@ -63,4 +97,11 @@ function differencesOfTwo(one: EngineReading, two: EngineReading): [string, stri
 const tablesOf = ({ tables }: ProveEngineResult): ReadonlyMap<string, ScannedTable> =>
   new Map(tables.map((each) => [`${each.database}.${each.table}`, each]));
 
-const textOf = (table: ScannedTable | undefined): string => (table === undefined ? 'missing' : `${table.rows} ${table.digest}`);
+const MISSING = 'missing';
+
+/** What nodes read of every table, comparable. */
+const textsOf = (round: readonly EngineReading[]) =>
+  round.map(({ node, result }) => ({
+    node,
+    tables: new Map([...tablesOf(result)].map(([name, { digest, rows }]) => [name, `${rows} ${digest}`])),
+  }));

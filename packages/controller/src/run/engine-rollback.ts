@@ -1,49 +1,82 @@
 import { onEveryNode } from '../agents/every-node.ts';
-import { isEnginePrimary, ownedDbroots } from '../plan/engine.ts';
+import { type EngineNode, ownedDbroots } from '../plan/engine.ts';
+import { stagesDown } from '../plan/engine-phases.ts';
 import type { PlannedNode } from '../plan/restore.ts';
 import { engineNow, startEngine, stopEngine } from './engine.ts';
 import { cancelInDoubt } from './journaled-task.ts';
-import { isUndone, type RestoreRun, restoredAgents } from './restore-run.ts';
+import { type RestoreRun, restoredAgents } from './restore-run.ts';
+import { ENGINE_BACK, isEngineTouched, modulesOf, nodeStand } from './restore-stand.ts';
 
 const PREFIX = 'rollback-';
 
 /** Stops the engine before what it ran on, or may have run on, is taken away. One that the restore did not come to goes on. */
 export async function stopTouchedEngine(run: RestoreRun, signal: AbortSignal): Promise<void> {
-  const modules = modulesOf(run.plan.nodes);
-  if (!wasTouched(run) || modules.every(({ node }) => isBack(run, node))) return;
+  if (!isTouched(run)) return;
+  beginBack(run);
+  const { agents, operation, plan } = run;
+  const steps = operation.steps.all();
+  if (modulesOf(plan).every(({ node }) => nodeStand(steps, plan, node).back)) return;
   // A start that is under way would go on behind the stop.
-  await onEveryNode(restoredAgents(run.agents, run.plan), undefined, (agent) => cancelInDoubt(run.operation, agent));
+  await onEveryNode(restoredAgents(agents, plan), undefined, (agent) => cancelInDoubt(operation, agent));
   await stopEngine(run, signal, PREFIX);
 }
 
 /** Starts the engine on what was there before, where there was something and all of it is back: a half one would not be the one that it was. */
 export async function startTouchedEngine(run: RestoreRun, signal: AbortSignal): Promise<void> {
-  const modules = modulesOf(run.whole.nodes);
-  if (!wasTouched(run) || modulesOf(run.plan.nodes).length === 0) return;
-  const missing = modules.map(({ node }) => node).filter((node) => run.leftOut.includes(node));
-  if (missing.length === 0) {
-    const primary = (await engineNow(run, signal)).find(({ engine }) => isEnginePrimary(engine));
-    const hasData = primary !== undefined && ownedDbroots(primary.engine).some(({ bytes }) => bytes > 0n);
-    if (hasData) await startEngine(run, signal, PREFIX);
+  const { leftOut, operation, whole } = run;
+  if (!isTouched(run)) return;
+  const missing = modulesOf(whole).flatMap(({ node }) => (leftOut.includes(node) ? [node] : []));
+  if (missing.length > 0) {
+    const names = missing.join(', ');
+    staysStopped(
+      run,
+      `its dbroots are one image, and ${names} is left out`,
+      `Once ${names} is back, repeat the rollback without --without.`,
+    );
     return;
   }
-  run.operation.observe({
-    type: 'warning',
-    node: '',
-    message: `the engine stays stopped: its dbroots are one image, and ${missing.join(', ')} is left out`,
-    hint: `Once ${missing.join(', ')} is back, repeat the rollback without --without.`,
+  const lacking = whatLacks(modulesOf(whole), await engineNow(run, signal));
+  if (lacking.length === 0) await startEngine(run, signal, PREFIX);
+  else
+    staysStopped(
+      run,
+      `before the restore it was not whole: ${lacking.join('; ')}`,
+      'Restore a set, or bring what is missing back and start it.',
+    );
+  operation.steps.succeeded(ENGINE_BACK, '');
+}
+
+/**
+ * Starts an engine again that the restore had stopped, where none of its data was moved. One that somebody has started since is left alone, if
+ * all of it runs.
+ */
+export async function restartStoppedEngine(run: RestoreRun, signal: AbortSignal): Promise<void> {
+  if (!isTouched(run)) return;
+  beginBack(run);
+  const found = await engineNow(run, signal);
+  const allRun = found.length === modulesOf(run.whole).length && found.every((node) => stagesDown(node).length === 0);
+  if (allRun) return run.operation.steps.succeeded(ENGINE_BACK, '');
+  await stopEngine(run, signal, PREFIX);
+  await startTouchedEngine(run, signal);
+}
+
+function beginBack({ operation: { steps } }: RestoreRun): void {
+  steps.started(ENGINE_BACK, '', (steps.get(ENGINE_BACK, '')?.attempt ?? 0) + 1);
+}
+
+const isTouched = ({ operation, whole }: RestoreRun): boolean => isEngineTouched(operation.steps.all(), whole);
+
+function staysStopped({ operation }: RestoreRun, why: string, hint: string): void {
+  operation.observe({ type: 'warning', node: '', message: `the engine stays stopped: ${why}`, hint });
+}
+
+/** What an engine lacks to run on what was there before: all of its modules, and data on each that owns dbroots. */
+const whatLacks = (modules: readonly PlannedNode[], found: readonly EngineNode[]): string[] =>
+  modules.flatMap(({ engine, node }) => {
+    const now = found.find((other) => other.node === node);
+    if (now === undefined) return [`${node} does not know which module of the engine it is`];
+    const owned = ownedDbroots(now.engine);
+    // A dbroot that was just added holds nothing in an engine that runs.
+    const hadData = (engine?.running.length ?? 0) > 0 || owned.length === 0 || owned.some(({ bytes }) => bytes > 0n);
+    return hadData ? [] : [`the dbroots of ${node} hold nothing`];
   });
-}
-
-const modulesOf = (nodes: readonly PlannedNode[]): PlannedNode[] => nodes.filter(({ engine }) => engine !== undefined);
-
-/** True once the restore has begun to stop the engine, or to replace what it runs on. */
-function wasTouched({ operation, whole }: RestoreRun): boolean {
-  const modules = new Set(modulesOf(whole.nodes).map(({ node }) => node));
-  return operation.steps.all().some(({ node, step }) => modules.has(node) && (step === 'switch' || step.startsWith('stop-engine-')));
-}
-
-/** True on a node whose old data is back. */
-const isBack = ({ operation }: RestoreRun, node: string): boolean =>
-  operation.steps.all().some((one) => one.node === node && one.step === 'stage') &&
-  isUndone(operation.steps.all().filter((one) => one.node === node));

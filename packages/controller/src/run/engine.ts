@@ -1,24 +1,26 @@
 import { StillpointError } from '@stillpoint/shared/errors';
+import { onEveryNode } from '../agents/every-node.ts';
 import { factsOfAll } from '../agents/facts.ts';
 import { abortReason } from '../agents/scope.ts';
 import { type EngineNode, engineNodes } from '../plan/engine.ts';
-import { isRunning, startEnginePhases, stopEnginePhases } from '../plan/engine-phases.ts';
+import { isRunning, stagesDown, startEnginePhases, stopEnginePhases } from '../plan/engine-phases.ts';
 import { proofPhases, type RestorePhase } from '../plan/restore-phases.ts';
-import { type Differences, differencesOf, type EngineReading, proofFailure, standingDifferences } from './engine-proof.ts';
-import { resultOf } from './journaled-task.ts';
+import type { RestoreStep } from '../plan/steps.ts';
+import { type Differences, type EngineReading, proofFailure, verdictOf } from './engine-proof.ts';
+import { cancelInDoubt, resultOf } from './journaled-task.ts';
 import { runRestorePhase } from './restore-phase.ts';
-import { isDone, type RestoreRun } from './restore-run.ts';
+import { isDone, type RestoreRun, restoredAgents } from './restore-run.ts';
+import { modulesOf } from './restore-stand.ts';
 
 /** The engine of the nodes that are restored, as it is now: their processes come and go, and their configuration may have come back. */
 export async function engineNow({ agents, operation, plan }: RestoreRun, signal: AbortSignal): Promise<EngineNode[]> {
-  const modules = plan.nodes.filter(({ engine }) => engine !== undefined).map(({ node }) => agents.get(node));
+  const modules = modulesOf(plan).map(({ node }) => agents.get(node));
   return modules.length === 0 ? [] : engineNodes(await factsOfAll(modules, operation.clock, signal));
 }
 
 /** Nodes on which the engine runs on data that is yet to be replaced, on any of its nodes. */
 export async function runningEngines(run: RestoreRun, signal: AbortSignal): Promise<EngineNode[]> {
-  const modules = run.plan.nodes.filter(({ engine }) => engine !== undefined);
-  return modules.every(({ node }) => isDone(run, 'switch', node)) ? [] : (await engineNow(run, signal)).filter(isRunning);
+  return modulesOf(run.plan).every(({ node }) => isDone(run, 'switch', node)) ? [] : (await engineNow(run, signal)).filter(isRunning);
 }
 
 /** Stops the engine on all of its nodes, unless it runs on none. What the journal has as stopped is stopped again: it was started since. */
@@ -29,50 +31,57 @@ export async function stopEngine(run: RestoreRun, signal: AbortSignal, prefix = 
 }
 
 /**
- * Starts the engine on all of its nodes. On a node where nothing of it runs, what the journal has as loaded or started is done again: it was
- * stopped since, and its memory cleared. Throws COLUMNSTORE_CONFIG when a node does not know its engine.
+ * Starts the engine on all of its nodes. What the journal has as started, and does not run, is started again; what it has as loaded is loaded again
+ * where nothing runs: it was stopped since, and its memory cleared. Throws COLUMNSTORE_CONFIG when a node does not know its engine.
  */
 export async function startEngine(run: RestoreRun, signal: AbortSignal, prefix = ''): Promise<void> {
   const nodes = await engineNow(run, signal);
-  for (const { engine, node } of run.plan.nodes) {
-    if (engine === undefined || nodes.some((other) => other.node === node)) continue;
+  for (const { node } of modulesOf(run.plan)) {
+    if (nodes.some((other) => other.node === node)) continue;
     throw await withoutModule(run, node, signal);
   }
-  for (const { node } of nodes.filter((each) => !isRunning(each))) {
-    const ofStart = (step: string, on: string): boolean =>
-      on === node && (step === `${prefix}load-brm` || step.startsWith(`${prefix}start-engine-`));
-    forget(run, ofStart, 'it was stopped since');
+  for (const each of nodes) {
+    const down = new Set([
+      ...stagesDown(each).map((stage) => `${prefix}start-engine-${stage}`),
+      ...(isRunning(each) ? [] : [`${prefix}load-brm`]),
+    ]);
+    forget(run, (step, on) => on === each.node && down.has(step), 'it was stopped since');
   }
   await inOrder(run, startEnginePhases(nodes), signal, prefix);
 }
 
 /** How often tables are read in which nodes differ. */
 const ROUNDS = 4;
+const PROOF: RestoreStep['kind'] = 'prove-engine';
 
 /**
- * Has every table read whole through every SQL server of the engine's nodes. Clients may be back and write already: a table that differs is read
- * again, and counts against the proof only if it stands still meanwhile. Throws ENGINE_PROOF_FAILED when nodes do not see the same.
+ * Has every table read whole through every SQL server of the engine's nodes, now: what was read before may be of another engine than the one that
+ * runs. Clients may be back and write already, so tables that differ are read again, see `verdictOf`. Throws ENGINE_PROOF_FAILED when nodes do not
+ * see the same.
  */
 export async function proveEngine(run: RestoreRun, signal: AbortSignal): Promise<void> {
-  let before = await readEverywhere(run, signal);
-  let differing = differencesOf(before);
-  for (let round = 2; differing.size > 0; round += 1) {
-    forget(run, (step) => step === 'prove-engine', 'what the nodes read differs');
-    const now = await readEverywhere(run, signal);
-    const standing = standingDifferences(before, now);
-    if (standing.size > 0) {
-      // Whatever is done about it, it is to be read again.
-      forget(run, (step) => step === 'prove-engine', 'what the nodes read differs');
-      throw proofFailure(standing);
+  const rounds: EngineReading[][] = [];
+  for (;;) {
+    await forgetReadings(run);
+    rounds.push(await readEverywhere(run, signal));
+    const isLast = rounds.length === ROUNDS;
+    const { failed, open } = verdictOf(rounds, isLast);
+    if (failed.size > 0) {
+      // Nothing of it may be taken for a proof.
+      await forgetReadings(run);
+      throw proofFailure(failed);
     }
-    // What was equal once is equal.
-    const still = differencesOf(now);
-    differing = new Map([...still].filter(([name]) => differing.has(name)));
-    before = now;
-    if (round < ROUNDS) continue;
-    tellUncompared(run, differing);
-    return;
+    if (open.size === 0) return;
+    if (isLast) return tellUncompared(run, open);
   }
+}
+
+async function forgetReadings(run: RestoreRun): Promise<void> {
+  const { agents, operation, plan } = run;
+  const doubtful = operation.steps.all().filter(({ state, step }) => step === PROOF && state === 'started');
+  const nodes = restoredAgents(agents, plan).filter((agent) => doubtful.some(({ node }) => node === agent.node));
+  await onEveryNode(nodes, undefined, (agent) => cancelInDoubt(operation, agent));
+  forget(run, (step) => step === PROOF, 'it is to be read again');
 }
 
 async function readEverywhere(run: RestoreRun, signal: AbortSignal): Promise<EngineReading[]> {
@@ -80,7 +89,7 @@ async function readEverywhere(run: RestoreRun, signal: AbortSignal): Promise<Eng
   await inOrder(run, phases, signal, '');
   return phases.flatMap(({ steps }) =>
     steps.flatMap(({ node }) => {
-      const result = resultOf(run.operation, 'prove-engine', node);
+      const result = resultOf(run.operation, PROOF, node);
       return result?.case === 'proveEngine' ? [{ node, result: result.value }] : [];
     }),
   );

@@ -2,7 +2,7 @@ import type { ErrorCode, StillpointError } from '@stillpoint/shared/errors';
 import { restated } from '../agents/restated.ts';
 import type { JournalState } from '../journal/journal.ts';
 import type { StepRecord } from '../journal/steps.ts';
-import { isUndone } from './restore-run.ts';
+import { isUndone } from './restore-stand.ts';
 
 /** Codes whose own hint is to start again, or that nothing is held: of a restore that was begun neither is true. */
 const MISLEADING: readonly ErrorCode[] = ['CANCELLED', 'TASK_INTERRUPTED', 'CLAIM_MISSING', 'TICKET_REFUSED'];

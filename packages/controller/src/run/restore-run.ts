@@ -7,8 +7,7 @@ import type { ControllerContext } from '../context.ts';
 import type { OperationRecord } from '../journal/journal.ts';
 import { type StepRecord, stepsOf } from '../journal/steps.ts';
 import type { PlannedNode, RestorePlan } from '../plan/restore.ts';
-import { phasesBehindBarrier, proofPhases } from '../plan/restore-phases.ts';
-import { type RestoreStep, stepName } from '../plan/steps.ts';
+import type { RestoreStep } from '../plan/steps.ts';
 import type { Operation } from './operation.ts';
 
 /** A restore that runs. What its steps have brought about is in the journal alone, so that another process can go on. */
@@ -66,28 +65,9 @@ export async function factsByNode({ agents, operation, plan }: RestoreRun, signa
   return new Map(answers.map(({ node, facts }) => [node, facts]));
 }
 
-/** True once every node of a plan runs on restored data, as far as the journal knows. */
-export function isComplete(steps: readonly StepRecord[], plan: RestorePlan): boolean {
-  const isDoneOn = (node: string, is: (step: string) => boolean): boolean =>
-    steps.some((one) => one.node === node && one.state === 'succeeded' && is(one.step));
-  const planned = [...phasesBehindBarrier(plan), ...proofPhases(plan)].flatMap((phase) => phase.steps);
-  // The stages of an engine are known only once its configuration is in place.
-  const modules = plan.nodes.filter(({ engine }) => engine !== undefined);
-  return (
-    planned.every((step) => isDoneOn(step.node, (name) => name === stepName(step))) &&
-    modules.every(({ node }) => isDoneOn(node, (name) => name.startsWith('start-engine-')))
-  );
-}
-
 /** True once a step was begun on a node, however it went. */
 export const wasBegun = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>
   operation.steps.get(kind, node) !== undefined;
-
-/** True when no node holds anything of a restore any more but what a rollback set aside: it came to none, or was undone on each. */
-export function isUndone(steps: readonly StepRecord[]): boolean {
-  const undone = new Set(steps.filter(({ step, state }) => step === 'rollback' && state === 'succeeded').map(({ node }) => node));
-  return steps.every(({ step, node }) => step !== 'stage' || node === '' || undone.has(node));
-}
 
 /** True once a step is done on a node. */
 export const isDone = ({ operation }: RestoreRun, kind: RestoreStep['kind'], node: string): boolean =>

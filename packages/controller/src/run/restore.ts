@@ -3,29 +3,21 @@ import { abortReason } from '../agents/scope.ts';
 import type { RestoreReport, RestoreRunOptions, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
+import type { StepRecord } from '../journal/steps.ts';
 import { changesSince } from '../plan/changes.ts';
 import type { EngineNode } from '../plan/engine.ts';
 import type { RestorePlan } from '../plan/restore.ts';
 import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
 import { proveEngine, runningEngines, startEngine, stopEngine } from './engine.ts';
+import { requireUnmovedEngine } from './engine-unmoved.ts';
 import { cancelInDoubt } from './journaled-task.ts';
 import { type Endings, type Operation, runOperation, withNodes } from './operation.ts';
 import { insteadOfResuming } from './restore-hint.ts';
 import { runRestorePhase } from './restore-phase.ts';
 import { replan } from './restore-plan.ts';
 import { restoreReport } from './restore-report.ts';
-import {
-  factsByNode,
-  involvedAgents,
-  isComplete,
-  isDone,
-  isUndone,
-  leaveOut,
-  type RestoreRun,
-  recordedSteps,
-  restoreRecord,
-  wasBegun,
-} from './restore-run.ts';
+import { factsByNode, involvedAgents, isDone, leaveOut, type RestoreRun, recordedSteps, restoreRecord, wasBegun } from './restore-run.ts';
+import { isComplete, isEngineTouched, isUndone, modulesOf } from './restore-stand.ts';
 import { discardStaged } from './undo.ts';
 
 /** Failures before the switch that no resuming mends: what was staged is thrown away at once. */
@@ -41,8 +33,8 @@ const HOPELESS: readonly ErrorCode[] = [
 
 /**
  * Carries out a plan. Until every node has staged and proven its image and every server stands, live data is untouched.
- * Throws PLAN_NOT_FOUND, RESTORE_REFUSED, PLAN_STALE, SERVER_RUNNING and ENGINE_RUNNING before anything was begun; later failures leave a
- * restore that can be resumed or rolled back.
+ * Throws PLAN_NOT_FOUND, RESTORE_REFUSED, PLAN_STALE, SERVER_RUNNING and ENGINE_RUNNING before anything was begun; later failures, PLAN_STALE among them
+ * when dbroots were moved while images were staged, leave a restore that can be resumed or rolled back.
  */
 export function runRestore(context: ControllerContext, planId: string, options: RestoreRunOptions): Promise<RestoreReport> {
   const { store } = context;
@@ -50,7 +42,7 @@ export function runRestore(context: ControllerContext, planId: string, options: 
   refuseSecondRun(context, planId);
   refuseProblems(plan);
   const record = store.journal.begin({ kind: 'restore', setId: plan.setId, planId, nodes: plan.nodes.map(({ node }) => node) });
-  return carryOut(context, record, plan, plan, options, async (signal) => {
+  return carryOut(context, record, plan, plan, options, async (_, signal) => {
     const changes = changesSince(plan, await replan(context, plan, signal));
     if (changes.length > 0) throw new StillpointError('PLAN_STALE', `since plan ${planId} was made: ${changes.join('; ')}`);
   });
@@ -67,16 +59,17 @@ export function resumeRestore(
   const before = restoreRecord(context, operationId);
   const { planId, state } = before;
   const whole = store.plans.get(planId);
-  const complete = state === 'switched' && isComplete(recordedSteps(context, operationId), whole);
+  const steps = recordedSteps(context, operationId);
+  const complete = state === 'switched' && isComplete(steps, whole);
   if (state === 'refused' || state === 'rolled-back' || state === 'finished' || complete) {
     throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`, {
       hint: insteadOfResuming(operationId, state),
     });
   }
   const plan = leaveOut(whole, options.without ?? []);
-  refuseHalfEngine(whole, plan);
+  refuseHalfEngine(steps, whole, plan);
   const record = store.journal.reopen(operationId);
-  return carryOut(context, record, plan, whole, options, async () => {}, before);
+  return carryOut(context, record, plan, whole, options, requireUnmovedEngine, before);
 }
 
 function carryOut(
@@ -85,7 +78,7 @@ function carryOut(
   plan: RestorePlan,
   whole: RestorePlan,
   options: RestoreRunOptions & SettleOptions,
-  precondition: (signal: AbortSignal) => Promise<void>,
+  precondition: (run: RestoreRun, signal: AbortSignal) => Promise<void>,
   before?: OperationRecord,
 ): Promise<RestoreReport> {
   const { agents, clock, config } = context;
@@ -101,7 +94,7 @@ function carryOut(
     run = restore;
     refuseAfterRollback(restore);
     await withNodes(context, operation, involvedAgents(restore), async (signal) => {
-      await precondition(signal);
+      await precondition(restore, signal);
       await beforeBarrier(restore, options.stopServers, signal);
       await behindBarrier(restore, signal);
     });
@@ -125,6 +118,8 @@ async function beforeBarrier(run: RestoreRun, stopServers: boolean, signal: Abor
   if (!stopServers) await refuseRunning(run, signal);
   if ((await runningEngines(run, signal)).length > 0) await stopEngine(run, signal);
   await stopServersThatRun(run, signal);
+  // Only now that nothing runs can nothing move any more.
+  await requireUnmovedEngine(run, signal);
 }
 
 async function stopServersThatRun(run: RestoreRun, signal: AbortSignal): Promise<void> {
@@ -170,11 +165,11 @@ async function refuseRunning(run: RestoreRun, signal: AbortSignal): Promise<void
   if (told.length > 0) throw new StillpointError('SERVER_RUNNING', told.join());
 }
 
-/** Its dbroots are one image: an engine cannot go on without a node of it. */
-function refuseHalfEngine(whole: RestorePlan, { nodes }: RestorePlan): void {
-  const modules = whole.nodes.filter(({ engine }) => engine !== undefined).map(({ node }) => node);
+/** Its dbroots are one image: an engine cannot go on without a node of it; nor can what was begun on it be left as it is. */
+function refuseHalfEngine(steps: readonly StepRecord[], whole: RestorePlan, { nodes }: RestorePlan): void {
+  const modules = modulesOf(whole).map(({ node }) => node);
   const missing = modules.filter((module) => !nodes.some(({ node }) => node === module));
-  if (missing.length === 0 || missing.length === modules.length) return;
+  if (missing.length === 0 || (missing.length === modules.length && !isEngineTouched(steps, whole))) return;
   throw new StillpointError('RESTORE_REFUSED', `the engine of ${modules.join(', ')} cannot be restored without ${missing.join(', ')}`, {
     hint: `Bring ${missing.join(', ')} back; or go back with \`stillpoint restore rollback\`, which can leave nodes out.`,
   });

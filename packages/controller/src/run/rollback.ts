@@ -2,13 +2,16 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { RestoreReport, RestoreState, SettleOptions } from '../api.ts';
 import type { ControllerContext } from '../context.ts';
 import type { JournalState, OperationRecord } from '../journal/journal.ts';
+import type { StepRecord } from '../journal/steps.ts';
+import type { RestorePlan } from '../plan/restore.ts';
 import { adoptUnknown } from './adopt.ts';
 import { startTouchedEngine, stopTouchedEngine } from './engine-rollback.ts';
 import { journaledTask } from './journaled-task.ts';
 import { type Endings, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
 import { restoreReport } from './restore-report.ts';
-import { isUndone, leaveOut, type RestoreRun, recordedSteps, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
+import { leaveOut, type RestoreRun, recordedSteps, restoredAgents, restoreRecord, wasBegun } from './restore-run.ts';
+import { isEngineBack, isEngineTouched, isUndone, modulesOf, type NodeStand, nodeStand } from './restore-stand.ts';
 import { rollbackNode, stopSwitched } from './undo.ts';
 
 /**
@@ -32,13 +35,13 @@ const NOTHING_OF_IT = 'The nodes are as they were before it; there is nothing to
 function refuseDiscarded(context: ControllerContext, operationId: string, { without = [] }: SettleOptions): void {
   const { planId, state } = restoreRecord(context, operationId);
   const steps = recordedSteps(context, operationId);
-  const { nodes } = leaveOut(context.store.plans.get(planId), without);
-  const wasIn = (node: string, step: string): boolean => steps.some((one) => one.step === step && one.node === node);
-  const settled = nodes.filter(({ node }) => wasIn(node, 'finish') || isUndone(steps.filter((one) => one.node === node)));
-  const discarded = nodes.filter(({ node }) => wasIn(node, 'finish') && !isUndone(steps.filter((one) => one.node === node)));
-  if ((state === 'refused' || state === 'rolled-back' || state === 'finished') && settled.length === nodes.length) {
+  const plan = leaveOut(context.store.plans.get(planId), without);
+  const stands = plan.nodes.map(({ node }) => nodeStand(steps, plan, node));
+  const isOver = state === 'refused' || state === 'finished' || (state === 'rolled-back' && isEngineBack(steps));
+  if (isOver && stands.every(({ discarding, undone }) => discarding || undone)) {
     throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`, state === 'finished' ? {} : { hint: NOTHING_OF_IT });
   }
+  const discarded = stands.filter(({ discarding, undone }) => discarding && !undone);
   if (discarded.length === 0) return;
   const names = discarded.map(({ node }) => node).join(', ');
   throw new StillpointError('NOTHING_TO_ROLL_BACK', `the old data of ${operationId} was discarded, at least in part, on ${names}`);
@@ -81,20 +84,20 @@ export async function finishRestore(context: ControllerContext, operationId: str
   const { planId, state } = before;
   if (state === 'refused') throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is ${state}`, { hint: NOTHING_OF_IT });
   const steps = recordedSteps(context, operationId);
-  const isDoneOn = (step: string, node: string): boolean =>
-    steps.some((one) => one.step === step && one.node === node && one.state === 'succeeded');
-  const { nodes } = leaveOut(context.store.plans.get(planId), options.without ?? []);
-  if (state === 'finished' && nodes.every(({ node }) => isDoneOn('finish', node))) {
+  const whole = context.store.plans.get(planId);
+  const plan = leaveOut(whole, options.without ?? []);
+  const stands = plan.nodes.map(({ node }) => nodeStand(steps, plan, node));
+  if (state === 'finished' && stands.every(({ finished }) => finished)) {
     throw new StillpointError('NOTHING_TO_ROLL_BACK', `${operationId} is finished already; there is nothing to do`, {
       hint: 'What it kept aside is freed.',
     });
   }
   const undone = state === 'rolled-back' || isUndone(steps);
-  const isFit = (node: string): boolean => (undone ? isUndone(steps.filter((one) => one.node === node)) : isDoneOn('switch', node));
-  const unfit = nodes.find(({ node }) => !isFit(node));
-  if (((state === 'failed' || state === 'interrupted') && !steps.some(({ step }) => step === 'finish')) || unfit !== undefined) {
-    const where = unfit === undefined ? '' : ` ${unfit.node} is not, and`;
-    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}:${where} the old data may yet be needed`, {
+  const why = undone ? notUndone(stands) : notComplete(steps, whole, stands);
+  const isOpen = (state === 'failed' || state === 'interrupted') && !steps.some(({ step }) => step === 'finish');
+  if (isOpen || why !== '') {
+    const because = why === '' ? '' : ` ${why}, and`;
+    throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}:${because} the old data may yet be needed`, {
       hint: `Complete it with \`stillpoint restore resume ${operationId}\`, or go back with \`restore rollback\`.`,
     });
   }
@@ -105,6 +108,20 @@ export async function finishRestore(context: ControllerContext, operationId: str
       await journaledTask(run.operation, run.agents.get(node), 'finish', signal, async () => ({ task: { case: 'finish', value: {} } }));
     });
   });
+}
+
+/** Where what a rollback was to bring back is not back; empty when it is everywhere. */
+const notUndone = (stands: readonly NodeStand[]): string =>
+  stands.flatMap(({ node, undone }) => (undone ? [] : [`${node} is not`])).join(', ');
+
+/**
+ * What a restore lacks before its old data may go; empty when nothing. The dbroots of an engine are one image with its servers: what is left out
+ * now counts as well, if the engine was touched.
+ */
+function notComplete(steps: readonly StepRecord[], whole: RestorePlan, stands: readonly NodeStand[]): string {
+  const modules = isEngineTouched(steps, whole) ? modulesOf(whole).map(({ node }) => nodeStand(steps, whole, node)) : [];
+  const open = [...stands, ...modules].filter(({ discarding, missing }) => !discarding && missing.length > 0);
+  return [...new Set(open.map(({ missing, node }) => `${node} lacks ${missing.join(', ')}`))].join('; ');
 }
 
 function finishEndings(state: JournalState, undone: boolean): RestoreEndings {

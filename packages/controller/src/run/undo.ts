@@ -1,18 +1,32 @@
 import { toStillpointError } from '@stillpoint/shared/errors';
+import { durationOf } from '@stillpoint/shared/time';
 import { onEveryNode } from '../agents/every-node.ts';
+import type { TaskOrder } from '../agents/task.ts';
+import { restartStoppedEngine } from './engine-rollback.ts';
 import { cancelInDoubt, journaledTask } from './journaled-task.ts';
 import { plannedFor, type RestoreRun, restoredAgents, wasBegun } from './restore-run.ts';
 
-/** Throws away what a restore has staged that will not be switched. Never throws: what cannot be reached is rolled back later. */
+/**
+ * Throws away what a restore has staged that will not be switched, and starts an engine that it had stopped. Never throws: what cannot be reached
+ * is rolled back later.
+ */
 export async function discardStaged(run: RestoreRun): Promise<void> {
-  const staged = restoredAgents(run.agents, run.plan).filter(({ node }) => wasBegun(run, 'stage', node));
+  const { agents, operation, plan } = run;
+  const undisturbed = new AbortController().signal;
+  const staged = restoredAgents(agents, plan).filter(({ node }) => wasBegun(run, 'stage', node));
   await onEveryNode(staged, undefined, async ({ node }) => {
     try {
-      await rollbackNode(run, node, new AbortController().signal);
+      await rollbackNode(run, node, undisturbed);
     } catch (thrown) {
-      run.operation.observe({ type: 'log', node, message: `what was staged could not be removed: ${toStillpointError(thrown).message}` });
+      operation.observe({ type: 'log', node, message: `what was staged could not be removed: ${toStillpointError(thrown).message}` });
     }
   });
+  try {
+    await restartStoppedEngine(run, undisturbed);
+  } catch (thrown) {
+    const { hint, message } = toStillpointError(thrown);
+    operation.observe({ type: 'warning', node: '', message: `the engine could not be started again: ${message}`, hint });
+  }
 }
 
 /**
@@ -47,6 +61,11 @@ export async function rollbackNode(run: RestoreRun, node: string, signal: AbortS
     const error = toStillpointError(thrown);
     // The restore never came to this node, or its traces are gone: that is where a rollback leads to.
     if (error.code !== 'NOTHING_TO_ROLL_BACK') throw error;
+    if (restartServer && !switched) await journaledTask(operation, agent, 'rollback-start', signal, async () => startServer(run));
     operation.steps.succeeded('rollback', node);
   }
 }
+
+const startServer = ({ settings }: RestoreRun): Awaited<ReturnType<TaskOrder['spec']>> => ({
+  task: { case: 'startServer', value: { timeout: durationOf(settings.startTimeout) } },
+});
