@@ -231,6 +231,7 @@ describe('dbroots that move to other nodes while images are staged', () => {
 
   it('are seen in a resume at once, which goes on when they are back', async () => {
     await moved();
+    for (const module of modules()) Object.assign(module, { running: new Set(['workernode']), memory: 'live' });
     for (const { history } of rig.cluster.nodes) history.length = 0;
     expect(await failure(rig.resume(rig.restoreId()))).toMatchObject({ code: 'PLAN_STALE' });
     for (const { history } of rig.cluster.nodes) expect(history).toEqual(['claimed', 'given back']);
