@@ -29,11 +29,11 @@ export interface NodeOptions {
 export interface TestNode {
   readonly agent: Agent;
   readonly repository: string;
-  /** Takes the lock, opens snapshots, and makes it the hold of operation `op`. */
-  hold(): Promise<TestHold>;
+  /** Takes the lock, past the gate if anything waits there, opens snapshots, and makes it the hold of the operation. */
+  hold(timeoutMs?: number): Promise<TestHold>;
 }
 
-interface TestHold extends Hold {
+export interface TestHold extends Hold {
   release(): Promise<void>;
 }
 
@@ -77,20 +77,22 @@ export function testNode(server: ServerPlace, options: NodeOptions = {}): TestNo
     },
     captures: createCaptures(),
   };
-  const hold = async (): Promise<TestHold> => {
-    const taken = await takeHold(agent);
+  const hold = async (timeoutMs = 5_000): Promise<TestHold> => {
+    const taken = await takeHold(agent, timeoutMs);
     holds.set(OPERATION, taken);
     return taken;
   };
   return { agent, repository, hold };
 }
 
-async function takeHold({ config, clock }: Agent): Promise<TestHold> {
+async function takeHold({ captures, config, clock }: Agent, timeoutMs: number): Promise<TestHold> {
   if (config.mariadb === undefined) throw new Error('the test node has a server');
   const { signal } = new AbortController();
   const account = accountOf(config.mariadb);
   const since = clock.monotonicMs();
-  const lock = await acquireLock(account, { timeoutMs: 5_000, leaseMs: 30_000, clock, signal });
+  const gate = captures.get(OPERATION)?.gate;
+  await gate?.prepare(60_000, signal);
+  const lock = await acquireLock(account, { timeoutMs, leaseMs: 30_000, gate, clock, signal });
   const snapshots: Snapshots = await openSnapshots(account, { include: [], exclude: [], connections: 2, signal });
   let releasedMs: number | undefined;
   return {
@@ -110,6 +112,7 @@ async function takeHold({ config, clock }: Agent): Promise<TestHold> {
     },
     release: async () => {
       releasedMs ??= clock.monotonicMs() - since;
+      gate?.refused();
       await lock.release();
     },
   };

@@ -79,8 +79,10 @@ export async function startAgent({ config, clock, log: root }: AgentOptions): Pr
 async function partsOf(config: AgentConfig, clock: Clock, log: Logger, undoer: Undoer): Promise<OperationParts> {
   const journal = await openJournal(config.stateDir);
   const server = config.mariadb === undefined ? undefined : mariadbServer(config.mariadb);
-  const holds = createHolds({ server, engine: columnstoreEngine({ config, clock, undoer }), clock, log, journal });
-  const agent: Agent = { config, clock, log, holds, captures: createCaptures() };
+  const captures = createCaptures();
+  const gate = (operationId: string) => captures.get(operationId)?.gate;
+  const holds = createHolds({ server, engine: columnstoreEngine({ config, clock, undoer }), gate, clock, log, journal });
+  const agent: Agent = { config, clock, log, holds, captures };
   const tasks = createTaskRunner({ agent, journal, definitions: TASK_DEFINITIONS });
   return { agent, journal, holds, tasks, repository: openRepository(config), tickets: createTickets(clock) };
 }

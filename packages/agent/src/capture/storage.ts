@@ -1,4 +1,5 @@
 import type { Hold } from '../hold/types.ts';
+import type { LockGate } from '../mariadb/open-gate.ts';
 
 /** What work on an image may use. */
 export interface ImageWork {
@@ -25,6 +26,8 @@ export interface Precopied {
 export interface StorageCapture<Image> {
   /** Before the still point, and before each further attempt at it: brings over what can be had while clients write. */
   precopy(work: ImageWork): Promise<Precopied>;
+  /** What waits for the lock after `precopy`; whoever takes that opens it. Default: nothing waits. */
+  gate?(): LockGate | undefined;
   /** Inside the still point: whatever has to be done before writers go on. `hold` is in force. */
   take(hold: Hold, work: ImageWork): Promise<void>;
   /** After it: completes the image in the part. */

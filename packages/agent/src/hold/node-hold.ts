@@ -4,6 +4,7 @@ import type { Clock } from '@stillpoint/shared/time';
 import type { Stand } from '../columnstore/suspend/index.ts';
 import { SILENT_BEYOND_LEASE_MS } from '../guardian/index.ts';
 import type { LockConnections, ServerLock } from '../mariadb/lock.ts';
+import type { LockGate } from '../mariadb/open-gate.ts';
 import type { Felt, Probe } from '../mariadb/probe.ts';
 import type { Snapshots } from '../mariadb/snapshots.ts';
 import type { TableSelection } from '../mariadb/tables.ts';
@@ -26,6 +27,8 @@ export interface NodeHoldOptions {
   readonly server: HoldServer | undefined;
   /** Opens the ColumnStore engine of the node. Default: there is none. */
   readonly engine?: OpenHoldEngine | undefined;
+  /** What waits for the lock of the server at its gate, looked for when the hold is taken. Default: nothing does. */
+  readonly gate?: (() => LockGate | undefined) | undefined;
   /** Told what happens to the engine. */
   readonly tell?: ((event: EngineEvent) => void) | undefined;
   readonly clock: Clock;
@@ -56,6 +59,7 @@ export class NodeHold implements Hold {
   readonly #granted = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<void>();
   #connections: LockConnections | undefined;
+  #gate: LockGate | undefined;
   #probe: Probe | undefined;
   #underWay: Promise<unknown> = Promise.resolve();
   #askedMs: number | undefined;
@@ -172,6 +176,21 @@ export class NodeHold implements Hold {
   /** What must be, and takes its time, before writers are made to wait. */
   async #prepare(): Promise<void> {
     await this.#startProbe();
+    await this.#prepareEngine();
+    await this.#prepareGate();
+  }
+
+  /** Last: from here on it is short of being opened, and the lock is asked for at once. */
+  async #prepareGate(): Promise<void> {
+    const { gate: find, terms } = this.#options;
+    const gate = find?.();
+    if (gate === undefined) return;
+    await gate.prepare(terms.maxBlockMs, this.#course.over);
+    this.#gate = gate;
+    this.#grips.push({ letGo: async () => gate.refused() });
+  }
+
+  async #prepareEngine(): Promise<void> {
     const { clock, engine: open, server, tell, terms } = this.#options;
     const engine = await open?.(this.operationId);
     if (engine === undefined) return;
@@ -206,7 +225,7 @@ export class NodeHold implements Hold {
       const timeoutMs = Math.min(terms.lockTimeoutMs, terms.maxBlockMs);
       const { leaseMs } = terms;
       const guarded = engine === undefined ? {} : { connections: this.#connections, silentMs: leaseMs + SILENT_BEYOND_LEASE_MS };
-      const lock = await server.lock({ timeoutMs, leaseMs, clock, signal, ...guarded });
+      const lock = await server.lock({ timeoutMs, leaseMs, gate: this.#gate, clock, signal, ...guarded });
       this.lock = lock;
       this.requestedAt = lock.requestedAt;
       this.#grips.push({ letGo: () => lock.release() });

@@ -1,6 +1,7 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Logger } from 'pino';
+import type { LockGate } from '../mariadb/open-gate.ts';
 import type { Journal, JournalEntry } from '../operation/journal.ts';
 import type { OpenHoldEngine } from './engine.ts';
 import type { EngineEvent } from './held-engine.ts';
@@ -36,6 +37,8 @@ export interface HoldSurroundings {
   readonly server: HoldServer | undefined;
   /** Opens the ColumnStore engine of the node. Default: there is none. */
   readonly engine?: OpenHoldEngine | undefined;
+  /** What waits at the gate of the server for the lock of an operation. Default: nothing ever does. */
+  readonly gate?: ((operationId: string) => LockGate | undefined) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly journal: Journal;
@@ -57,7 +60,8 @@ export function createHolds(around: HoldSurroundings): Holds {
       const { clock, engine, server } = around;
       const before = drop(holds.get(operationId));
       const tell = (event: EngineEvent): void => recordEngine(operationId, event, around);
-      const hold = new NodeHold({ operationId, terms, checksums, probeEveryMs, server, engine, tell, clock });
+      const gate = (): LockGate | undefined => around.gate?.(operationId);
+      const hold = new NodeHold({ operationId, terms, checksums, probeEveryMs, server, engine, gate, tell, clock });
       holds.set(operationId, hold);
       void accompany(hold, before, around);
       return hold;

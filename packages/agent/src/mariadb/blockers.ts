@@ -23,7 +23,8 @@ export async function findBlockers(session: Session, ours: readonly number[], si
   return exact ? lockHolders(session, ours, signal) : suspects(session, ours, signal);
 }
 
-async function hasLockInfo(session: Session, signal?: AbortSignal): Promise<boolean> {
+/** True when the server tells exactly who holds which lock. */
+export async function hasLockInfo(session: Session, signal?: AbortSignal): Promise<boolean> {
   const rows = await session.query(
     "SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'",
     [],
@@ -32,7 +33,8 @@ async function hasLockInfo(session: Session, signal?: AbortSignal): Promise<bool
   return rows.length > 0;
 }
 
-async function lockHolders(session: Session, ours: readonly number[], signal?: AbortSignal): Promise<BlockingSession[]> {
+/** Sessions that hold what keeps the global read lock out, by the plugin metadata_lock_info. Throws SqlFailure without it. */
+export async function lockHolders(session: Session, ours: readonly number[], signal?: AbortSignal): Promise<BlockingSession[]> {
   const rows = await session.query(
     `SELECT p.id, p.user, p.host, p.command, p.time_ms, p.info, m.lock_mode
        FROM information_schema.metadata_lock_info m JOIN information_schema.processlist p ON p.id = m.thread_id

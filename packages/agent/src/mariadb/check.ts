@@ -7,6 +7,7 @@ import { type CheckResult, CheckResultSchema, CheckStatus, type ReplicationSourc
 import type { AgentConfig, MariadbConfig } from '../config/schema.ts';
 import { directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
 import { checkService } from '../service/index.ts';
+import { gateObstacle } from './gate-obstacle.ts';
 import { layoutProblems } from './layout.ts';
 import { formatPosition, readPosition, readSources } from './position.ts';
 import { missingPrivileges, type PrivilegePurpose } from './privileges.ts';
@@ -64,6 +65,7 @@ export async function checkMariadb(config: AgentConfig, purpose: PrivilegePurpos
     }
     if (session !== undefined) {
       await look('mariadb.privileges', () => checkPrivileges(session, purpose, mariadb.user, signal));
+      if (purpose === 'backup') await look('mariadb.gate', () => checkGate(session, signal));
       await look('mariadb.binlog', () => checkBinlog(session, signal));
       await look('mariadb.replication', () => checkReplication(session, signal));
     }
@@ -189,6 +191,14 @@ async function checkPrivileges(session: Session, purpose: PrivilegePurpose, user
   return missing.every(({ optional }) => optional)
     ? warning(`${user} lacks ${told}`, hint)
     : failed('PRIVILEGE_MISSING', `${user} lacks ${told}`, hint);
+}
+
+/** That it is there is no condition of a backup, so only what the administrator can change is a warning. */
+async function checkGate(session: Session, signal?: AbortSignal): Promise<Finding> {
+  const obstacle = await gateObstacle(session, await backupToolVersion(signal), signal);
+  if (obstacle === undefined) return ok('Writers do not wait for the copy of the data');
+  const message = `The copy is made while writers wait: ${obstacle.message}`;
+  return obstacle.bySql ? warning(message, 'Run the SQL that `stillpoint agent grants` prints, on the primary.') : ok(message);
 }
 
 async function checkBinlog(session: Session, signal?: AbortSignal): Promise<Finding> {

@@ -3,6 +3,7 @@ import type { MariadbPosition, ReplicationSource } from '@stillpoint/shared/prot
 import { sameGtidPosition } from '@stillpoint/shared/replication';
 import type { Clock } from '@stillpoint/shared/time';
 import { findBlockers } from './blockers.ts';
+import { type LockGate, openForLock } from './open-gate.ts';
 import { formatPosition, readCurrentGtid, readPosition, readSettledPosition, readSources, stoodStill } from './position.ts';
 import { type Account, openSession, type Session } from './session.ts';
 import { SQL_ERROR, SqlFailure } from './sql-failure.ts';
@@ -16,6 +17,8 @@ export interface LockOptions {
   readonly silentMs?: number;
   /** Connections that are there already, and are the lock's from now on. Default: new ones. */
   readonly connections?: LockConnections | undefined;
+  /** What mariadb-backup stands before; it is prepared. Opened for the lock, and told what becomes of that. Default: there is none. */
+  readonly gate?: LockGate | undefined;
   readonly clock: Clock;
   /** Aborting gives up, and leaves nothing pending on the server. */
   readonly signal: AbortSignal;
@@ -86,11 +89,13 @@ export async function acquireLock(account: Account, options: LockOptions): Promi
     const requestedAt = clock.now();
     const requestedMs = clock.monotonicMs();
     await waitForLock(holder, watcher, options);
+    options.gate?.granted(holder.connectionId);
     const granted = { requestedAt, grantedAt: clock.now(), waitedMs: clock.monotonicMs() - requestedMs };
     const sources = await readSources(holder, signal);
     const position = sources.length === 0 ? await readPosition(holder, signal) : await readSettledPosition(holder, clock, signal);
     return holdLock(holder, { ...granted, position, sources }, options);
   } catch (error) {
+    options.gate?.refused();
     await makeSureGone(holder, watcher, clock);
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -110,17 +115,22 @@ export async function openLockConnections(account: Account, signal: AbortSignal)
 }
 
 /** Asks for the lock and watches out for who is in the way meanwhile. */
-async function waitForLock(holder: Session, watcher: Session, { timeoutMs, clock, signal }: LockOptions): Promise<void> {
+async function waitForLock(holder: Session, watcher: Session, { timeoutMs, gate, clock, signal }: LockOptions): Promise<void> {
   const over = new AbortController();
+  const stuck = new AbortController();
   const seen: { blockers: readonly BlockingSession[] } = { blockers: [] };
-  const looking = lookForBlockers(watcher, holder.connectionId, clock, over.signal, (blockers) => {
+  const ours = [holder.connectionId, watcher.connectionId, ...(gate?.connections ?? [])];
+  const looking = lookForBlockers(watcher, ours, clock, over.signal, (blockers) => {
     seen.blockers = blockers;
   });
+  const opening = gate === undefined ? undefined : openForLock(gate, holder.connectionId, watcher, clock, over.signal);
+  opening?.catch((error: unknown) => stuck.abort(error));
   try {
     // max_statement_time, because it counts in fractions; lock_wait_timeout knows whole seconds only.
     const seconds = Math.max(1, timeoutMs) / 1000;
-    const guard = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs + GUARD_MS)]);
+    const guard = AbortSignal.any([signal, stuck.signal, AbortSignal.timeout(timeoutMs + GUARD_MS)]);
     await holder.query(`SET STATEMENT max_statement_time = ${seconds.toFixed(3)} FOR FLUSH TABLES WITH READ LOCK`, [], guard);
+    await opening;
   } catch (error) {
     if (signal.aborted || !isTimeout(error)) throw error;
     const waited = `The global read lock was not granted within ${timeoutMs} ms`;
@@ -128,7 +138,7 @@ async function waitForLock(holder: Session, watcher: Session, { timeoutMs, clock
     throw new StillpointError('LOCK_TIMEOUT', `${waited}: ${summary(seen.blockers)}`, { blockers: seen.blockers, hint });
   } finally {
     over.abort();
-    await looking;
+    await Promise.allSettled([looking, opening]);
   }
 }
 
@@ -149,7 +159,7 @@ function summary(blockers: readonly BlockingSession[]): string {
 
 async function lookForBlockers(
   watcher: Session,
-  holderId: number,
+  ours: readonly number[],
   clock: Clock,
   over: AbortSignal,
   found: (blockers: readonly BlockingSession[]) => void,
@@ -157,7 +167,7 @@ async function lookForBlockers(
   try {
     for (let pause = FIRST_LOOK_MS; ; pause = NEXT_LOOK_MS) {
       await clock.sleep(pause, over);
-      const blockers = await findBlockers(watcher, [holderId, watcher.connectionId]);
+      const blockers = await findBlockers(watcher, ours);
       if (blockers.length > 0) found(blockers);
     }
   } catch {

@@ -1,3 +1,4 @@
+import { gateSql } from './gate-table.ts';
 import type { Session } from './session.ts';
 
 /** What the account is used for. */
@@ -51,7 +52,7 @@ export interface AccountSql {
   readonly purposes?: readonly PrivilegePurpose[];
 }
 
-/** SQL that makes the agent's account, line by line, each grant with what it is for. */
+/** SQL that makes the agent's account, line by line, each grant with what it is for, and for backups the gate. */
 export function grantsSql({
   user,
   host = 'localhost',
@@ -64,6 +65,7 @@ export function grantsSql({
   return [
     `CREATE USER IF NOT EXISTS ${account} ${proof};`,
     ...needed.flatMap(({ name, what }) => [`-- ${name}: needed ${what}`, `GRANT ${name} ON *.* TO ${account};`]),
+    ...(purposes.includes('backup') ? gateSql(account) : []),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
+import { GATE_TABLE } from './gate-table.ts';
 import type { Session } from './session.ts';
 
 /** Which tables: patterns are database.table with * and ? as wildcards; excludes win; no include means all but the server's own. */
@@ -56,8 +57,12 @@ export async function listTables(session: Session, selection: TableSelection, si
       engine: row.type === 'SEQUENCE' ? 'SEQUENCE' : String(row.engine ?? 'unknown'),
       path: join(String(row.directory), String(row.file)),
     }))
-    .filter(({ database, table }) => isSelected(selection, database, table));
+    .filter(({ database, table }) => isSelected(selection, database, table) && !isGate({ database, table }));
 }
+
+/** Empty, and locked for writing now and then. */
+const isGate = ({ database, table }: Pick<ServerTable, 'database' | 'table'>): boolean =>
+  database === GATE_TABLE.database && table === GATE_TABLE.table;
 
 /** A quoted name for SQL. */
 export const quoteName = (name: string): string => `\`${name.replaceAll('`', '``')}\``;

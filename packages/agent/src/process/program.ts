@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly killDelayMs?: number | undefined;
   /** Gets every line of stderr as it comes. */
   readonly onStderrLine?: ((line: string) => void) | undefined;
+  /** A program with its arguments that becomes the real one by exec, see `tiedToAgent`. Failures name the real one. */
+  readonly launcher?: readonly string[] | undefined;
 }
 
 export interface RunOptions extends ProgramOptions {
@@ -84,6 +86,10 @@ export interface RunningProgram {
   readonly done: Promise<{ readonly stderrTail: string; readonly durationMs: number }>;
   /** Ends it: `killSignal`, then SIGKILL. */
   kill(): void;
+  /** Stops it where it is, with everything that it has started; nothing happens to one that has ended. */
+  pause(): void;
+  /** Lets it go on after `pause`. */
+  unpause(): void;
 }
 
 /**
@@ -94,7 +100,8 @@ export function startProgram(program: string, args: readonly string[], options: 
   options.signal?.throwIfAborted();
   const tail = new Tail(STDERR_LIMIT);
   const lines = new Lines((line) => options.onStderrLine?.(line));
-  const child = execa(program, args, {
+  const [executed = program, ...words] = [...(options.launcher ?? []), program, ...args];
+  const child = execa(executed, words, {
     stdio: [
       options.stdin ?? 'ignore',
       options.stdout ?? 'ignore',
@@ -125,17 +132,34 @@ export function startProgram(program: string, args: readonly string[], options: 
       if (hasEndedWell(error)) return { stderrTail: tail.text(), durationMs: error.durationMs };
       throw options.signal?.aborted && (!(error instanceof ExecaError) || error.isCanceled)
         ? options.signal.reason
-        : toFailure(program, error, tail.text());
+        : toFailure(program, error, tail.text(), options.launcher !== undefined);
     },
   );
-  done.catch(() => undefined);
+  let ended = false;
+  const end = (): void => {
+    ended = true;
+  };
+  done.then(end, end);
+  const running = (): number | undefined => (ended ? undefined : child.pid);
   return {
     pid: child.pid,
     stdin: child.stdin ?? undefined,
     stdout: child.stdout === null ? undefined : kept(child.stdout),
     done,
     kill: () => void child.kill(),
+    pause: () => signalGroup(running(), 'SIGSTOP'),
+    unpause: () => signalGroup(running(), 'SIGCONT'),
   };
+}
+
+/** Every program leads a process group of its own, see `killDescendants`; its number stays taken for as long as anybody is in it. */
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
+  }
 }
 
 /**
@@ -167,12 +191,16 @@ export async function runProgram(program: string, args: readonly string[], optio
 const hasEndedWell = (error: unknown): error is ExecaError =>
   error instanceof ExecaError && error.exitCode === 0 && !error.isCanceled && !error.timedOut;
 
-function toFailure(program: string, error: unknown, stderrTail: string): Error {
+/** What a launcher exits with when there is no program to become. */
+const NOT_FOUND = 127;
+
+function toFailure(program: string, error: unknown, stderrTail: string, launched: boolean): Error {
   const cause = error instanceof ExecaError ? error.cause : error;
   const errno = errnoOf(cause) ?? (error instanceof ExecaError ? error.code : undefined);
   if (errno === 'ENOENT' || errno === 'EACCES') return toolMissing(program, cause);
   if (!(error instanceof ExecaError)) return new ProgramFailure(program, { stderrTail, cause });
   const { exitCode, signal, timedOut } = error;
+  if (launched && exitCode === NOT_FOUND) return toolMissing(program, error);
   return new ProgramFailure(program, { exitCode, signal, stderrTail, timedOut, cause });
 }
 

@@ -1,9 +1,9 @@
-import { StillpointError } from '@stillpoint/shared/errors';
-import type { CaptureOptions } from '@stillpoint/shared/proto';
+import { type CaptureOptions, ServerStrategy } from '@stillpoint/shared/proto';
 import type { Agent } from '../../agent.ts';
 import type { MariadbConfig } from '../../config/schema.ts';
 import type { ServerImage } from '../part.ts';
-import { type StorageCapture, takenWhole } from '../storage.ts';
+import type { StorageCapture } from '../storage.ts';
+import { captureAtGate } from './gate.ts';
 import { captureLocked } from './locked.ts';
 
 /** Whose image, and how. */
@@ -16,10 +16,5 @@ export interface ServerCaptureOptions {
 }
 
 /** The image of the node's MariaDB server, by the strategy that the options name. */
-export function serverCapture({ agent, mariadb, part, options }: ServerCaptureOptions): StorageCapture<ServerImage> {
-  const { compressionLevel, parallel } = options;
-  return takenWhole(async ({ lock }, { progress, signal }) => {
-    if (lock === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no lock on the server whose image is to be taken');
-    return captureLocked({ agent, mariadb, lock, part, compressionLevel, parallel, progress, signal });
-  });
-}
+export const serverCapture = (capture: ServerCaptureOptions): StorageCapture<ServerImage> =>
+  capture.options.server === ServerStrategy.GATE ? captureAtGate(capture) : captureLocked(capture);

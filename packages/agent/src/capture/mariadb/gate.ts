@@ -1,0 +1,95 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { StoredFile } from '../../archive/index.ts';
+import type { ServerImage } from '../part.ts';
+import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
+import { storingOf } from '../storing.ts';
+import type { BackupInfo } from './backup-info.ts';
+import { bytesWritten } from './data-bytes.ts';
+import { type Measured, measure } from './measure.ts';
+import { type ParkedBackup, park, TooFast } from './parked.ts';
+import type { ServerCaptureOptions } from './server-capture.ts';
+import { fullImage, nameOfImage, requireStill } from './server-image.ts';
+import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
+
+/** A server with hardly any data is copied faster than the gate can be closed, now and then. */
+const TRIES = 5;
+
+/**
+ * The image whose copy waits at the gate: mariadb-backup copies the data while clients write, and stands before a closed gate until the lock is there.
+ * Only its last stages make writers wait, which depend on how many tables there are, and not on how large they are.
+ *
+ * The image is that of the still point because the gate was closed until the lock was asked for, the tool was stopped until it was granted, and so all of
+ * its last stages lie under it; and because the tool saw the position under the lock, as whoever holds that attests.
+ */
+export function captureAtGate({ agent, mariadb, part, options }: ServerCaptureOptions): StorageCapture<ServerImage> {
+  const storing = storingOf(options);
+  let parked: ParkedBackup | undefined;
+  let measuring: Promise<Measured> | undefined;
+  let taken: { readonly stored: StoredFile; readonly info: BackupInfo } | undefined;
+
+  const begin = async ({ progress, signal }: ImageWork): Promise<ParkedBackup> => {
+    await rm(join(part, nameOfImage(storing).name), { force: true });
+    const scratch = await makeScratch(part);
+    measuring = measure(mariadb, signal);
+    return park({ agent, mariadb, part, scratch, storing, parallel: options.parallel, measuring, progress, signal });
+  };
+  const beginUntilParked = async (work: ImageWork): Promise<ParkedBackup> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await begin(work);
+      } catch (error) {
+        if (!(error instanceof TooFast)) throw error;
+        if (tries >= TRIES)
+          throw new StillpointError('CAPTURE_FAILED', `In ${TRIES} tries mariadb-backup was done before the gate was closed`);
+      }
+    }
+  };
+
+  return {
+    gate: () => parked?.gate,
+    precopy: async (work): Promise<Precopied> => {
+      if (await parked?.isWaiting()) return NOTHING_BEFORE;
+      await parked?.discard();
+      parked = undefined;
+      taken = undefined;
+      parked = await beginUntilParked(work);
+      const { pid } = parked.stream.tool;
+      return { bytes: (pid === undefined ? undefined : await bytesWritten(pid)) ?? 0, changedBytes: 0 };
+    },
+    take: async ({ lock }, { progress, signal }) => {
+      if (lock === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no lock on the server whose image is to be taken');
+      if (parked === undefined) throw new StillpointError('HOLD_LOST', 'No mariadb-backup waited at the gate when the lock was taken');
+      const one = parked;
+      const end = (): void => void one.discard();
+      signal.addEventListener('abort', end, { once: true });
+      try {
+        const stored = await one.imageUnder(lock.connectionId);
+        const info = await requireCompleted(part);
+        await requireStill(lock, info);
+        taken = { stored, info };
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error;
+      } finally {
+        signal.removeEventListener('abort', end);
+      }
+      const { dataBytes } = await required(measuring);
+      progress(dataBytes, dataBytes);
+    },
+    finish: async () => {
+      const { stored, info } = required(taken);
+      await removeScratch(part);
+      return fullImage(storing, stored, info, await required(measuring));
+    },
+    discard: async () => {
+      await parked?.discard();
+      await removeScratch(part).catch(() => undefined);
+    },
+  };
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('an image is finished that was not taken');
+  return value;
+}

@@ -1,0 +1,152 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { StillpointError } from '@stillpoint/shared/errors';
+import type { Agent } from '../../agent.ts';
+import type { StoredFile } from '../../archive/index.ts';
+import type { MariadbConfig } from '../../config/schema.ts';
+import { fileKeyFor } from '../../encryption/index.ts';
+import { writeOptionFile } from '../../mariadb/option-file.ts';
+import { accountOf } from '../../mariadb/session.ts';
+import { ProgramFailure, type RunningProgram, tiedToAgent } from '../../process/index.ts';
+import { type StoreStream, storeStream } from '../stored-file.ts';
+import type { Storing } from '../storing.ts';
+import { bytesWritten } from './data-bytes.ts';
+import type { Measured } from './measure.ts';
+import { nameOfImage } from './server-image.ts';
+import { type RunningImage, startImage } from './start-image.ts';
+import { lsnDirectory } from './tool-files.ts';
+
+/** What mariadb-backup is to stream, and how. */
+export interface ImageStreamOptions {
+  readonly agent: Agent;
+  readonly mariadb: MariadbConfig;
+  /** Directory of the part. */
+  readonly part: string;
+  /** Directory of the tool's own files, empty. */
+  readonly scratch: string;
+  readonly storing: Storing;
+  /** Copy threads; 0 means as many as there are processors, at most 4. */
+  readonly parallel: number;
+  /** What there is to copy, for the progress, which is told of until the end. */
+  readonly measuring: Promise<Measured>;
+  /** Bytes of the server's files, uncompressed. */
+  readonly progress: (bytesDone: number, bytesTotal: number) => void;
+  /** Gets every line of the tool's messages. */
+  readonly onLine?: (line: string) => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** mariadb-backup on its way through zstd into the part. */
+export interface ImageStream {
+  readonly tool: RunningProgram;
+  /**
+   * Stored, every program has exited with 0, and the tool's last word was that it completed. Rejects with CAPTURE_FAILED (with its last lines),
+   * DISK_FULL, TOOL_MISSING, or the signal's reason. Never an unhandled rejection.
+   */
+  readonly stored: Promise<StoredFile>;
+}
+
+/** How long mariadb-backup may take to end itself after SIGINT; it ignores SIGTERM. */
+const INTERRUPT_MS = 2_000;
+const PROGRESS_MS = 500;
+const LAST_LINES = 5;
+
+/** Starts it. Throws CONFIG_FILE_UNREADABLE, the system's error, or the reason of a signal that is aborted already. */
+export async function startImageStream(options: ImageStreamOptions): Promise<ImageStream> {
+  const { agent, mariadb, onLine, parallel, part, scratch, signal, storing } = options;
+  const key = await fileKeyFor(storing.recipients);
+  const launcher = await tiedToAgent();
+  const file = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
+  const over = new AbortController();
+  try {
+    const running = startImage(
+      {
+        program: 'mariadb-backup',
+        args: backupArguments(file.path, scratch, parallel),
+        launcher,
+        killSignal: 'SIGINT',
+        killDelayMs: INTERRUPT_MS,
+        onStderrLine: (line) => {
+          // Connected: from here on it needs the password no more.
+          if (line.includes('Using server version')) void file.remove().catch(() => undefined);
+          onLine?.(line);
+        },
+      },
+      storing.level,
+      signal,
+    );
+    const path = join(part, nameOfImage(storing).name);
+    const stored = storeImage(running, path, { key, isRaw: storing.level === 0 }, signal).finally(async () => {
+      over.abort();
+      await file.remove();
+    });
+    stored.catch(() => undefined);
+    void watchProgress(options, running, over.signal);
+    return { tool: running.source, stored };
+  } catch (error) {
+    await file.remove();
+    throw error;
+  }
+}
+
+/** Short copy intervals, because with the default second the tool alone would make writers wait for one more. */
+const backupArguments = (optionFile: string, scratch: string, parallel: number): string[] => [
+  `--defaults-file=${optionFile}`,
+  '--backup',
+  '--stream=mbstream',
+  `--target-dir=${scratch}`,
+  `--extra-lsndir=${lsnDirectory(scratch)}`,
+  `--parallel=${parallel || Math.min(4, availableParallelism())}`,
+  '--log-copy-interval=10',
+  '--innodb-log-checkpoint-now=1',
+];
+
+/** Every exit status counts, and the tool's own last word. */
+async function storeImage(running: RunningImage, path: string, how: StoreStream, signal: AbortSignal): Promise<StoredFile> {
+  const stored = await storeOutput(running, path, how, signal);
+  const { stderrTail } = await running.source.done;
+  if (/completed OK!\s*$/.test(stderrTail)) return stored;
+  throw new StillpointError('CAPTURE_FAILED', `mariadb-backup did not say that it completed: ${tailOf(stderrTail)}`);
+}
+
+async function storeOutput(running: RunningImage, path: string, how: StoreStream, signal: AbortSignal): Promise<StoredFile> {
+  const storing = storeStream(running.stdout, path, how).catch((error: unknown) => {
+    running.kill();
+    throw error;
+  });
+  const [stored, ended] = await Promise.allSettled([storing, running.done]);
+  signal.throwIfAborted();
+  // A full disk ends the programs too; they are not to blame.
+  if (stored.status === 'rejected' && stored.reason instanceof StillpointError) throw stored.reason;
+  if (ended.status === 'rejected') throw captureFailure(ended.reason);
+  if (stored.status === 'rejected') throw stored.reason;
+  return stored.value;
+}
+
+function captureFailure(reason: unknown): unknown {
+  if (!(reason instanceof ProgramFailure)) return reason;
+  const full = /No space left on device|errno: 28|Disk quota exceeded/.test(reason.stderrTail);
+  return new StillpointError(full ? 'DISK_FULL' : 'CAPTURE_FAILED', `${reason.message}: ${tailOf(reason.stderrTail)}`, { cause: reason });
+}
+
+const tailOf = (stderr: string): string => stderr.trim().split('\n').slice(-LAST_LINES).join('\n');
+
+/** How far the tool has come, by what it has written: its own messages name files, not bytes. */
+async function watchProgress(
+  { agent, measuring, progress }: ImageStreamOptions,
+  { source }: RunningImage,
+  over: AbortSignal,
+): Promise<void> {
+  try {
+    const { dataBytes } = await measuring;
+    for (;;) {
+      const written = source.pid === undefined ? undefined : await bytesWritten(source.pid);
+      if (over.aborted) return;
+      if (written !== undefined) progress(Math.min(written, dataBytes), dataBytes);
+      await agent.clock.sleep(PROGRESS_MS, over);
+    }
+  } catch {
+    // Over; or not measured, which whoever waits for the measure is told.
+  }
+}

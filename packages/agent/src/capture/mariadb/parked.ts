@@ -1,0 +1,292 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { formatDuration } from '@stillpoint/shared/time';
+import type { StoredFile } from '../../archive/index.ts';
+import {
+  type ClosedGate,
+  closeGate,
+  cutAfter,
+  cutConnection,
+  type DueCut,
+  inTheWayOfStages,
+  stalledClients,
+  waitingAtGate,
+} from '../../mariadb/gate.ts';
+import type { LockGate } from '../../mariadb/open-gate.ts';
+import { type Account, accountOf, openSession, type Session } from '../../mariadb/session.ts';
+import { type ImageStream, type ImageStreamOptions, startImageStream } from './image-stream.ts';
+
+/** A mariadb-backup that was brought to the gate, and waits there with nothing but its last stages left to do. */
+export interface ParkedBackup {
+  readonly gate: LockGate;
+  readonly stream: ImageStream;
+  /** True while it waits, and the gate is closed. Never throws. */
+  isWaiting(): Promise<boolean>;
+  /** Its image, under the lock on this connection. Throws HOLD_LOST when it did not go on under that very lock, or what `ImageStream.stored` does. */
+  imageUnder(holderId: number): Promise<StoredFile>;
+  /** Ends it, and opens the gate. Never throws. */
+  discard(): Promise<void>;
+}
+
+/** How long any client may be kept from writing by what waits at the gate, milliseconds. Only those are who write tables without transactions, or change tables. */
+const LONGEST_STALL_MS = 30_000;
+/** How long mariadb-backup may wait for its first stage, milliseconds; nobody waits for it meanwhile. */
+const FIRST_STAGE_MS = 60_000;
+const STALL_LOOK_MS = 500;
+const PARK_LOOK_MS = 10;
+/** Without the line that announces the last stages. */
+const FAR_LOOK_MS = 250;
+
+const HAS_FIRST_STAGE = /Acquired locks for BACKUP STAGE START/;
+const WANTS_FIRST_STAGE = /BACKUP STAGE START/;
+const WANTS_LAST_STAGES = /BACKUP STAGE BLOCK_DDL/;
+
+/** mariadb-backup came to its end before the gate was closed: there was hardly anything to copy. */
+export class TooFast extends Error {}
+
+/**
+ * Starts mariadb-backup and brings it to the gate, while clients write. Throws TooFast, LOCK_TIMEOUT with the sessions in its way, what `ImageStream.stored` does,
+ * SERVER_DOWN, ACCESS_DENIED, PRIVILEGE_MISSING, or the signal's reason; nothing runs or is locked then.
+ */
+export async function park(options: ImageStreamOptions): Promise<ParkedBackup> {
+  const parking = new Parking(options);
+  try {
+    await parking.reachGate(options.signal);
+    return parking;
+  } catch (error) {
+    await parking.discard();
+    throw options.signal.aborted ? options.signal.reason : error;
+  }
+}
+
+/** How far it has come. */
+type Stand =
+  /** On its way to the gate. */
+  | 'coming'
+  /** It waits before the closed gate. */
+  | 'parked'
+  /** The same, and a lock is about to be asked for. */
+  | 'prepared'
+  /** The gate is open, and it is kept from going on by being stopped. */
+  | 'opened'
+  /** It goes on, under the lock. */
+  | 'passed'
+  /** Its image is worth nothing, or done. */
+  | 'over';
+
+class Parking implements ParkedBackup {
+  readonly gate: LockGate;
+  readonly #options: ImageStreamOptions;
+  readonly #account: Account;
+  readonly #life = new AbortController();
+  #stand: Stand = 'coming';
+  #why = LOST('it was opened already');
+  #stream: ImageStream | undefined;
+  #watcher: Session | undefined;
+  #closed: ClosedGate | undefined;
+  #toolId: number | undefined;
+  #cut: DueCut | undefined;
+  #holderId: number | undefined;
+
+  constructor(options: ImageStreamOptions) {
+    this.#options = options;
+    this.#account = accountOf(options.mariadb);
+    const ids = (): number[] => [this.#closed, this.#watcher, this.#cut].flatMap((one) => (one === undefined ? [] : [one.connectionId]));
+    this.gate = {
+      get connections() {
+        return ids();
+      },
+      prepare: (boundMs, signal) => this.#prepare(boundMs, signal),
+      open: () => this.#open(),
+      granted: (holderId) => this.#granted(holderId),
+      refused: () => this.#refused(),
+    };
+  }
+
+  get stream(): ImageStream {
+    return required(this.#stream);
+  }
+
+  async reachGate(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options.agent;
+    const aborted = rejection(signal);
+    this.#watcher = await openSession(this.#account, signal);
+    const wants = Promise.withResolvers<void>();
+    const has = Promise.withResolvers<void>();
+    const near = Promise.withResolvers<void>();
+    const onLine = (line: string): void => {
+      if (WANTS_FIRST_STAGE.test(line)) wants.resolve();
+      if (HAS_FIRST_STAGE.test(line)) has.resolve();
+      if (WANTS_LAST_STAGES.test(line)) near.resolve();
+    };
+    const stream = await startImageStream({ ...this.#options, onLine, signal: this.#life.signal });
+    this.#stream = stream;
+    const ended = stream.stored.then(() => Promise.reject(new TooFast()));
+    ended.catch(() => undefined);
+    await Promise.race([has.promise, ended, aborted, this.#tooLate(wants.promise, has.promise)]);
+    await Promise.race([this.#close(signal), ended, aborted]);
+    void this.#watchStalls();
+    let looking = FAR_LOOK_MS;
+    void near.promise.then(() => {
+      looking = PARK_LOOK_MS;
+    });
+    while (this.#toolId === undefined) {
+      if (this.#stand === 'over') throw this.#why;
+      this.#toolId = await waitingAtGate(required(this.#watcher), signal);
+      const pause = looking === FAR_LOOK_MS ? near.promise : undefined;
+      if (this.#toolId === undefined) await Promise.race([clock.sleep(looking), pause, ended, aborted].filter((one) => one !== undefined));
+    }
+    if (this.#stand === 'coming') this.#stand = 'parked';
+    const end = (): void => this.#spoil('mariadb-backup came to its end before the lock was taken');
+    stream.stored.then(end, end);
+  }
+
+  async isWaiting(): Promise<boolean> {
+    if (this.#stand !== 'parked') return false;
+    return this.#standsAtGate().catch(() => false);
+  }
+
+  async imageUnder(holderId: number): Promise<StoredFile> {
+    if (this.#stand !== 'passed' || this.#holderId !== holderId) throw this.#why;
+    const stored = await this.stream.stored;
+    await this.#leave();
+    return stored;
+  }
+
+  async discard(): Promise<void> {
+    this.#stand = 'over';
+    // Its locks go at once, however long it takes to end.
+    if (this.#toolId !== undefined && this.#watcher !== undefined) await cutConnection(this.#watcher, this.#toolId);
+    this.#life.abort(this.#why);
+    this.#stream?.tool.unpause();
+    await this.#stream?.stored.catch(() => undefined);
+    await this.#leave();
+  }
+
+  /** Gives back everything but the image. */
+  async #leave(): Promise<void> {
+    this.#stand = 'over';
+    this.#closed?.drop();
+    const watcher = this.#watcher;
+    if (watcher === undefined) return;
+    this.#cut?.callOff(watcher);
+    await watcher.close();
+  }
+
+  /** Whoever is in the way of its first stage is in the way of the lock too. */
+  async #tooLate(wants: Promise<void>, has: Promise<void>): Promise<never> {
+    await wants;
+    await Promise.race([has, this.#options.agent.clock.sleep(FIRST_STAGE_MS)]);
+    const watcher = required(this.#watcher);
+    const blockers = await inTheWayOfStages(watcher);
+    throw new StillpointError('LOCK_TIMEOUT', `mariadb-backup was kept from BACKUP STAGE START for ${formatDuration(FIRST_STAGE_MS)}`, {
+      blockers,
+    });
+  }
+
+  /** A gate that is closed too late is opened again. */
+  async #close(signal: AbortSignal): Promise<void> {
+    const closed = await closeGate(this.#account, this.#options.agent.clock, signal);
+    this.#closed = closed;
+    if (this.#stand === 'over') closed.drop();
+    const lost = (): void => {
+      // Whoever opens it is told by that how it went.
+      if (this.#stand !== 'opened') this.#spoil('the connection that kept the gate closed is gone');
+    };
+    closed.gone.addEventListener('abort', lost, { once: true });
+  }
+
+  async #watchStalls(): Promise<void> {
+    const { clock } = this.#options.agent;
+    const since = new Map<number, number>();
+    try {
+      for (;;) {
+        await clock.sleep(STALL_LOOK_MS, this.#life.signal);
+        if (this.#stand !== 'coming' && this.#stand !== 'parked') {
+          since.clear();
+          continue;
+        }
+        const now = clock.monotonicMs();
+        const stalled = new Set(await stalledClients(required(this.#watcher)));
+        for (const id of since.keys()) if (!stalled.has(id)) since.delete(id);
+        for (const id of stalled) if (!since.has(id)) since.set(id, now);
+        if ([...since.values()].some((from) => now - from >= LONGEST_STALL_MS)) this.#giveUp();
+      }
+    } catch {
+      // Over; or the server does not answer, which mariadb-backup tells.
+    }
+  }
+
+  #giveUp(): void {
+    const bound = formatDuration(LONGEST_STALL_MS);
+    const waited = `mariadb-backup waited at the gate for the other nodes, and a client had to wait with it for ${bound}: it was given up`;
+    const hint =
+      'Only who writes tables without transactions, or changes tables, waits with it. With `--capture locked` nobody waits before the lock.';
+    this.#end(new StillpointError('LOCK_TIMEOUT', waited, { hint }));
+  }
+
+  async #standsAtGate(signal?: AbortSignal): Promise<boolean> {
+    const { gone } = required(this.#closed);
+    const there = await waitingAtGate(required(this.#watcher), signal);
+    return there === this.#toolId && !gone.aborted;
+  }
+
+  async #prepare(boundMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#stand !== 'parked' || !(await this.#standsAtGate(signal))) throw this.#why;
+    this.#cut = await cutAfter(this.#account, required(this.#toolId), boundMs + BEYOND_BOUND_MS, signal);
+    this.#stand = 'prepared';
+  }
+
+  async #open(): Promise<void> {
+    if (this.#stand !== 'prepared') throw this.#why;
+    // From here on it would run through its last stages, lock or no lock.
+    this.stream.tool.pause();
+    this.#stand = 'opened';
+    await required(this.#closed).open();
+  }
+
+  #granted(holderId: number): void {
+    if (this.#stand !== 'opened') return;
+    this.#holderId = holderId;
+    this.#stand = 'passed';
+    this.stream.tool.unpause();
+  }
+
+  #refused(): void {
+    if (this.#stand === 'prepared') {
+      this.#stand = 'parked';
+      this.#cut?.callOff(required(this.#watcher));
+      this.#cut = undefined;
+    } else if (this.#stand === 'opened' || this.#stand === 'passed') {
+      this.#end(LOST('its lock was not granted, or given back'));
+    }
+  }
+
+  /** What waits is lost, unless it waits no more. */
+  #spoil(why: string): void {
+    if (this.#stand !== 'passed') this.#end(LOST(why));
+  }
+
+  #end(why: StillpointError): void {
+    if (this.#stand === 'over') return;
+    this.#why = why;
+    void this.discard();
+  }
+}
+
+const LOST = (why: string): StillpointError => new StillpointError('HOLD_LOST', `What waited at the gate is lost: ${why}`);
+
+/** A cut that is due this much after the longest block comes only where nothing else ended that, milliseconds. */
+const BEYOND_BOUND_MS = 1_000;
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('a backup that was never parked is used');
+  return value;
+}
+
+function rejection(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  if (signal.aborted) reject(signal.reason);
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  return promise;
+}

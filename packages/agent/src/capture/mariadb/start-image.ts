@@ -1,0 +1,14 @@
+import { type RunningPipeline, type Stage, startPipeline, startProgram } from '../../process/index.ts';
+
+/** mariadb-backup that streams an image. */
+export type RunningImage = Pick<RunningPipeline, 'source' | 'stdout' | 'done' | 'kill'>;
+
+/** Starts it, through zstd with a level; with level 0 it is not compressed. Throws the reason of a signal that is aborted already. */
+export function startImage(stage: Stage, level: number, signal: AbortSignal): RunningImage {
+  if (level > 0) return startPipeline(stage, { program: 'zstd', args: ['-q', `-${level}`, '-T0', '-c'] }, signal);
+  const source = startProgram(stage.program, stage.args, { ...stage, signal, stdout: 'pipe' });
+  if (source.stdout === undefined) throw new Error('startProgram gave no stdout although one was asked for');
+  const done = source.done.then(() => undefined);
+  done.catch(() => undefined);
+  return { source, stdout: source.stdout, done, kill: () => source.kill() };
+}
