@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { request } from 'node:https';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Double, type DoubleOptions, startDouble } from '../fixtures/columnstore/double.ts';
@@ -123,6 +126,30 @@ describe('seen on the double only: cmapi', () => {
     expect((await ask(double.primary, { path, headers: { 'x-api-key': 'theirs' } })).status).toBe(401);
     expect(await double.primary.run('dbrmctl', ['status'])).toMatchObject({ stdout: 'OK.\n' });
   });
+});
+
+describe('seen on the double only: a controllernode whose lock somebody has', () => {
+  const dbrmctl = async (command: string): Promise<string> => (await double.primary.run('dbrmctl', [command])).stdout;
+
+  test.each([
+    ['free', false],
+    ['unfair', true],
+  ] as const)(
+    'does later what a dbrmctl had asked for that was given up; answers for its status meanwhile (%s)',
+    async (then, readOnly) => {
+      await start({});
+      double.fault({ slaveLock: 'held' });
+      for (const [index, command] of ['readonly', 'readwrite'].entries()) {
+        const asking = spawn(join(double.primary.bin, 'dbrmctl'), [command], { stdio: 'ignore' });
+        await eventually(() => double.state().queued.length === index + 1);
+        asking.kill('SIGKILL');
+        await once(asking, 'close');
+      }
+      expect(await dbrmctl('status')).toBe('OK.\n');
+      double.fault({ slaveLock: then });
+      expect(double.state()).toMatchObject({ readOnly, queued: [] });
+    },
+  );
 });
 
 describe('seen on the double only: startreadonly', () => {
