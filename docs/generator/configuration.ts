@@ -11,6 +11,7 @@ export function configurationPage(): string {
     'Two YAML files. `cluster.yaml` describes the cluster to whoever drives it; `agent.yaml` describes one node to its agent. An unknown key is an ' +
       'error, as is a wrong type: `stillpoint config check` names file, line and key. Annotated examples are in [packaging/](../../packaging/).',
     'A duration is a number with a unit: `250ms`, `10s`, `1.5m`, `2h`, `7d`. A name has letters, digits, dot, dash and underscore, at most 64. ' +
+      'A rate is bytes in a second: `50MiB`, `1.5GiB`. A recipient is a public key of age (`age1...`). ' +
       'Secrets are never written into these files: they name files that hold them.',
     '## cluster.yaml',
     'Default place `/etc/stillpoint/cluster.yaml`; `--config` or `STILLPOINT_CONFIG` names another.',

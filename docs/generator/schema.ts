@@ -1,4 +1,13 @@
-import { addressSetting, durationSetting, nameSetting, pathSetting } from '@stillpoint/shared/config';
+import {
+  addressSetting,
+  compressionSetting,
+  durationSetting,
+  ioniceSetting,
+  nameSetting,
+  pathSetting,
+  rateSetting,
+  recipientSetting,
+} from '@stillpoint/shared/config';
 
 /** What is read of a zod schema: its definition, and what was said about it. */
 export interface Schema {
@@ -35,6 +44,10 @@ const PIECES: readonly (readonly [Schema, string])[] = [
   [pathSetting, 'absolute path'],
   [addressSetting, 'host:port'],
   [nameSetting, 'name'],
+  [rateSetting, 'rate'],
+  [recipientSetting, 'recipient'],
+  [compressionSetting, '1 to 19, none'],
+  [ioniceSetting, 'idle, best-effort:0 to 7'],
 ];
 
 const definitionOf = (schema: Schema): Definition => schema._zod.def as Definition;

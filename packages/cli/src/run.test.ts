@@ -57,7 +57,7 @@ describe('the command line', () => {
     [['bakcup'], "unknown command 'bakcup'\n(Did you mean backup?)", 'stillpoint --help'],
     [['backup', 'create', '--dryrun'], "unknown option '--dryrun'\n(Did you mean --dry-run?)", 'stillpoint backup create --help'],
     [['backup', 'create', '--lock-timeout', 'soon'], 'It is not a duration such as 250ms, 10s or 5m.', 'stillpoint backup create --help'],
-    [['backup', 'create', '--compression-level', '20'], 'It is not a whole number from 1 to 19.', 'stillpoint backup create --help'],
+    [['backup', 'create', '--compression-level', '20'], 'It is not a zstd level from 1 to 19, nor none.', 'stillpoint backup create --help'],
     [['backup', 'create', '--include', 'orders'], 'It is not database.table', 'stillpoint backup create --help'],
     [['backup', 'show'], "missing required argument 'set'", 'stillpoint backup show --help'],
     [['backup', 'delete', 'latest', '--yes'], "latest is not accepted here: name the set's id", 'stillpoint backup list'],
@@ -131,13 +131,14 @@ describe('answers that are bad news', () => {
 describe('backup create', () => {
   it('says to the controller what the command line says differently than the configuration', async () => {
     const { type, controller } = user();
-    const options = ['--lock-timeout', '2s', '--lock-attempts', '3', '--max-block', '1.5m', '--compression-level', '9'];
-    await type('backup', 'create', ...options, '--include', 'shop.*,crm.*', '--include', 'x.y');
+    const options = ['--lock-timeout', '2s', '--lock-attempts', '3', '--max-block', '1.5m', '--compression-level', 'none'];
+    const more = ['--throttle', '50MiB'];
+    await type('backup', 'create', ...options, ...more, '--include', 'shop.*,crm.*', '--include', 'x.y');
     await type('backup', 'create', '--no-checksums', '--dry-run');
     expect(controller.requests).toEqual([
       {
         settings: {
-          ...{ lockTimeout: 2_000, lockAttempts: 3, maxBlock: 90_000, compressionLevel: 9 },
+          ...{ lockTimeout: 2_000, lockAttempts: 3, maxBlock: 90_000, compressionLevel: 'none', throttle: 50 * 1024 ** 2 },
           checksums: { enabled: true, include: ['shop.*', 'crm.*', 'x.y'], exclude: ['log.*'], connections: 4 },
         },
       },

@@ -93,7 +93,13 @@ export interface BackupReport {
 export interface VerifyReport {
   readonly setId: string;
   readonly ok: boolean;
-  readonly nodes: readonly { readonly node: string; readonly bytes: number; readonly problems: readonly string[] }[];
+  readonly nodes: readonly {
+    readonly node: string;
+    readonly bytes: number;
+    readonly problems: readonly string[];
+    /** Why the content of encrypted files was not looked at, a sentence; absent when all of it was. Their bytes were compared all the same. */
+    readonly unopened?: string;
+  }[];
 }
 
 export interface DeleteReport {

@@ -1,9 +1,11 @@
 import { hostname } from 'node:os';
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { type MariadbFacts, type NodeFacts, NodeFactsSchema, Role } from '@stillpoint/shared/proto';
+import { toStillpointError } from '@stillpoint/shared/errors';
+import { type DecryptionFactsSchema, type MariadbFacts, type NodeFacts, NodeFactsSchema, Role } from '@stillpoint/shared/proto';
 import { VERSION } from '@stillpoint/shared/version';
 import { describeColumnstore } from '../columnstore/facts.ts';
+import { readKeyring } from '../encryption/index.ts';
 import { describeMariadb } from '../mariadb/facts.ts';
 import { unfinishedRestore } from '../restore/state.ts';
 import type { ServiceParts } from './service.ts';
@@ -25,7 +27,17 @@ export async function describeNode({ agent, claims, repository }: ServiceParts, 
     ...(mariadb && { mariadb }),
     ...(columnstore && { columnstore }),
     ...(claim && { claim }),
+    ...(config.decryption && { decryption: await decryptionFacts(config.decryption.identityFile) }),
   });
+}
+
+/** What the agent could open, and not with what. */
+async function decryptionFacts(identityFile: string): Promise<MessageInitShape<typeof DecryptionFactsSchema>> {
+  try {
+    return { recipients: [...((await readKeyring(identityFile))?.recipients ?? [])] };
+  } catch (error) {
+    return { problem: toStillpointError(error).message };
+  }
 }
 
 /** A running server that replicates from nobody is a source of replication. */

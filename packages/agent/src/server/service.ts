@@ -6,6 +6,7 @@ import type { Implementation } from '@stillpoint/shared/rpc';
 import type { Agent } from '../agent.ts';
 import { checkCertificate } from '../check/certificate.ts';
 import { checkClock } from '../check/clock.ts';
+import { checkDecryption } from '../check/decryption.ts';
 import { checkRepository } from '../check/repository.ts';
 import { servedBrm } from '../columnstore/brm/load-source.ts';
 import { checkColumnstore } from '../columnstore/check.ts';
@@ -126,6 +127,7 @@ async function checkNode(agent: Agent, purpose: CheckPurpose, signal: AbortSigna
     checkCertificate(agent),
     await checkClock(agent),
     await checkRepository(agent),
+    ...(await checkDecryption(agent, use)),
     ...(await checkColumnstore(config, use, signal)),
     ...(await checkMariadb(config, use, signal)),
   ];

@@ -1,3 +1,4 @@
+import { type CompressionSetting, parseCompression, parseRate } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { parseDuration } from '@stillpoint/shared/time';
 import { InvalidArgumentError } from 'commander';
@@ -7,6 +8,20 @@ export function duration(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('It is not a duration such as 250ms, 10s or 5m.');
   return ms;
+}
+
+/** How much to compress. */
+export function compression(text: string): CompressionSetting {
+  const level = parseCompression(text);
+  if (level === undefined) throw new InvalidArgumentError('It is not a zstd level from 1 to 19, nor none.');
+  return level;
+}
+
+/** Bytes in a second. */
+export function rate(text: string): number {
+  const bytes = parseRate(text);
+  if (bytes === undefined) throw new InvalidArgumentError('It is not a rate such as 50MiB (KiB, MiB or GiB in a second, at least 64KiB).');
+  return bytes;
 }
 
 /** A whole number within bounds, both included. */

@@ -2,7 +2,7 @@ import type { BackupSettings } from '@stillpoint/controller';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Command, Option } from 'commander';
 import type { Perform } from '../session.ts';
-import { confirmed, duration, integer, tables } from './arguments.ts';
+import { compression, confirmed, duration, integer, rate, tables } from './arguments.ts';
 import { CLUSTER_EXITS, noun, verb } from './verb.ts';
 
 interface CreateOptions {
@@ -14,7 +14,8 @@ interface CreateOptions {
   readonly lockTimeout?: number;
   readonly lockAttempts?: number;
   readonly maxBlock?: number;
-  readonly compressionLevel?: number;
+  readonly compressionLevel?: BackupSettings['compressionLevel'];
+  readonly throttle?: number;
   readonly capture?: BackupSettings['capture'];
   readonly probe?: true;
 }
@@ -54,7 +55,8 @@ function createCommand(perform: Perform): Command {
       ]),
     )
     .option('--probe', 'write a row of stillpoint.probe all through the backup, to tell how long a client waits')
-    .option('--compression-level <1-19>', 'zstd level', integer(1, 19))
+    .option('--compression-level <level>', 'zstd level, 1 to 19, or none', compression)
+    .option('--throttle <rate>', 'what each node may read and write in a second while no writer waits, such as 50MiB', rate)
     .action(
       perform(async ({ withController, run }, options: CreateOptions) =>
         withController(async ({ config, controller }) => {
@@ -68,7 +70,7 @@ function createCommand(perform: Perform): Command {
 
 /** What the command line says differently than the configuration. */
 function overrides({ checksums, probe }: BackupSettings, options: CreateOptions): Partial<BackupSettings> {
-  const { lockTimeout, lockAttempts, maxBlock, capture, compressionLevel, include, exclude } = options;
+  const { lockTimeout, lockAttempts, maxBlock, capture, compressionLevel, include, exclude, throttle } = options;
   return {
     ...(lockTimeout === undefined ? {} : { lockTimeout }),
     ...(lockAttempts === undefined ? {} : { lockAttempts }),
@@ -76,6 +78,7 @@ function overrides({ checksums, probe }: BackupSettings, options: CreateOptions)
     ...(capture === undefined ? {} : { capture }),
     ...(options.probe ? { probe: { ...probe, enabled: true } } : {}),
     ...(compressionLevel === undefined ? {} : { compressionLevel }),
+    ...(throttle === undefined ? {} : { throttle }),
     checksums: {
       ...checksums,
       enabled: checksums.enabled && options.checksums,

@@ -90,7 +90,7 @@ const findingLine = ({ file, key, status, message, hint, error }: Finding): Json
 
 // Fields are named one by one: what the controller adds for its own use does not become part of the output by accident.
 
-const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, maxBlockMs, warnings }: BackupPlan): JsonLine => ({
+const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, maxBlockMs, storage, warnings }: BackupPlan): JsonLine => ({
   type: 'backup-plan',
   ...{ cluster, lockTimeoutMs, maxBlockMs, warnings },
   nodes: nodes.map(({ node, roles, source, captures, dataBytes, dbroots, repository, freeBytes }) => ({
@@ -99,7 +99,14 @@ const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, ma
     dbroots: dbroots.map(({ number, path, bytes }) => ({ number, path, bytes })),
   })),
   columnstore: columnstore === undefined ? null : plannedEngineView(columnstore),
+  storage: plannedStorageView(storage),
   phases: phases.map(({ phase, nodes: on, blocksWriters, bound }) => ({ phase, nodes: on, blocksWriters, bound })),
+});
+
+const plannedStorageView = ({ compression, recipients, throttle, nice, ionice }: BackupPlan['storage']) => ({
+  ...{ compression, recipients, nice },
+  throttle: throttle ?? null,
+  ionice: ionice ?? null,
 });
 
 const plannedEngineView = ({ version, configRevision, primary, driver }: NonNullable<BackupPlan['columnstore']>) => ({

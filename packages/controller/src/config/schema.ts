@@ -1,4 +1,14 @@
-import { addressSetting, durationSetting, nameSetting, pathSetting, tlsSetting } from '@stillpoint/shared/config';
+import {
+  addressSetting,
+  compressionSetting,
+  durationSetting,
+  ioniceSetting,
+  nameSetting,
+  pathSetting,
+  rateSetting,
+  recipientSetting,
+  tlsSetting,
+} from '@stillpoint/shared/config';
 import { z } from 'zod';
 
 const tablePatterns = z.array(z.string().regex(/^[^.]+\.[^.]+$/, 'must be database.table, with * and ? as wildcards'));
@@ -10,7 +20,9 @@ const retentionSchema = z
   .strictObject({
     keepLast: number.describe('keep the newest so many good sets'),
     keepWithin: durationSetting.optional().describe('keep the sets that were cut within this time'),
-    keepDaily: number.describe('keep the newest set of each day, for the newest so many days that have one; days, weeks and months are those of UTC'),
+    keepDaily: number.describe(
+      'keep the newest set of each day, for the newest so many days that have one; days, weeks and months are those of UTC',
+    ),
     keepWeekly: number.describe('the same with weeks, Monday to Sunday'),
     keepMonthly: number.describe('the same with months'),
     minimumGood: z.number().int().min(1).max(100_000).default(1).describe('so many of the newest good sets stay, whatever the rules say'),
@@ -46,14 +58,35 @@ const backupSchema = z.strictObject({
     .max(20)
     .default(4)
     .describe('passes before an attempt, at most, while what has changed again would take writers longer than half of maxBlock'),
-  compressionLevel: z.number().int().min(1).max(19).default(3).describe('zstd level'),
+  compressionLevel: compressionSetting
+    .default(3)
+    .describe('zstd level; none stores data as it is, in zstd frames all the same, which every zstd reads'),
+  encryption: z
+    .strictObject({
+      recipients: z
+        .array(recipientSetting)
+        .min(1)
+        .max(20)
+        .refine((recipients) => new Set(recipients).size === recipients.length, 'the same recipient is there twice')
+        .describe('who can open the files; the holder of any one of the keys can'),
+    })
+    .optional()
+    .describe('encrypt the files of every part in the format of age; see encryption.md'),
+  throttle: rateSetting
+    .optional()
+    .describe('what each node may read and write for a backup; not while writers wait, which is as fast as can be whatever is set here'),
+  nice: z.number().int().min(0).max(19).default(0).describe('niceness of work that no writer waits for'),
+  ionice: ioniceSetting.optional().describe('class of input and output of work that no writer waits for'),
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
   retention: retentionSchema.describe(
     'old sets are removed after each good backup, and by `stillpoint backup prune`; without any rule to keep, nothing is',
   ),
   probe: z
     .strictObject({
-      enabled: z.boolean().default(false).describe('write a row of stillpoint.probe all through the backup, to tell how long a client waits'),
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('write a row of stillpoint.probe all through the backup, to tell how long a client waits'),
       every: durationSetting.default(5).describe('pause between two writes'),
     })
     .prefault({}),
@@ -85,7 +118,9 @@ export const clusterConfigSchema = z.strictObject({
   backup: backupSchema.prefault({}),
   clean: z
     .strictObject({
-      olderThan: durationSetting.default(86_400_000).describe('what was changed within this time is left alone by `stillpoint repository clean`'),
+      olderThan: durationSetting
+        .default(86_400_000)
+        .describe('what was changed within this time is left alone by `stillpoint repository clean`'),
     })
     .prefault({}),
   restore: z

@@ -5,6 +5,7 @@ import type { BackupSettings } from '../config/schema.ts';
 import { type CaptureStrategy, capturesOf, type PlannedCapture } from './capture-strategies.ts';
 import { type EngineNode, engineNodes, enginePrimary, isEnginePrimary, ownedDbroots } from './engine.ts';
 import type { BackupStep } from './steps.ts';
+import { type PlannedStorage, storageOf } from './storage.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
 
 /** One phase: its steps run on all their nodes in parallel, and all end before the next phase begins. */
@@ -60,6 +61,7 @@ export interface BackupPlan {
   readonly phases: readonly BackupPhase[];
   readonly lockTimeoutMs: number;
   readonly maxBlockMs: number;
+  readonly storage: PlannedStorage;
   readonly warnings: readonly string[];
 }
 
@@ -78,6 +80,7 @@ export function planBackup(cluster: string, views: readonly NodeView[], settings
     phases: phasesOf(placements, engines, nodes, settings),
     lockTimeoutMs: settings.lockTimeout,
     maxBlockMs: settings.maxBlock,
+    storage: storageOf(settings),
     warnings: nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
   };
 }

@@ -21,6 +21,7 @@ import type { BackupRun } from './backup-run.ts';
 import { requireUnmoved } from './engine-stand.ts';
 import { requireFit } from './fitness.ts';
 import { releaseHold } from './release.ts';
+import { storageOptions } from './storage-options.ts';
 
 /** Carries out one step. The scope's signal stops it. */
 export type BackupExecutor = (run: BackupRun, step: BackupStep, scope: Scope) => Promise<void>;
@@ -62,7 +63,7 @@ async function precopy(run: BackupRun, { node }: BackupStep, scope: Scope): Prom
 }
 
 function captureOptions({ plan, settings }: BackupRun, node: string): MessageInitShape<typeof CaptureOptionsSchema> {
-  const { compressionLevel, parallel } = settings;
+  const { parallel } = settings;
   const planned = plan.nodes.find((other) => other.node === node)?.captures ?? [];
   const gate = planned.some(({ strategy }) => strategy === 'gate');
   return {
@@ -70,8 +71,8 @@ function captureOptions({ plan, settings }: BackupRun, node: string): MessageIni
     dbroots: planned
       .filter(({ dbroot }) => dbroot !== 0)
       .map(({ dbroot, strategy }) => ({ number: dbroot, strategy: DBROOT_STRATEGIES.get(strategy) ?? DbrootStrategy.LOCKED })),
-    compressionLevel,
     parallel,
+    ...storageOptions(plan.storage),
   };
 }
 

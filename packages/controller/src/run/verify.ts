@@ -53,5 +53,6 @@ async function verifyPart(
   const reading = await readPart(agent, setId, signal);
   const replaced = 'sha256' in reading && reading.sha256 !== partSha256 ? ['part.json is not the one that the set recorded'] : [];
   if (result.case !== 'verify') return { node, bytes: 0, problems: replaced };
-  return { node, bytes: Number(result.value.bytes), problems: [...result.value.problems, ...replaced] };
+  const { bytes, problems, unopened } = result.value;
+  return { node, bytes: Number(bytes), problems: [...problems, ...replaced], ...(unopened === '' ? {} : { unopened }) };
 }

@@ -5,3 +5,4 @@ export { addressSetting, durationSetting, nameSetting, pathSetting, type TlsSett
 export { parseRate, rateSetting } from './rate.ts';
 export { recipientSetting } from './recipient.ts';
 export { readSecret, readSettingFile } from './secret.ts';
+export { type CompressionSetting, compressionSetting, ioniceSetting, parseCompression } from './storage.ts';

@@ -7,6 +7,7 @@ import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
 import { phaseTables } from './block.ts';
 import { engineResumeLines, numbersText, partEngineSections, plannedEngineLines, setEngineText } from './columnstore.ts';
+import { storageLines, unopenedLines } from './storage.ts';
 
 /** What a backup would do: nodes, then phases with those that make writers wait marked. */
 export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style): readonly string[] {
@@ -36,6 +37,7 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
     ),
     plannedEngineLines(plan, style),
     captureLines(plan),
+    storageLines(plan.storage),
     table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
     [
       `Writers wait at most ${formatDuration(plan.lockTimeoutMs)} for each attempt at the locks, and ${formatDuration(plan.maxBlockMs)} in all.`,
@@ -239,6 +241,7 @@ export function verifyText({ report }: ResultOf<'verify'>, style: Style): readon
       style,
     ),
     report.nodes.flatMap(({ node, problems }) => problems.map((problem) => `  ${node}: ${problem}`)),
+    unopenedLines(report.nodes, style),
   ]);
 }
 
