@@ -3,7 +3,6 @@ import { type MemberRole, type PartManifest, type SetManifest, type SetMember, s
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
 import { defaultNodes, restoredMember } from './chosen-nodes.ts';
 import { decryptionProblems } from './decryption.ts';
-import { noReader, spaceTogether } from './engine-nodes.ts';
 import { gtidPositionOf, imageOf } from './image.ts';
 import { replicasLeftBehind } from './left-behind.ts';
 import { type ReplicationTarget, replicationTargetOf } from './replication.ts';
@@ -117,9 +116,8 @@ export function planRestore(id: string, now: Date, request: RestoreRequest, fact
       ...decryptionProblems(nodes, facts),
       ...(request.leaveReplicas ? [] : replicasLeftBehind(nodes, wanted, facts)),
       ...engine.problems,
-      ...noReader(nodes),
     ],
-    warnings: [...warningsOf(nodes, wanted, request, facts), ...engine.warnings, ...spaceTogether(nodes)],
+    warnings: [...warningsOf(nodes, wanted, request, facts), ...engine.warnings],
   };
 }
 
