@@ -14,6 +14,7 @@ const module = (id: number, changes: Changes = {}, map: DbrootMap = ONE_EACH) =>
   });
 const sqlOnly = nodeView('db4', follows('db1'));
 
+const SHOWN = ['cluster.columnstore', 'cluster.modules', 'cluster.engine_primary', 'cluster.engine_release', 'cluster.user_modules'];
 const checks = (views: readonly ReturnType<typeof nodeView>[], silent: readonly string[] = []) => {
   const view: ClusterView = {
     purpose: 'backup',
@@ -21,7 +22,7 @@ const checks = (views: readonly ReturnType<typeof nodeView>[], silent: readonly 
     silent,
     expiry: { path: '/pki/controller.crt', daysLeft: 300 },
   };
-  return clusterChecks(view).filter(({ name }) => ['cluster.columnstore', 'cluster.modules', 'cluster.engine_primary'].includes(name));
+  return clusterChecks(view).filter(({ name }) => SHOWN.includes(name));
 };
 const notOk = (...views: readonly ReturnType<typeof nodeView>[]) =>
   checks(views)
@@ -126,5 +127,16 @@ it('warns when the primary of the engine is not that of replication', () => {
       code: '',
       message: 'db2 is the primary of the engine, and db1 that of replication',
     },
+  ]);
+});
+
+it('warns of what a restore will refuse: different releases, and user modules', () => {
+  const warns = (name: string, message: unknown) => ({ name, status: CheckStatus.WARNING, code: '', message });
+  expect(notOk(module(1), module(2, { version: '22.08.9' }), module(3))).toEqual([
+    warns('cluster.engine_release', 'the engine is of different releases: db1, db3 have 6.4.12; db2 have 22.08.9'),
+  ]);
+  const user = nodeView('db4', follows('db1'), { columnstore: engineFacts(9, ONE_EACH, { module: 0 }) });
+  expect(notOk(module(1), module(2), module(3), user)).toEqual([
+    warns('cluster.user_modules', 'db4 is a user module, apart from the modules that hold the data'),
   ]);
 });

@@ -1,6 +1,6 @@
 import type { CheckResult, ColumnstoreFacts } from '@stillpoint/shared/proto';
 import { failed, ok, warning } from './check-results.ts';
-import type { EngineNode } from './engine.ts';
+import { type EngineNode, generationOf } from './engine.ts';
 import type { Placement } from './topology.ts';
 
 /** A node that has a Columnstore.xml; `module` of its facts is 0 when it is none of the file's. */
@@ -12,7 +12,7 @@ export type ConfiguredNode = EngineNode;
  */
 export function engineChecks(nodes: readonly ConfiguredNode[], placements: readonly Placement[]): CheckResult[] {
   if (nodes.length === 0) return [];
-  return [sameFile(nodes), modules(nodes), primary(nodes, placements)];
+  return [sameFile(nodes), modules(nodes), primary(nodes, placements), ...releases(nodes), ...userModules(nodes)];
 }
 
 /** What must be the same in the file of every node, in words. */
@@ -40,6 +40,40 @@ export const saidDifferently = (nodes: readonly ConfiguredNode[]): string[] =>
     if (bySaying.size <= 1) return [];
     return [`${what}: ${[...bySaying].map(([saying, who]) => `${names(who)} have ${saying}`).join('; ')}`];
   });
+
+/** What to do when engines differ. */
+export const ONE_RELEASE = 'Install one release of ColumnStore on all nodes.';
+
+/** Engines of different series (6.4, 22.08) or layouts in one cluster: a sentence that names all sides. What nothing tells is not compared. Pure. */
+export function differentReleases(nodes: readonly ConfiguredNode[]): string[] {
+  const words = ({ engine }: ConfiguredNode): string => engine.version || `generation ${generationOf(engine)}`;
+  const told: ((node: ConfiguredNode) => string | undefined)[] = [
+    ({ engine: { version } }) => (version === '' ? undefined : version.split('.').slice(0, 2).join('.')),
+    ({ engine }) => generationOf(engine),
+  ];
+  const differ = told.some((of) => new Set(nodes.flatMap((node) => of(node) ?? [])).size > 1);
+  if (!differ) return [];
+  const sides = [...Map.groupBy(nodes, words)].map(([release, who]) => `${names(who)} have ${release}`);
+  return [`the engine is of different releases: ${sides.join('; ')}`];
+}
+
+/** They take part in nothing of their own, but what is found out during a backup had better be known before the restore. */
+function releases(nodes: readonly ConfiguredNode[]): CheckResult[] {
+  const different = differentReleases(nodes.filter(({ engine }) => engine.module !== 0));
+  return different.map((message) => warning('cluster.engine_release', message, `${ONE_RELEASE} A restore is refused until then.`));
+}
+
+/** User modules, of releases before 1.4, run SQL servers apart from the data. */
+function userModules(nodes: readonly ConfiguredNode[]): CheckResult[] {
+  const found = nodes.filter(
+    ({ engine: { contradictions, module, modules: all } }) => module === 0 && all.length > 0 && contradictions.length === 0,
+  );
+  if (found.length === 0) return [];
+  const message = `${names(found)} ${found.length === 1 ? 'is a user module' : 'are user modules'}, apart from the modules that hold the data`;
+  return [
+    warning('cluster.user_modules', message, 'Such a cluster can be backed up, but is restored by hand only: docs/restore-by-hand.md.'),
+  ];
+}
 
 function sameFile(nodes: readonly ConfiguredNode[]): CheckResult {
   const name = 'cluster.columnstore';

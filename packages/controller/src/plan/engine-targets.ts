@@ -1,6 +1,6 @@
 import type { PartColumnstore } from '@stillpoint/shared/manifest';
 import { type EngineNode, engineNodes, generationOf, isEnginePrimary, ownedDbroots } from './engine.ts';
-import { ONE_STATE, saidDifferently } from './engine-checks.ts';
+import { differentReleases, ONE_RELEASE, ONE_STATE, saidDifferently } from './engine-checks.ts';
 import type { PlanProblem, RestoreFacts } from './restore.ts';
 
 /** A dbroot of the cluster that is restored, where it is now. */
@@ -74,14 +74,24 @@ export function targetProblems(targets: readonly EngineTarget[], facts: RestoreF
     message: `Columnstore.xml differs: ${message}`,
     hint: ONE_STATE,
   }));
-  return [...configured.flatMap(ownProblems), ...differences, ...strayModules(targets, modules), ...primaryProblems(targets)];
+  return [
+    ...configured.flatMap(ownProblems),
+    ...differences,
+    ...differentReleases(modules).map((message) => ({ node: '', message, hint: ONE_RELEASE })),
+    ...strayModules(targets, modules),
+    ...primaryProblems(targets),
+  ];
 }
 
 /** A node that may be a module, but of which that is in doubt, would be passed over in silence. */
 function ownProblems({ node, engine }: EngineNode): PlanProblem[] {
   const { configFile, contradictions, module, storage } = engine;
   const told = contradictions.map((message) => ({ node, message, hint: `Correct ${configFile}, or bring the node to it.` }));
-  if (module === 0) return told;
+  if (module === 0) {
+    const message =
+      'is a user module of ColumnStore, apart from the modules that hold the data: such a cluster is not restored by this program';
+    return told.length > 0 ? told : [{ node, message, hint: 'Restore it by hand: docs/restore-by-hand.md.' }];
+  }
   const unknown = { node, message: 'the release of its ColumnStore is unknown', hint: 'Is it installed completely?' };
   const elsewhere = {
     node,

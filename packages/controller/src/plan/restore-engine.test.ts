@@ -3,10 +3,11 @@ import { dbrootStagingBytes } from '@stillpoint/shared/manifest';
 import { ColumnstoreGeneration } from '@stillpoint/shared/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { member, nodeView } from '../../../../test/controller/builders.ts';
+import { follows, member, nodeView } from '../../../../test/controller/builders.ts';
 import {
   DBROOT_BYTES,
   type DbrootMap,
+  engineFacts,
   engineRestoreFacts,
   moduleMember,
   modulePart,
@@ -124,7 +125,9 @@ describe('a plan for a cluster with an engine', () => {
       [2, 'db2', 'db2'],
       [3, 'db3', 'db3'],
     ]);
-    expect(made.warnings).toEqual(["db2: Columnstore.xml is gone; it comes back with the configuration of the node's own part"]);
+    expect(made.warnings).toEqual([
+      "db2: Columnstore.xml is gone; it comes back with the configuration of the node's own part. Whether its engine is new enough, staging tells",
+    ]);
     expect(problems(plan(facts))).toEqual(
       expect.arrayContaining([
         'no node owns dbroot 2 of the set',
@@ -151,9 +154,29 @@ describe('nodes that are named', () => {
   });
 });
 
+describe('modules that are named one by one', () => {
+  const held = (numbers: string) =>
+    `held dbroot ${numbers} of the set, which no node that answers owns now: its ColumnStore tables would have no rows`;
+  const named = (facts: RestoreFacts, ...nodes: string[]) => problems(plan(facts, { nodes, leaveReplicas: true }));
+
+  it('do not come back without their dbroots', () => {
+    const facts = engineRestoreFacts();
+    const gone = (...nodes: string[]) => replaced(facts, ...nodes.map((node) => nodeView(node, { running: false })));
+    expect(named(gone('db1', 'db2', 'db3'), 'db1', 'db2', 'db3')).toEqual([`db1: ${held('1')}`, `db2: ${held('2')}`, `db3: ${held('3')}`]);
+    expect(named(gone('db2'), 'db2')).toEqual([`db2: ${held('2')}`]);
+  });
+
+  it('may come back as mere SQL servers, where others own what they held', () => {
+    expect(named(engineRestoreFacts(ONE_EACH, { 1: 1, 2: 2, 3: 2 }), 'db3')).toEqual([]);
+  });
+});
+
 describe('problems of the engine', () => {
   const with3 = (changes: Parameters<typeof moduleView>[2]): string[] =>
     problems(plan(replaced(engineRestoreFacts(), moduleView('db3', ONE_EACH, changes))));
+
+  const planOfAll = (changes: Parameters<typeof moduleView>[2]): RestorePlan =>
+    plan(replaced(engineRestoreFacts(), ...['db1', 'db2', 'db3'].map((node) => moduleView(node, ONE_EACH, changes))));
 
   it('a dbroot of the set that no node owns', () => {
     expect(problems(plan(engineRestoreFacts(ONE_EACH, { 1: 1, 2: 2 })))).toEqual(['no node owns dbroot 3 of the set']);
@@ -199,17 +222,43 @@ describe('problems of the engine', () => {
     ['an older generation', { generation: ColumnstoreGeneration.V1_4, version: '1.4.5' }],
     ['an older major version of the same layout', { version: '5.6.1' }],
   ])('%s than that of the set', (_, changes) => {
-    expect(with3(changes)).toEqual([
-      expect.stringMatching(/^db3: has ColumnStore (1.4.5|5.6.1), the set is of 6.4.12, which an older one cannot/),
-    ]);
+    expect(problems(planOfAll(changes))).toEqual(
+      ['db1', 'db2', 'db3'].map((node) =>
+        expect.stringMatching(new RegExp(`^${node}: has ColumnStore (1.4.5|5.6.1), the set is of 6.4.12, which`)),
+      ),
+    );
   });
 
-  it('no problem: a newer engine, told as a warning', () => {
-    const made = plan(
-      replaced(engineRestoreFacts(), moduleView('db3', ONE_EACH, { generation: ColumnstoreGeneration.V22_08, version: '22.08.9' })),
-    );
+  it('no problem: a newer engine on all nodes, told as a warning', () => {
+    const made = planOfAll({ generation: ColumnstoreGeneration.V22_08, version: '22.08.9' });
     expect(problems(made)).toEqual([]);
-    expect(made.warnings).toEqual(['db3: has ColumnStore 22.08.9, the set is of 6.4.12']);
+    expect(made.warnings).toEqual(['db1', 'db2', 'db3'].map((node) => `${node}: has ColumnStore 22.08.9, the set is of 6.4.12`));
+  });
+
+  it('engines of different releases, but for the last of their numbers', () => {
+    const newer = 'the engine is of different releases: db1, db2 have 6.4.12; db3 have ';
+    expect(with3({ generation: ColumnstoreGeneration.V22_08, version: '22.08.9' })).toEqual([`${newer}22.08.9`]);
+    expect(with3({ version: '6.5.1' })).toEqual([`${newer}6.5.1`]);
+    expect(with3({ generation: ColumnstoreGeneration.V22_08, version: '' })).toEqual([`${newer}generation 22.08`]);
+    expect(with3({ version: '6.4.13' })).toEqual([]);
+    expect(with3({ version: '' })).toEqual([]);
+  });
+
+  it('user modules apart from the data, and modules without any SQL server', () => {
+    const facts = engineRestoreFacts(ONE_EACH, ONE_EACH, ['db4']);
+    const user = nodeView('db4', { running: false, ...follows('10.0.0.1') }, { columnstore: engineFacts(9, ONE_EACH, { module: 0 }) });
+    expect(problems(plan(replaced(facts, user)))).toEqual([expect.stringMatching(/^db4: is a user module of ColumnStore, apart/)]);
+    const bare = ['db1', 'db2', 'db3'].map((node) => {
+      const {
+        facts: { mariadb: _, ...without },
+        ...view
+      } = moduleView(node);
+      return { ...view, facts: without };
+    });
+    const dataOnly = facts.set.members.filter(({ node }) => node !== 'db4').map((each) => ({ ...each, roles: ['pm' as const] }));
+    expect(problems(plan({ ...replaced(facts, ...bare), set: { ...facts.set, members: dataOnly } }))).toEqual([
+      'none of db1, db2, db3 has a SQL server to read ColumnStore tables through',
+    ]);
   });
 
   it('an image that cannot be read, is another one, or is not there', () => {
@@ -234,6 +283,27 @@ describe('problems of the engine', () => {
     const view = moduleView('db3');
     const dbroots = (view.facts.columnstore?.dbroots ?? []).map((each) => ({ ...each, freeBytes: each.owned ? 1_000n : 0n }));
     expect(with3({ dbroots })).toEqual([`db3: dbroot 3: needs ${NEED} bytes beside /var/lib/columnstore/data3, 1000 are free`]);
+  });
+
+  it('a full file system, which is not one that nobody has looked at', () => {
+    const view = moduleView('db3');
+    const dbroots = (view.facts.columnstore?.dbroots ?? []).map((each) => ({ ...each, freeBytes: 0n }));
+    expect(with3({ dbroots })).toEqual([`db3: dbroot 3: needs ${NEED} bytes beside /var/lib/columnstore/data3, 0 are free`]);
+  });
+
+  it('too little space for dbroot and data directory together is a warning', () => {
+    const { facts } = moduleView('db3');
+    const free = nodeOf(plan(engineRestoreFacts()), 'db3').needBytes + NEED;
+    const having = (bytes: number): string[] => {
+      const dbroots = (facts.columnstore?.dbroots ?? []).map((each) => ({ ...each, freeBytes: each.owned ? BigInt(bytes) : 0n }));
+      const made = plan(replaced(engineRestoreFacts(), moduleView('db3', ONE_EACH, { dbroots })));
+      expect(problems(made)).toEqual([]);
+      return [...made.warnings];
+    };
+    expect(having(free)).toEqual([]);
+    expect(having(free - 1)).toEqual([
+      `db3: its data directory, dbroot 3 need ${free} bytes together: too many if they share the file system with ${free - 1} bytes free`,
+    ]);
   });
 
   it('a set that holds nothing of the engine that is there', () => {

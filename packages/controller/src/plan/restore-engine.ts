@@ -18,8 +18,8 @@ export interface PlannedDbroot {
   readonly dataBytes: number;
   /** Bytes needed beside the live data, on its file system. */
   readonly needBytes: number;
-  /** Bytes free on its file system; 0 when nobody has looked. */
-  readonly freeBytes: number;
+  /** Bytes free on its file system; undefined when nobody has looked. */
+  readonly freeBytes: number | undefined;
   /** Bytes that are there now and will be kept aside. */
   readonly replacesBytes: number;
 }
@@ -52,7 +52,9 @@ export function planEngine(wanted: readonly string[], request: RestoreRequest, f
   const nothing = { nodes: new Map(), warnings: [] };
   if (facts.set.columnstore === undefined) return { ...nothing, problems: chosen.map(withoutImage(facts)) };
   // SQL servers that are no modules can be restored by themselves.
-  if (chosen.length === 0 && request.nodes !== undefined) return { ...nothing, problems: [], warnings: definitionsAlone(wanted, facts) };
+  if (chosen.length === 0 && request.nodes !== undefined) {
+    return { ...nothing, problems: lostModules(wanted, targets, facts), warnings: definitionsAlone(wanted, facts) };
+  }
   const images = imagesOf(facts.set.members);
   const planned = targets.map((target) => ({ target, dbroots: target.dbroots.map((dbroot) => plannedDbroot(dbroot, images, facts)) }));
   return {
@@ -74,6 +76,17 @@ const definitionsAlone = (wanted: readonly string[], { set }: RestoreFacts): str
     .filter(({ node, source }) => wanted.includes(node) && (source === '' || wanted.includes(source)))
     .map(({ node }) => `${node}: the engine stays as it is; ColumnStore tables that were made or dropped since the cut will not fit it`);
 
+/** Nodes that held dbroots, of which no node is known to have them now: their servers would come back without a row of what they define. */
+const lostModules = (wanted: readonly string[], targets: readonly EngineTarget[], { set }: RestoreFacts): PlanProblem[] =>
+  set.members.flatMap(({ dbroots, node }) => {
+    const lost = dbroots.filter((number) => !targets.some((target) => target.dbroots.some((dbroot) => dbroot.number === number)));
+    if (!wanted.includes(node) || lost.length === 0) return [];
+    const message = `held dbroot ${lost.join(', ')} of the set, which no node that answers owns now: its ColumnStore tables would have no rows`;
+    return [
+      { node, message, hint: 'Let its configuration come back as well, or bring Columnstore.xml back on all modules; then plan again.' },
+    ];
+  });
+
 const plannedEngine = ({ module, primary, running, version }: EngineTarget): PlannedEngine => ({ module, primary, running, version });
 
 /** Members whose parts hold a dbroot, by its number: one, in a set that is in order. */
@@ -85,7 +98,7 @@ function imagesOf(members: readonly SetMember[]): Images {
   return images;
 }
 
-function plannedDbroot({ number, path, bytes, freeBytes = 0 }: TargetDbroot, images: Images, facts: RestoreFacts): PlannedDbroot {
+function plannedDbroot({ number, path, bytes, freeBytes }: TargetDbroot, images: Images, facts: RestoreFacts): PlannedDbroot {
   const [member] = images.get(number) ?? [];
   const found = member === undefined ? undefined : imageIn(member.node, number, facts);
   return {
@@ -177,8 +190,7 @@ function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, fa
   if (reading.sha256 !== partSha256)
     return problem(`part.json of ${from} is not the one that the set recorded`, 'Restore from another set.');
   if (imageIn(from, number, facts) === undefined) return problem(`the part of ${from} does not hold it`, 'Restore from another set.');
-  const looked = freeBytes > 0;
-  return looked && needBytes > freeBytes
+  return freeBytes !== undefined && needBytes > freeBytes
     ? problem(`needs ${needBytes} bytes beside ${path}, ${freeBytes} are free`, 'Free space on that file system.')
     : [];
 }
@@ -186,18 +198,13 @@ function dbrootProblems(node: string, planned: PlannedDbroot, images: Images, fa
 function warningsOf(target: EngineTarget, dbroots: readonly PlannedDbroot[], { set }: RestoreFacts): string[] {
   const { node, running, version } = target;
   const emptied = dbroots.filter(({ from }) => from === '');
-  const need = dbroots.reduce((sum, { needBytes }) => sum + needBytes, 0);
-  const least = Math.min(...dbroots.map(({ freeBytes }) => freeBytes));
   const then = set.columnstore?.version ?? '';
   return [
     running.length > 0 &&
       `${node}: the engine is running (${running.join(', ')}); the restore will stop it if that is allowed (--stop-servers)`,
-    !target.found && `${node}: Columnstore.xml is gone; it comes back with the configuration of the node's own part`,
+    !target.found &&
+      `${node}: Columnstore.xml is gone; it comes back with the configuration of the node's own part. Whether its engine is new enough, staging tells`,
     version !== '' && then !== '' && version !== then && `${node}: has ColumnStore ${version}, the set is of ${then}`,
-    dbroots.length > 1 &&
-      target.found &&
-      need > least &&
-      `${node}: its dbroots need ${need} bytes together: too many if they share the file system with ${least} bytes free`,
     ...emptied.map(
       ({ number, path, replacesBytes }) =>
         `${node}: dbroot ${number} is not in the set and becomes empty; the ${replacesBytes} bytes in ${path} are kept aside`,

@@ -140,8 +140,8 @@ export function plannedDbrootTable({ nodes }: RestorePlan, style: Style): readon
 }
 
 /** Empty when nobody has looked. */
-function space(free: number, need: number, style: Style): string {
-  if (free === 0) return '';
+function space(free: number | undefined, need: number, style: Style): string {
+  if (free === undefined) return '';
   return free < need ? style.paint('red', formatBytes(free)) : formatBytes(free);
 }
 
