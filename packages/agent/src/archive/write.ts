@@ -2,7 +2,7 @@ import type { FileKey } from '../encryption/file-key.ts';
 import { BlockCompressor } from './compress.ts';
 import type { StoredFile } from './stored.ts';
 import { StoredFileSync } from './stored-file-sync.ts';
-import { BLOCK, END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
+import { END_OF_ARCHIVE_BYTES, paddingOf, type TarEntry } from './tar/blocks.ts';
 import { encodeHeader } from './tar/encode.ts';
 
 /** Where a file lies in a shard, before it is encrypted; see ListedFile. */
@@ -99,6 +99,6 @@ export class ArchiveWriter {
   }
 
   #store(raw: Buffer): void {
-    for (const piece of this.#compressor.compress(raw)) this.#stored.write(piece);
+    this.#compressor.compress(raw, (piece) => this.#stored.write(piece));
   }
 }

@@ -70,7 +70,10 @@ export class Thread<Order, Answer, Word = never> {
 
   #hear(said: Said<Answer, Word>, onWord: (word: Word) => void): void {
     if (this.#gone !== undefined) return;
-    if (said.kind === 'word') return onWord(said.word);
+    if (said.kind === 'word') {
+      onWord(said.word);
+      return;
+    }
     const waiting = this.#waiting.shift();
     if (said.kind === 'answer') waiting?.resolve(said.answer);
     else
