@@ -2,7 +2,7 @@ import { durationFromMs, durationMs, timestampFromDate } from '@bufbuild/protobu
 import type { TlsSetting } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeSetManifest, sha256Of } from '@stillpoint/shared/manifest';
-import { AgentService, CheckStatus, type ClaimNodeRequest, Role } from '@stillpoint/shared/proto';
+import { AgentService, CheckStatus, type ClaimNodeRequest, LeftoverKind, Role } from '@stillpoint/shared/proto';
 import { createServer, type Implementation, type RunningServer } from '@stillpoint/shared/rpc';
 import { factsOfModule } from './fake-engine.ts';
 import { type HoldPlace, serveHold } from './fake-hold.ts';
@@ -87,7 +87,14 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
     cancelTask: async ({ operationId, taskId }) => ({ state: await tasks.cancel(operationId, taskId) }),
     listSets: async function* (_, { signal }) {
       await node.faults.reach('listSets', signal);
-      for (const [setId, { part, set }] of node.repository) yield { setId, hasPart: part !== undefined, manifest: set ?? new Uint8Array() };
+      for (const [setId, { part, set }] of node.repository)
+        yield {
+          setId,
+          hasPart: part !== undefined,
+          manifest: set ?? new Uint8Array(),
+          protected: node.marks.has(setId),
+          readBy: readerOf(node, setId),
+        };
     },
     readPart: async ({ setId }) => ({ manifest: ownPart(node, setId) }),
     commitSet: async ({ operationId, setId, manifest }, { signal }) => {
@@ -104,9 +111,30 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
     deletePart: async ({ operationId, setId }, { signal }) => {
       owned(operationId);
       await node.faults.reach('deletePart', signal);
+      if (node.marks.has(setId)) throw new StillpointError('SET_PROTECTED', `${setId} is protected`);
       if (!node.repository.delete(setId)) throw new StillpointError('PART_NOT_FOUND', `no part of ${setId}`);
       node.history.push('part deleted');
       return { freedBytes: 100n };
+    },
+    protectSet: async ({ operationId, setId, protect }, { signal }) => {
+      owned(operationId);
+      await node.faults.reach('protectSet', signal);
+      if (protect && node.repository.get(setId)?.set === undefined) throw new StillpointError('SET_NOT_FOUND', `no set ${setId}`);
+      const changed = protect !== node.marks.has(setId);
+      if (protect) node.marks.add(setId);
+      else node.marks.delete(setId);
+      return { changed };
+    },
+    cleanNode: async function* ({ operationId }, { signal }) {
+      if (operationId !== '') owned(operationId);
+      await node.faults.reach('cleanNode', signal);
+      yield {
+        kind: LeftoverKind.SCRATCH,
+        path: `/backup/${node.name}/scratch`,
+        bytes: 10n,
+        reason: 'Of the test',
+        removed: operationId !== '',
+      };
     },
     grantSeed: async ({ brm, operationId, setId }) => ({
       ticket: `${owned(operationId)}/${brm ? 'brm' : setId}/${node.name}`,
@@ -137,6 +165,10 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
     },
   };
 }
+
+/** As an agent tells of a restore that has not come to its switch. */
+const readerOf = ({ restore }: FakeNode, setId: string): string =>
+  restore?.phase === 'staged' && restore.staged.includes(setId) ? restore.operationId : '';
 
 function factsOf(node: FakeNode) {
   const { server } = node;

@@ -79,6 +79,8 @@ const NOTHING: Agent = {
   readPart: unserved,
   commitSet: unserved,
   deletePart: unserved,
+  protectSet: unserved,
+  cleanNode: unserved,
   grantSeed: unserved,
   fetchShard: unserved,
 };

@@ -7,6 +7,7 @@ import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { helpCommand } from './commands/help.ts';
 import { pkiCommand } from './commands/pki.ts';
+import { repositoryCommand } from './commands/repository.ts';
 import { restoreCommand } from './commands/restore.ts';
 import { versionCommand } from './commands/version.ts';
 import { afterHelp } from './help.ts';
@@ -39,6 +40,7 @@ export function createProgram(perform: Perform): Command {
     clusterCommand,
     backupCommand,
     restoreCommand,
+    repositoryCommand,
     agentCommand,
     pkiCommand,
     configCommand,

@@ -84,11 +84,14 @@ describe('the command line', () => {
     expect(text.stderr).toContain('Usage: stillpoint backup');
     const { exitCode, lines, stderr } = await json('backup');
     expect({ exitCode, stderr }).toEqual({ exitCode: EXIT.USAGE, stderr: '' });
-    expect(lines).toMatchObject([{ type: 'error', message: 'stillpoint backup wants one of: create, list, show, verify, delete' }]);
+    expect(lines).toMatchObject([
+      { type: 'error', message: 'stillpoint backup wants one of: create, list, show, verify, delete, prune, protect, unprotect' },
+    ]);
   });
 
   it.each([
     ['backup', 'delete', '20261121-091501-3fa94c01'],
+    ['backup', 'prune'],
     ['restore', 'rollback', 'restore-1'],
     ['restore', 'finish', 'restore-1'],
   ])('does nothing destructive without --yes: %s %s', async (...args) => {

@@ -5,6 +5,8 @@ import type { BackupSettings } from './config/schema.ts';
 import type { Observer } from './events.ts';
 import type { BackupPlan } from './plan/backup.ts';
 import type { RestorePlan } from './plan/restore.ts';
+import type { RetentionRules } from './retention/policy.ts';
+import type { CleanReport, CleanRequest, ProtectReport, PruneReport } from './retention/report.ts';
 
 /** One node's answer, or why there is none. */
 export interface NodeReport {
@@ -58,11 +60,15 @@ export interface SetSummary {
   readonly blockedMs: number;
   /** Why it is not good; empty when it is. */
   readonly reason: string;
+  /** Whether a node has it marked as protected: then it is not deleted. */
+  readonly isProtected: boolean;
 }
 
 /** A set with the parts that could be read. */
 export interface SetDetail {
   readonly set: SetManifest;
+  /** Whether a node has it marked as protected: then it is not deleted. */
+  readonly isProtected: boolean;
   readonly parts: readonly { readonly node: string; readonly part?: PartManifest; readonly error?: StillpointError }[];
 }
 
@@ -87,6 +93,8 @@ export interface BackupReport {
   readonly elapsedMs: number;
   /** One for each node of the engine; none without ColumnStore. */
   readonly engine: readonly EngineResume[];
+  /** What retention did afterwards; absent when none is configured, or nothing came of it, which a warning tells. */
+  readonly pruned?: PruneReport;
 }
 
 /** How `backup verify` went. */
@@ -193,6 +201,13 @@ export interface Controller {
   showSet(setId: string, signal: AbortSignal): Promise<SetDetail>;
   verifySet(setId: string, run: RunOptions): Promise<VerifyReport>;
   deleteSet(setId: string, run: RunOptions): Promise<DeleteReport>;
+  /** What `pruneSets` would do; touches nothing. Without rules those of the configuration count. */
+  planPrune(rules: RetentionRules | undefined, signal: AbortSignal): Promise<PruneReport>;
+  pruneSets(rules: RetentionRules | undefined, run: RunOptions): Promise<PruneReport>;
+  /** Marks a set as protected, or takes the mark away. */
+  protectSet(setId: string, protect: boolean, run: RunOptions): Promise<ProtectReport>;
+  /** Removes what dead operations left behind, or only looks for it. */
+  cleanNodes(request: CleanRequest, run: RunOptions): Promise<CleanReport>;
 
   planRestore(request: RestoreRequest, signal: AbortSignal): Promise<RestorePlan>;
   runRestore(planId: string, run: RestoreRunOptions): Promise<RestoreReport>;

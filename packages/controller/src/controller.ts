@@ -12,9 +12,12 @@ import { openDatabase } from './journal/database.ts';
 import { type JournalState, openJournal } from './journal/journal.ts';
 import { openPlans } from './journal/plans.ts';
 import { backupPlan, createBackup } from './run/backup.ts';
+import { cleanNodes } from './run/clean.ts';
 import { deleteSet } from './run/delete.ts';
 import { resumeRestore, runRestore } from './run/restore.ts';
 import { makeRestorePlan } from './run/restore-plan.ts';
+import { planPrune, pruneAfterBackup, pruneSets } from './run/retention.ts';
+import { protectSet } from './run/retention-protect.ts';
 import { finishRestore, rollbackRestore } from './run/rollback.ts';
 import { verifySet } from './run/verify.ts';
 
@@ -52,7 +55,11 @@ export function openController({ config, clock, log = SILENT, takeOver = false }
     describe: (signal) => describeCluster(context, signal),
     check: (purpose, signal) => checkCluster(context, purpose, signal),
     planBackup: (request, signal) => backupPlan(context, request, signal),
-    createBackup: async (request, run) => createBackup(context, request, run),
+    createBackup: async (request, run) => {
+      const report = await createBackup(context, request, run);
+      const pruned = await pruneAfterBackup(context, run);
+      return pruned === undefined ? report : { ...report, pruned };
+    },
     listSets: async ({ all, rescan: again }, signal) => {
       const { catalog } = context.store;
       const silent = again ? await rescan(catalog, cluster, agents.all, signal) : [];
@@ -62,6 +69,10 @@ export function openController({ config, clock, log = SILENT, takeOver = false }
     showSet: (setId, signal) => showSet(context, setId, signal),
     verifySet: async (setId, run) => verifySet(context, setId, run),
     deleteSet: async (setId, run) => deleteSet(context, setId, run),
+    planPrune: (rules, signal) => planPrune(context, rules, signal),
+    pruneSets: async (rules, run) => pruneSets(context, rules, run),
+    protectSet: async (setId, protect, run) => protectSet(context, setId, protect, run),
+    cleanNodes: async (request, run) => cleanNodes(context, request, run),
     planRestore: (request, signal) => makeRestorePlan(context, request, signal),
     runRestore: async (planId, run) => runRestore(context, planId, run),
     resumeRestore: async (operationId, run) => resumeRestore(context, operationId, run),

@@ -40,3 +40,5 @@ export {
 export type { BackupDbroot, BackupNode, BackupPhase, BackupPlan } from './plan/backup.ts';
 export type { CaptureStrategy, PlannedCapture } from './plan/capture-strategies.ts';
 export type { PlannedNode, PlanProblem, RestorePlan } from './plan/restore.ts';
+export type { RetentionRules } from './retention/policy.ts';
+export type { CleanReport, CleanRequest, FoundLeftover, ProtectReport, PrunedSet, PruneReport } from './retention/report.ts';

@@ -51,5 +51,5 @@ export async function showSet({ agents, store }: ControllerContext, wanted: stri
       return { node, error: toStillpointError(thrown).on(node) };
     }
   });
-  return { set, parts };
+  return { set, isProtected: store.catalog.find(set.setId)?.summary.isProtected === true, parts };
 }

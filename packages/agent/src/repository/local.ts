@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { lstat, open, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { lstat, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 import {
@@ -12,9 +12,11 @@ import {
   sha256Of,
 } from '@stillpoint/shared/manifest';
 import { NAME_PATTERN } from '@stillpoint/shared/operation';
-import { directoryBytes, exists, freeBytes, removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
+import { exists, freeBytes, removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
 import { restoreInstructions, type ServerCommands, type StoredPart } from './instructions.ts';
+import { noSet, protection, refuseNeeded, refuseProtected } from './keep.ts';
 import { checkedName } from './names.ts';
+import { directoriesIn, removePart } from './removal.ts';
 import type { Repository, StoredSet } from './types.ts';
 
 /** Which directory, and whose parts are ours. */
@@ -41,13 +43,17 @@ export function localRepository({ path, cluster, node: own, server }: LocalRepos
     join(partPath(setId, node), checkedName(shard, 'file name of a part', 'MANIFEST_INVALID'));
 
   const look = async (setId: string): Promise<StoredSet | undefined> => {
-    const [manifest, hasPart, started] = await Promise.all([
+    const [manifest, hasPart, isProtected, started] = await Promise.all([
       readIfThere(join(setPath(setId), LAYOUT.setManifest)),
       exists(join(partPath(setId, own), LAYOUT.partManifest)),
+      exists(join(setPath(setId), LAYOUT.protection)),
       Promise.all([setPath(setId), partPath(setId, own)].map((directory) => exists(join(directory, LAYOUT.started)))),
     ]);
-    return manifest === undefined && !hasPart && !started.includes(true) ? undefined : { setId, manifest, hasPart };
+    return manifest === undefined && !hasPart && !started.includes(true) ? undefined : { setId, manifest, hasPart, isProtected };
   };
+
+  const setNames = async (): Promise<string[]> =>
+    (await directoriesIn(join(path, cluster))).filter((name) => NAME_PATTERN.test(name)).sort();
 
   const readPart = async (setId: string, node = own): Promise<Uint8Array> => {
     const data = await readIfThere(join(partPath(setId, node), LAYOUT.partManifest));
@@ -57,7 +63,7 @@ export function localRepository({ path, cluster, node: own, server }: LocalRepos
 
   return {
     async *listSets(signal) {
-      const names = (await directoriesOf(join(path, cluster))).filter((name) => NAME_PATTERN.test(name)).sort();
+      const names = await setNames();
       while (names.length > 0) {
         signal.throwIfAborted();
         // Set ids begin with their time, so names sort by age.
@@ -68,7 +74,7 @@ export function localRepository({ path, cluster, node: own, server }: LocalRepos
 
     readSet: async (setId) => {
       const data = await readIfThere(join(setPath(setId), LAYOUT.setManifest));
-      if (data === undefined) throw new StillpointError('SET_NOT_FOUND', `${path} holds no committed set ${setId}`);
+      if (data === undefined) throw noSet(path, setId);
       return data;
     },
 
@@ -100,12 +106,14 @@ export function localRepository({ path, cluster, node: own, server }: LocalRepos
       await syncDirectory(join(path, cluster));
     },
 
+    ...protection(path, setPath),
+
     deletePart: async (setId) => {
       if (!(await exists(setPath(setId)))) return 0;
-      const bytes = await directoryBytes(partPath(setId, own));
+      await refuseProtected(setPath(setId), setId);
+      await refuseNeeded(setId, await setNames(), (other) => readIfThere(join(setPath(other), LAYOUT.setManifest)));
       await removeFileDurably(join(setPath(setId), LAYOUT.setManifest));
-      await removePart(setPath(setId), partPath(setId, own));
-      return bytes;
+      return removePart(setPath(setId), partPath(setId, own));
     },
 
     removeUnfinishedPart: async (setId) => {
@@ -134,17 +142,6 @@ async function partsOf(
     parts.push({ directory: partPath(node), part, server: node === own ? server : undefined });
   }
   return parts;
-}
-
-/** Removes a part, and the set's directory with the last one. */
-async function removePart(setPath: string, partPath: string): Promise<void> {
-  await rm(partPath, { recursive: true, force: true });
-  const others = (await directoriesOf(setPath)).length > 0;
-  if (others) return;
-  for (const name of [LAYOUT.howToRestore, LAYOUT.started]) await rm(join(setPath, name), { force: true });
-  // Something of somebody else's may lie there: then the directory stays.
-  await rmdir(setPath).catch(() => undefined);
-  await syncDirectory(join(setPath, '..'));
 }
 
 async function* readPieces(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -176,8 +173,3 @@ const ifMissing = (error: unknown): undefined => {
 };
 
 const readIfThere = (path: string): Promise<Uint8Array | undefined> => readFile(path).catch(ifMissing);
-
-async function directoriesOf(path: string): Promise<string[]> {
-  const entries = (await readdir(path, { withFileTypes: true }).catch(ifMissing)) ?? [];
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-}

@@ -5,6 +5,8 @@ export interface StoredSet {
   readonly manifest: Uint8Array | undefined;
   /** Whether this node's part.json is there. */
   readonly hasPart: boolean;
+  /** Whether it is marked as protected. */
+  readonly isProtected: boolean;
 }
 
 /**
@@ -28,7 +30,14 @@ export interface Repository {
    * PART_CORRUPT when the part that lies here is not the one it names.
    */
   commitSet(setId: string, manifest: Uint8Array): Promise<void>;
-  /** Takes the commit back, then removes this node's part. Nothing to do when there is none. Gives the bytes freed. */
+  /** Marks a committed set as protected, with `mark` for people to read. False when it was already. Throws SET_NOT_FOUND. */
+  protectSet(setId: string, mark: Uint8Array): Promise<boolean>;
+  /** Takes the mark away. False when there was none. */
+  unprotectSet(setId: string): Promise<boolean>;
+  /**
+   * Takes the commit back, then removes this node's part. Nothing to do when there is none. Gives the bytes freed. Throws
+   * SET_PROTECTED for a set that is marked, and SET_NEEDED for one whose bytes another committed set needs.
+   */
   deletePart(setId: string): Promise<number>;
   /** Removes this node's part of a set that was never committed; leaves a committed one alone. Gives whether it removed one. */
   removeUnfinishedPart(setId: string): Promise<boolean>;

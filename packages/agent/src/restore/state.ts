@@ -127,7 +127,7 @@ export const newState = (
 });
 
 /** Directory of a node's restore journals. */
-const journalDirectory = (stateDir: string): string => join(stateDir, 'restore');
+export const journalDirectory = (stateDir: string): string => join(stateDir, 'restore');
 const journalFile = (stateDir: string, operationId: string): string =>
   join(journalDirectory(stateDir), `${checkedName(operationId, 'operation id')}.json`);
 /** Directory of what a restore keeps besides its journal. */

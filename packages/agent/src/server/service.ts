@@ -15,7 +15,9 @@ import { checkMariadb } from '../mariadb/check.ts';
 import type { Claims } from '../operation/claims.ts';
 import type { OperationParts } from '../operation/lifecycle.ts';
 import { checkedName } from '../repository/index.ts';
+import { readerOf, refuseWhileRead, restoresReading } from '../restore/reading.ts';
 import { fetchShard } from '../seed/index.ts';
+import { cleanNode } from './clean.ts';
 import { describeNode } from './describe.ts';
 
 /** Whatever the handlers hand their calls to. */
@@ -76,7 +78,11 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     },
 
     listSets: async function* (_, { signal }) {
-      for await (const { setId, manifest, hasPart } of repository.listSets(signal)) yield { setId, hasPart, ...(manifest && { manifest }) };
+      const readings = await restoresReading(agent.config.stateDir);
+      for await (const { setId, manifest, hasPart, isProtected } of repository.listSets(signal)) {
+        const readBy = readerOf(readings, setId)?.operationId ?? '';
+        yield { setId, hasPart, protected: isProtected, readBy, ...(manifest && { manifest }) };
+      }
     },
     readPart: async ({ setId }) => ({ manifest: await repository.readPart(set(setId)) }),
     commitSet: ({ operationId, setId, manifest }) =>
@@ -86,6 +92,10 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
       }),
     deletePart: ({ operationId, setId }) =>
       owned(operationId, async () => ({ freedBytes: BigInt(await deletePart(parts, operationId, set(setId))) })),
+    protectSet: ({ operationId, setId, protect }) =>
+      owned(operationId, async () => ({ changed: await protectSet(parts, operationId, set(setId), protect) })),
+    cleanNode: ({ operationId, olderThan, committed }, { signal }) =>
+      cleanNode(parts, { operationId: operationId === '' ? '' : operation(operationId), olderThan, committed }, signal),
 
     grantSeed: ({ operationId, setId, validFor, brm }) =>
       owned(operationId, async () => {
@@ -115,9 +125,20 @@ async function commitSet(
 async function deletePart({ agent, repository }: ServiceParts, operationId: string, setId: string): Promise<number> {
   const log = agent.log.child({ operation: operationId, set: setId });
   log.info('deletion started');
+  await refuseWhileRead(agent.config.stateDir, setId);
   const freedBytes = await repository.deletePart(setId);
   log.info({ freedBytes }, 'part deleted');
   return freedBytes;
+}
+
+/** The mark says who set it, for whoever wonders why the set stays. */
+async function protectSet({ agent, claims, repository }: ServiceParts, operationId: string, setId: string, on: boolean): Promise<boolean> {
+  const mark = { setId, operationId, by: claims.current()?.owner ?? '', at: agent.clock.now().toISOString() };
+  const changed = on
+    ? await repository.protectSet(setId, new TextEncoder().encode(`${JSON.stringify(mark, null, 2)}\n`))
+    : await repository.unprotectSet(setId);
+  agent.log.info({ operation: operationId, set: setId, changed }, on ? 'set protected' : 'set no longer protected');
+  return changed;
 }
 
 async function checkNode(agent: Agent, purpose: CheckPurpose, signal: AbortSignal): ReturnType<typeof checkMariadb> {

@@ -3,6 +3,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { type Command, Option } from 'commander';
 import type { Perform } from '../session.ts';
 import { compression, confirmed, duration, integer, rate, tables } from './arguments.ts';
+import { protectCommand, pruneCommand, unprotectCommand } from './retention.ts';
 import { CLUSTER_EXITS, noun, verb } from './verb.ts';
 
 interface CreateOptions {
@@ -28,6 +29,9 @@ export const backupCommand = (perform: Perform): Command =>
     showCommand(perform),
     verifyCommand(perform),
     deleteCommand(perform),
+    pruneCommand(perform),
+    protectCommand(perform),
+    unprotectCommand(perform),
   ]);
 
 function createCommand(perform: Perform): Command {
@@ -135,7 +139,7 @@ function verifyCommand(perform: Perform): Command {
 function deleteCommand(perform: Perform): Command {
   return verb('delete', 'Delete a set from every node, for good', {
     examples: [{ line: 'stillpoint backup delete 20261121-091500-3fa94c01 --yes', about: 'ids come from `stillpoint backup list`' }],
-    exits: [...CLUSTER_EXITS, 'BUSY', 'NOT_FOUND'],
+    exits: [...CLUSTER_EXITS, 'BUSY', 'NOT_FOUND', 'DELETE_REFUSED'],
   })
     .argument('<set>', 'set id')
     .option('--yes', 'really do it')

@@ -1,5 +1,6 @@
 import type { BackupPlan, RestorePlan, RestoreReport, RestoreSummary, SetSummary } from '@stillpoint/controller';
 import type { CheckResult } from '@stillpoint/shared/proto';
+import { cleanLines, protectionLine, pruneLines, pruneView } from './json-retention.ts';
 import { nodeView, statusName } from './node-view.ts';
 import type { Finding, Result, ResultOf, ResultType } from './result.ts';
 
@@ -16,6 +17,7 @@ const WRITERS: Writers = {
     {
       type: 'backup',
       ...{ operationId: report.operationId, setId: report.set.setId, elapsedMs: report.elapsedMs, set: report.set },
+      pruned: report.pruned === undefined ? null : pruneView(report.pruned),
       engine: report.engine.map(({ failure, ms, node, stuckLocks }) => ({
         ...{ node, resumeMs: ms ?? null, stuckLocks, failure: errorView(failure) },
       })),
@@ -26,11 +28,15 @@ const WRITERS: Writers = {
     {
       type: 'set-detail',
       set: detail.set,
+      protected: detail.isProtected,
       parts: detail.parts.map(({ node, part, error }) => ({ node, part: part ?? null, error: errorView(error) })),
     },
   ],
   verify: ({ report }) => [{ type: 'verify', setId: report.setId, ok: report.ok, nodes: report.nodes }],
   delete: ({ report }) => [{ type: 'delete', setId: report.setId, freedBytes: report.freedBytes }],
+  prune: ({ report }) => pruneLines(report),
+  protection: ({ report }) => [protectionLine(report)],
+  clean: ({ report }) => cleanLines(report),
   'restore-plan': ({ plan, next }) => [restorePlanLine(plan, next)],
   restore: ({ report }) => [restoreLine(report)],
   restores: ({ restores }) => restores.map(restoreOperationLine),
@@ -113,9 +119,21 @@ const plannedEngineView = ({ version, configRevision, primary, driver }: NonNull
   ...{ version, configRevision, primary, driver },
 });
 
-const setLine = ({ setId, operationId, state, cutAt, nodes, storedBytes, dataBytes, blockedMs, reason }: SetSummary): JsonLine => ({
+const setLine = ({
+  setId,
+  operationId,
+  state,
+  cutAt,
+  nodes,
+  storedBytes,
+  dataBytes,
+  blockedMs,
+  reason,
+  isProtected,
+}: SetSummary): JsonLine => ({
   type: 'set',
   ...{ setId, operationId, state, cutAt, nodes, storedBytes, dataBytes, blockedMs, reason },
+  protected: isProtected,
 });
 
 const restorePlanLine = (plan: RestorePlan, next: string): JsonLine => {

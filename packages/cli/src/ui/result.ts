@@ -1,9 +1,12 @@
 import type {
   BackupPlan,
   BackupReport,
+  CleanReport,
   ClusterChecks,
   DeleteReport,
   NodeReport,
+  ProtectReport,
+  PruneReport,
   RestorePlan,
   RestoreReport,
   RestoreSummary,
@@ -35,6 +38,9 @@ export type Result =
   | { readonly type: 'set-detail'; readonly detail: SetDetail }
   | { readonly type: 'verify'; readonly report: VerifyReport }
   | { readonly type: 'delete'; readonly report: DeleteReport }
+  | { readonly type: 'prune'; readonly report: PruneReport }
+  | { readonly type: 'protection'; readonly report: ProtectReport }
+  | { readonly type: 'clean'; readonly report: CleanReport }
   /** `next` is the command that carries the plan out. */
   | { readonly type: 'restore-plan'; readonly plan: RestorePlan; readonly next: string }
   /** `command` is how this command line is called again, up to the noun. */
@@ -67,6 +73,9 @@ export type Result =
 export type ResultType = Result['type'];
 export type ResultOf<T extends ResultType> = Extract<Result, { type: T }>;
 
+const exitOfSilent = ({ silent }: { readonly silent: readonly { readonly error: StillpointError }[] }): ExitName =>
+  silent[0]?.error.row.exit ?? 'OK';
+
 /** Answers that can be complete and still be bad news; all others are good. */
 const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName } = {
   cluster: ({ nodes }) => nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'OK',
@@ -74,6 +83,10 @@ const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName 
   // The set is good, but writers may fail until somebody has looked.
   backup: ({ report }) => report.engine.find(({ failure }) => failure !== undefined)?.failure?.row.exit ?? 'OK',
   verify: ({ report }) => (report.ok ? 'OK' : 'VERIFY_FAILED'),
+  // What is left to be done is done by the next run; a node that is away is news all the same.
+  prune: ({ report }) => exitOfSilent(report),
+  protection: ({ report }) => exitOfSilent(report),
+  clean: ({ report }) => exitOfSilent(report),
   'restore-plan': ({ plan }) => (plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED'),
   findings: ({ findings }) => (findings.some(({ status }) => status === 'failed') ? 'CONFIG' : 'OK'),
 };

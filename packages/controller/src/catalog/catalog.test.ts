@@ -26,7 +26,7 @@ const setAt = (day: string) => ({
   ...setOf([member('db1'), member('db2', { blockedMs: 2_400 })], `202611${day}-091500-00000000`),
   cutAt: `2026-11-${day}T09:15:00.000Z`,
 });
-const good = (day: string): FoundSet => ({ setId: setAt(day).setId, state: 'good', reason: '', set: setAt(day) });
+const good = (day: string): FoundSet => ({ setId: setAt(day).setId, state: 'good', reason: '', set: setAt(day), isProtected: false });
 const ids = (all = false): string[] => catalog.list(all).map(({ setId }) => setId.slice(6, 8));
 
 describe('a catalog', () => {
@@ -53,7 +53,7 @@ describe('a catalog', () => {
   it('does not give a set that is not good, and says why', () => {
     catalog.add(setAt('19'));
     catalog.add(setAt('20'));
-    catalog.spoil(setAt('20').setId, 'its deletion was begun');
+    catalog.beginDeletion(setAt('20').setId, 'its deletion was begun');
     expect(ids()).toEqual(['19']);
     expect(ids(true)).toEqual(['20', '19']);
     expect(catalog.restorable('latest')).toEqual(setAt('19'));
@@ -93,16 +93,45 @@ describe('what a scan found replaces what was known', () => {
     for (const day of ['19', '20']) catalog.add(setAt(day));
     const since = catalog.generation();
     catalog.add(setAt('21'));
-    catalog.spoil(setAt('20').setId, 'its deletion was begun');
-    catalog.spoil(setAt('19').setId, 'its deletion was begun');
+    catalog.beginDeletion(setAt('20').setId, 'its deletion was begun');
+    catalog.beginDeletion(setAt('19').setId, 'its deletion was begun');
     catalog.remove(setAt('19').setId);
-    const unfinished: FoundSet = { setId: setAt('21').setId, state: 'failed', reason: 'set.json is missing on db2', set: undefined };
+    const unfinished: FoundSet = {
+      setId: setAt('21').setId,
+      state: 'failed',
+      reason: 'set.json is missing on db2',
+      set: undefined,
+      isProtected: false,
+    };
     catalog.replace([unfinished, good('20'), good('19')], since, () => false);
     expect(ids()).toEqual(['21']);
     expect(ids(true)).toEqual(['21', '20']);
     // Found again by a later one, it is there.
     catalog.replace([good('21'), good('19')], catalog.generation(), () => false);
     expect(ids(true)).toEqual(['21', '19']);
+  });
+
+  it('takes no set for good whose deletion was begun, however often and wherever it is found, until nothing of it is left', () => {
+    catalog.add(setAt('20'));
+    catalog.beginDeletion(setAt('20').setId, 'its deletion was begun');
+    catalog.replace([], catalog.generation(), () => false);
+    catalog.replace([good('20')], catalog.generation(), () => false);
+    catalog.add(setAt('20'));
+    expect(ids()).toEqual([]);
+    expect(catalog.list(true)).toMatchObject([{ state: 'failed', reason: 'its deletion was begun' }]);
+    expect(catalog.deletions()).toEqual([{ setId: setAt('20').setId, reason: 'its deletion was begun' }]);
+    catalog.remove(setAt('20').setId);
+    expect(catalog.deletions()).toEqual([]);
+    catalog.replace([good('20')], catalog.generation(), () => false);
+    expect(ids()).toEqual(['20']);
+  });
+
+  it('carries the mark of a protected set', () => {
+    for (const day of ['20', '21']) catalog.add(setAt(day));
+    catalog.setProtected(setAt('20').setId, true);
+    expect(catalog.list(false).map(({ isProtected }) => isProtected)).toEqual([false, true]);
+    catalog.replace([good('20'), { ...good('21'), isProtected: true }], catalog.generation(), () => false);
+    expect(catalog.list(false).map(({ isProtected }) => isProtected)).toEqual([true, false]);
   });
 
   it('does not heed the clock', () => {

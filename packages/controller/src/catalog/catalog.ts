@@ -3,6 +3,7 @@ import { decodeSetManifest, encodeManifest, type SetManifest } from '@stillpoint
 import type { Clock } from '@stillpoint/shared/time';
 import type { SetState, SetSummary } from '../api.ts';
 import type { Database } from '../journal/database.ts';
+import { type Deletion, deletionsOf } from './deletions.ts';
 import { generationsOf } from './generations.ts';
 
 /** A set as its repositories show it. */
@@ -13,19 +14,26 @@ export interface FoundSet {
   readonly reason: string;
   /** Undefined when no node has a set.json that can be read. */
   readonly set: SetManifest | undefined;
+  /** Whether a node has it marked as protected. */
+  readonly isProtected: boolean;
 }
 
 /** The index of sets. The repositories are the truth; this is rebuilt from them. Throws CATALOG_UNUSABLE. */
 export interface Catalog {
   /** Records a set that was committed on all of its nodes. */
   add(set: SetManifest): void;
-  /** The set is not to be restored any more. */
-  spoil(setId: string, reason: string): void;
+  /** The set is not to be restored any more, and whatever a later scan finds of it is to be deleted: see `deletions`. */
+  beginDeletion(setId: string, reason: string): void;
+  /** Nothing of the set is left. */
   remove(setId: string): void;
+  /** Sets whose deletion was begun and is not known to have come to its end, with the reason that was given. */
+  deletions(): Deletion[];
+  /** Some node has the set marked as protected, or none has. */
+  setProtected(setId: string, isProtected: boolean): void;
   /** Grows with every change. */
   generation(): number;
   /**
-   * Puts what a scan found in the place of what was known. What was added, spoiled or removed after `since`, the generation in
+   * Puts what a scan found in the place of what was known. What was added, changed or removed after `since`, the generation in
    * which the scan began, stays so; kept are also the sets for which `keep` says so.
    */
   replace(found: readonly FoundSet[], since: number, keep: (known: SetSummary) => boolean): void;
@@ -47,25 +55,27 @@ interface Row {
   data_bytes: number;
   blocked_ms: number;
   reason: string;
+  protected: number;
 }
 
-const COLUMNS = 'set_id, operation_id, state, cut_at, nodes, stored_bytes, data_bytes, blocked_ms, reason';
+const COLUMNS = 'set_id, operation_id, state, cut_at, nodes, stored_bytes, data_bytes, blocked_ms, reason, protected';
 
 /** Backups that left no set behind: only the journal knows them. */
 const FAILED_BACKUPS = `
   SELECT set_id, id AS operation_id, 'failed' AS state, started_at AS cut_at, nodes,
          0 AS stored_bytes, 0 AS data_bytes, 0.0 AS blocked_ms,
-         CASE reason WHEN '' THEN state ELSE reason END AS reason
+         CASE reason WHEN '' THEN state ELSE reason END AS reason, 0 AS protected
   FROM operations o
   WHERE cluster = $cluster AND kind = 'backup' AND state IN ('failed', 'cancelled', 'interrupted')
     AND NOT EXISTS (SELECT 1 FROM sets s WHERE s.cluster = o.cluster AND s.set_id = o.set_id)`;
 
 export function openCatalog(db: Database, cluster: string, clock: Clock): Catalog {
   const generations = generationsOf(db, cluster);
+  const deletions = deletionsOf(db, cluster);
   const put = (found: FoundSet): void => {
     db.run(
       `INSERT OR REPLACE INTO sets (cluster, generation, recorded_at, ${COLUMNS}) VALUES ($cluster, $generation, $recordedAt, $setId, $operationId, $state,
-              $cutAt, $nodes, $storedBytes, $dataBytes, $blockedMs, $reason)`,
+              $cutAt, $nodes, $storedBytes, $dataBytes, $blockedMs, $reason, $protected)`,
       {
         ...parametersOf(found),
         cluster,
@@ -74,10 +84,8 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
       },
     );
     if (found.set === undefined) return;
-    const key = { cluster, setId: found.setId };
     db.run('INSERT OR REPLACE INTO manifests (cluster, set_id, manifest) VALUES ($cluster, $setId, $manifest)', {
-      ...key,
-      manifest: encodeManifest(found.set),
+      ...{ cluster, setId: found.setId, manifest: encodeManifest(found.set) },
     });
   };
   const manifestOf = (setId: string): SetManifest | undefined => {
@@ -92,6 +100,16 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
     return row === undefined ? undefined : summaryOf(row);
   };
   const drop = (setId: string): void => db.run('DELETE FROM sets WHERE cluster = $cluster AND set_id = $setId', { cluster, setId });
+  const change = (setId: string, values: string, parameters: Record<string, string | number>): void =>
+    db.run(`UPDATE sets SET ${values}, generation = $generation WHERE cluster = $cluster AND set_id = $setId`, {
+      ...{ cluster, setId, generation: generations.next() },
+      ...parameters,
+    });
+  /** Whatever is found of a set that is being deleted, it is not to be restored. */
+  const unlessDeleted = (found: FoundSet): FoundSet => {
+    const reason = deletions.reasonOf(found.setId);
+    return reason === undefined ? found : { ...found, state: 'failed', reason };
+  };
   /** It was committed everywhere, whatever became of its controller. */
   const closeCommit = (setId: string): void =>
     db.run(
@@ -103,17 +121,18 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
     );
 
   return {
-    add: (set) => db.transaction(() => put({ setId: set.setId, state: 'good', reason: '', set })),
-    spoil: (setId, reason) =>
-      db.transaction(() =>
-        db.run(
-          `UPDATE sets SET state = 'failed', reason = $reason, generation = $generation WHERE cluster = $cluster AND set_id = $setId`,
-          { cluster, setId, reason, generation: generations.next() },
-        ),
-      ),
+    add: (set) => db.transaction(() => put(unlessDeleted({ setId: set.setId, state: 'good', reason: '', set, isProtected: false }))),
+    beginDeletion: (setId, reason) =>
+      db.transaction(() => {
+        change(setId, "state = 'failed', reason = $reason", { reason });
+        deletions.begin({ setId, reason });
+      }),
+    deletions: deletions.all,
+    setProtected: (setId, isProtected) => db.transaction(() => change(setId, 'protected = $protected', { protected: isProtected ? 1 : 0 })),
     remove: (setId) =>
       db.transaction(() => {
         drop(setId);
+        deletions.end(setId);
         generations.removed(setId);
       }),
     generation: generations.current,
@@ -122,7 +141,7 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
         const known = db.all<Row>(`SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND generation <= $since`, { cluster, since });
         for (const row of known) if (!keep(summaryOf(row))) drop(row.set_id);
         for (const one of found) {
-          if (summary(one.setId) === undefined && generations.removedAt(one.setId) <= since) put(one);
+          if (summary(one.setId) === undefined && generations.removedAt(one.setId) <= since) put(unlessDeleted(one));
           if (one.state === 'good') closeCommit(one.setId);
         }
       }),
@@ -163,13 +182,14 @@ const notFound = (setId: string): StillpointError =>
     },
   );
 
-function parametersOf({ setId, state, reason, set }: FoundSet) {
+function parametersOf({ setId, state, reason, set, isProtected }: FoundSet) {
   const members = set?.members ?? [];
   const sum = (of: (member: (typeof members)[number]) => number): number => members.reduce((total, member) => total + of(member), 0);
   return {
     setId,
     state,
     reason,
+    protected: isProtected ? 1 : 0,
     operationId: set?.operationId ?? '',
     cutAt: set?.cutAt ?? timeInId(setId),
     nodes: JSON.stringify(members.map(({ node }) => node)),
@@ -195,4 +215,5 @@ const summaryOf = (row: Row): SetSummary => ({
   dataBytes: row.data_bytes,
   blockedMs: row.blocked_ms,
   reason: row.reason,
+  isProtected: row.protected === 1,
 });

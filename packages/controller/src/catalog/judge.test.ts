@@ -9,6 +9,8 @@ const holding = (set: SetManifest | undefined, hasPart = true): Holding => ({
   setId: SET.setId,
   manifest: set === undefined ? new Uint8Array() : encodeManifest(set),
   hasPart,
+  isProtected: false,
+  readBy: '',
 });
 const holds = (node: string, ...holdings: Holding[]): Listing => ({ node, holdings });
 const silent = (node: string): Listing => ({ node, error: new StillpointError('NODE_UNREACHABLE', 'connection refused') });
@@ -60,7 +62,15 @@ it.each([
   ['is of another cluster', encodeManifest({ ...SET, cluster: 'other' }), /names set .* of cluster other/],
   ['is of another set', encodeManifest({ ...SET, setId: '20260101-000000-00000000' }), /names set 20260101/],
 ])('a set.json that %s is refused', (_, manifest, reason) => {
-  expect(verdict(holds('db1', { setId: SET.setId, manifest, hasPart: true }))).toEqual([
+  expect(verdict(holds('db1', { ...holding(SET), manifest }))).toEqual([
     { state: 'failed', reason: expect.stringMatching(reason), unasked: [] },
   ]);
+});
+
+it('a set that one node has marked as protected, or has yet to read, is so', () => {
+  const [judged] = judgeSets('shop', [
+    holds('db1', holding(SET)),
+    holds('db2', { ...holding(SET), isProtected: true, readBy: 'restore-1' }),
+  ]);
+  expect(judged).toMatchObject({ state: 'good', isProtected: true, readBy: 'restore-1' });
 });

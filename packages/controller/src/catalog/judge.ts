@@ -8,6 +8,9 @@ export interface Holding {
   /** The bytes of set.json; empty when there is none. */
   readonly manifest: Uint8Array;
   readonly hasPart: boolean;
+  readonly isProtected: boolean;
+  /** Restore of that node that has yet to read it; empty for none. */
+  readonly readBy: string;
 }
 
 /** What one node's repository holds, or why that is unknown. */
@@ -19,6 +22,8 @@ export type Listing =
 export interface JudgedSet extends FoundSet {
   /** Nodes whose silence alone keeps it from being good. */
   readonly unasked: readonly string[];
+  /** Restore that has yet to read it, as its node says; empty for none. */
+  readonly readBy: string;
 }
 
 /**
@@ -36,11 +41,17 @@ export function judgeSets(cluster: string, listings: readonly Listing[]): Judged
       holders.set(holding.setId, byNode.set(listing.node, holding));
     }
   }
-  return [...holders].map(([setId, byNode]) => judge(cluster, setId, byNode, listings));
+  return [...holders].map(([setId, byNode]) => {
+    const held = [...byNode.values()];
+    const readBy = held.find((holding) => holding.readBy !== '')?.readBy ?? '';
+    return { ...judge(cluster, setId, byNode, listings), isProtected: held.some(({ isProtected }) => isProtected), readBy };
+  });
 }
 
-function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holding>, listings: readonly Listing[]): JudgedSet {
-  const failed = (reason: string, set?: SetManifest, unasked: readonly string[] = []): JudgedSet => ({
+type Judgement = Omit<JudgedSet, 'isProtected' | 'readBy'>;
+
+function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holding>, listings: readonly Listing[]): Judgement {
+  const failed = (reason: string, set?: SetManifest, unasked: readonly string[] = []): Judgement => ({
     setId,
     state: 'failed',
     reason,

@@ -86,4 +86,16 @@ export const SCHEMA_VERSIONS: readonly string[] = [
     PRIMARY KEY (cluster, set_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- 1 for a set that is marked as protected on some node.
+  ALTER TABLE sets ADD COLUMN protected INTEGER NOT NULL DEFAULT 0;
+
+  -- Sets whose deletion was begun, until nothing of them is left on any node.
+  CREATE TABLE deletions (
+    cluster TEXT NOT NULL,
+    set_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (cluster, set_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -1,17 +1,16 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { DeleteReport, RunOptions } from '../api.ts';
+import type { DeleteReport, RunOptions, SetSummary } from '../api.ts';
+import { judgeSets, type Listing } from '../catalog/judge.ts';
+import { listRepositories } from '../catalog/rescan.ts';
 import type { ControllerContext } from '../context.ts';
-import type { JournalState } from '../journal/journal.ts';
 import { deletePart } from './commit.ts';
 import { PLAIN_ENDINGS, runOperation, withNodes } from './operation.ts';
 import { runPhase } from './phase.ts';
-
-/** A restore in one of these may yet read its set. */
-const STILL_READING: readonly JournalState[] = ['running', 'failed', 'interrupted'];
+import { readersOf } from './retention-outlook.ts';
 
 /**
- * Removes a set from all nodes, good or not. It stops being good before the first byte goes. Throws SET_NOT_FOUND, and
- * RESTORE_UNFINISHED while a restore may need it.
+ * Removes a set from all nodes, good or not. It stops being good before the first byte goes. Throws SET_NOT_FOUND, SET_PROTECTED,
+ * SET_NEEDED with the names of the sets that need it, and RESTORE_UNFINISHED while a restore may need it.
  */
 export async function deleteSet(context: ControllerContext, setId: string, options: RunOptions): Promise<DeleteReport> {
   const { agents, store } = context;
@@ -21,13 +20,14 @@ export async function deleteSet(context: ControllerContext, setId: string, optio
       hint: '`stillpoint backup list --rescan` reads the repositories of all nodes.',
     });
   }
-  refuseWhileRead(context, setId);
+  refuseKept(context, known.summary);
   // Whatever its manifest says: of a set that is not good, any node may hold a share.
   const holders = known.summary.state === 'good' ? agents.all.filter(({ node }) => known.summary.nodes.includes(node)) : agents.all;
   const record = store.journal.begin({ kind: 'delete', setId, nodes: holders.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, (operation) =>
-    withNodes(context, operation, holders, async () => {
-      store.catalog.spoil(setId, `its deletion was begun by ${operation.id}`);
+    withNodes(context, operation, holders, async (signal) => {
+      refuseAsTold(context.config.cluster, await listRepositories(holders, signal), setId);
+      store.catalog.beginDeletion(setId, `its deletion was begun by ${operation.id}`);
       let freedBytes = 0;
       const steps = holders.map((agent) => ({ kind: 'delete', node: agent.node, agent }));
       await runPhase(operation, { phase: 'delete', steps }, undefined, async ({ agent }) => {
@@ -40,9 +40,26 @@ export async function deleteSet(context: ControllerContext, setId: string, optio
   );
 }
 
-function refuseWhileRead({ store }: ControllerContext, setId: string): void {
-  store.journal.settleDead();
-  const restore = store.journal.list('restore').find((one) => one.setId === setId && STILL_READING.includes(one.state));
-  if (restore === undefined) return;
-  throw new StillpointError('RESTORE_UNFINISHED', `set ${setId} is the source of ${restore.id}, which is ${restore.state}`);
+/** Throws when something speaks against the deletion, as far as this controller knows. */
+function refuseKept({ store }: ControllerContext, { setId, isProtected }: SetSummary): void {
+  const reader = readersOf(store).get(setId);
+  if (reader !== undefined)
+    throw new StillpointError('RESTORE_UNFINISHED', `set ${setId} is the source of ${reader}, which has yet to read it`);
+  if (isProtected) throw new StillpointError('SET_PROTECTED', `set ${setId} is protected`);
+  const users = store.catalog.list(false).filter((other) => store.catalog.find(other.setId)?.set?.uses.includes(setId));
+  if (users.length === 0) return;
+  throw new StillpointError('SET_NEEDED', `set ${setId} holds bytes that ${users.map((user) => user.setId).join(', ')} need`);
+}
+
+/** Throws when one of the nodes would refuse it: all of them are asked before the first byte goes. */
+function refuseAsTold(cluster: string, listings: readonly Listing[], setId: string): void {
+  for (const listing of listings) if ('error' in listing) throw listing.error;
+  const sets = judgeSets(cluster, listings);
+  const found = sets.find((set) => set.setId === setId);
+  if (found?.isProtected) throw new StillpointError('SET_PROTECTED', `set ${setId} is protected`);
+  if (found !== undefined && found.readBy !== '')
+    throw new StillpointError('RESTORE_UNFINISHED', `set ${setId} is the source of ${found.readBy}, which has yet to read it`);
+  const users = sets.filter(({ set }) => set?.uses.includes(setId) && set.setId !== setId);
+  if (users.length === 0) return;
+  throw new StillpointError('SET_NEEDED', `set ${setId} holds bytes that ${users.map((user) => user.setId).join(', ')} need`);
 }

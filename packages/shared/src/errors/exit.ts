@@ -16,6 +16,7 @@ export const EXIT = {
   RESTORE_FAILED: 11,
   NOT_FOUND: 12,
   SECURITY: 13,
+  DELETE_REFUSED: 14,
   INTERRUPTED: 130,
 } as const;
 
@@ -37,5 +38,6 @@ export const EXIT_MEANING: Readonly<Record<ExitName, string>> = {
   RESTORE_FAILED: 'The restore failed on the way; `restore resume` goes on, `restore rollback` goes back.',
   NOT_FOUND: 'No such set, plan or operation.',
   SECURITY: 'A certificate was refused.',
+  DELETE_REFUSED: 'A set is protected, or others need it; it was not deleted.',
   INTERRUPTED: 'Cancelled by a signal; nothing is held any more.',
 };

@@ -1,5 +1,6 @@
 import { COLUMNSTORE_ERRORS } from './columnstore.ts';
 import type { ErrorRow } from './row.ts';
+import { SET_ERRORS } from './sets.ts';
 
 /**
  * The closed table of errors. Whoever raises an error picks a row; exit code, gRPC code, retry rule and the
@@ -262,18 +263,7 @@ export const ERROR_TABLE = {
     hint: 'Was its state directory removed?',
   },
 
-  SET_NOT_FOUND: {
-    exit: 'NOT_FOUND',
-    grpc: 'NOT_FOUND',
-    summary: 'No such set, or it was never committed.',
-    hint: '`stillpoint backup list` shows the sets.',
-  },
-  PART_NOT_FOUND: {
-    exit: 'NOT_FOUND',
-    grpc: 'NOT_FOUND',
-    summary: 'A node holds no part of the set.',
-    hint: '`stillpoint backup show` says which node should.',
-  },
+  ...SET_ERRORS,
   PLAN_NOT_FOUND: {
     exit: 'NOT_FOUND',
     grpc: 'NOT_FOUND',

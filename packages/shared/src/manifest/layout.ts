@@ -11,9 +11,13 @@ export const LAYOUT = {
   protection: 'protected.json',
   partManifest: 'part.json',
   mariadbFull: 'mariadb.full.mbstream.zst',
+  /** What of a server has changed since the image of another set. */
+  mariadbIncremental: 'mariadb.incr.mbstream.zst',
   configuration: 'config.tar.zst',
   /** The i-th shard of a dbroot, from 0: they are written and read in parallel. */
   dbroot: (number: number, i: number): string => `dbroot${number}.base.${i}.tar.zst`,
+  /** What of a dbroot has changed since its other shards were written; the last of its shards. */
+  dbrootDelta: (number: number): string => `dbroot${number}.delta.tar.zst`,
   /** The list of what a dbroot holds. */
   dbrootFiles: (number: number): string => `dbroot${number}.files.jsonl.zst`,
 } as const;

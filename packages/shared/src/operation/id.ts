@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 /** What an operation does. */
-export const OPERATION_KINDS = ['backup', 'restore', 'verify', 'delete'] as const;
+export const OPERATION_KINDS = ['backup', 'restore', 'verify', 'delete', 'prune', 'protect', 'clean'] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 const stamp = (now: Date): string => now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);

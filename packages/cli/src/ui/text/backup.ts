@@ -7,6 +7,7 @@ import { pairs, sections, table } from '../table.ts';
 import { count, formatBytes, formatRate, formatShare, formatTime } from '../units.ts';
 import { phaseTables } from './block.ts';
 import { engineResumeLines, numbersText, partEngineSections, plannedEngineLines, setEngineText } from './columnstore.ts';
+import { pruneSummary } from './retention.ts';
 import { storageLines, unopenedLines } from './storage.ts';
 
 /** What a backup would do: nodes, then phases with those that make writers wait marked. */
@@ -80,6 +81,7 @@ export function backupText({ report }: ResultOf<'backup'>, style: Style): readon
     memberTable(set.members, style),
     ...phaseTables(set, style),
     engineResumeLines(report, style),
+    report.pruned === undefined ? [] : pruneSummary(report.pruned),
   ]);
 }
 
@@ -152,6 +154,7 @@ export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly str
   const row = (set: SetSummary): string[] => [
     set.setId || set.operationId,
     style.paint(STATE_COLOURS[set.state], set.state),
+    set.isProtected ? 'protected' : '',
     formatTime(set.cutAt),
     set.nodes.join(', '),
     set.state === 'failed' ? '' : formatBytes(set.dataBytes),
@@ -163,6 +166,7 @@ export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly str
     [
       { title: 'set' },
       { title: 'state' },
+      { title: '' },
       { title: 'cut' },
       { title: 'nodes' },
       { title: 'data', align: 'right' },
@@ -179,7 +183,9 @@ export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly str
 export function setDetailText({ detail }: ResultOf<'set-detail'>, style: Style): readonly string[] {
   const { set, parts } = detail;
   return sections([
-    [`Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}`],
+    [
+      `Set ${style.paint('bold', set.setId)} of cluster ${set.cluster}, written by version ${set.writtenBy}${detail.isProtected ? '; protected' : ''}`,
+    ],
     setFacts(set, undefined, style),
     memberTable(set.members, style),
     ...phaseTables(set, style),

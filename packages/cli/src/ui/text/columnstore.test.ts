@@ -161,7 +161,9 @@ describe('a backup', () => {
         ],
       },
     };
-    const lines = shown({ type: 'set-detail', detail: { set: setManifest(1), parts: [{ node: 'db1', part }] } }).split('\n');
+    const lines = shown({ type: 'set-detail', detail: { set: setManifest(1), isProtected: false, parts: [{ node: 'db1', part }] } }).split(
+      '\n',
+    );
     const at = lines.findIndex((line) => line.includes('  columnstore'));
     expect(lines.slice(at, at + 5)).toMatchInlineSnapshot(`
       [

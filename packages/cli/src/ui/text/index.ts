@@ -3,6 +3,7 @@ import type { Style } from '../style.ts';
 import { backupPlanText, backupText, deleteText, setDetailText, setsText, verifyText } from './backup.ts';
 import { checksText, clusterText } from './cluster.ts';
 import { restorePlanText, restoresText, restoreText } from './restore.ts';
+import { cleanText, protectionText, pruneText } from './retention.ts';
 import { agentText, authorityText, certificateText, findingsText, grantsText } from './setup.ts';
 
 export { tableLocksTable } from './columnstore.ts';
@@ -19,6 +20,9 @@ const WRITERS: Writers = {
   'set-detail': setDetailText,
   verify: verifyText,
   delete: deleteText,
+  prune: pruneText,
+  protection: protectionText,
+  clean: cleanText,
   'restore-plan': restorePlanText,
   restore: restoreText,
   restores: restoresText,
