@@ -2,6 +2,7 @@ import type { StillpointError } from '@stillpoint/shared/errors';
 import { type MemberRole, type PartManifest, type SetManifest, type SetMember, stagingBytes } from '@stillpoint/shared/manifest';
 import type { ReplicaImage, RestoreRequest } from '../api.ts';
 import { defaultNodes, restoredMember } from './chosen-nodes.ts';
+import { decryptionProblems } from './decryption.ts';
 import { noReader, spaceTogether } from './engine-nodes.ts';
 import { gtidPositionOf, imageOf } from './image.ts';
 import { replicasLeftBehind } from './left-behind.ts';
@@ -113,6 +114,7 @@ export function planRestore(id: string, now: Date, request: RestoreRequest, fact
     problems: [
       ...wanted.flatMap((node) => problemsOf(node, nodes, wanted, request, facts)),
       ...duplicateServerIds(nodes, facts),
+      ...decryptionProblems(nodes, facts),
       ...(request.leaveReplicas ? [] : replicasLeftBehind(nodes, wanted, facts)),
       ...engine.problems,
       ...noReader(nodes),
