@@ -14,7 +14,7 @@ export interface ReadFile {
 }
 
 /** Never through a link, which may lead anywhere, and never waiting for the other end of a pipe: either may take the place of a file. */
-const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** On a thread: reads a file that is small and does not change into a buffer of its size. Gives its digest. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
 export function readInto(path: string, into: Buffer): string {
@@ -27,12 +27,15 @@ export function readInto(path: string, into: Buffer): string {
 const TRIES = 100;
 const PAUSE_MS = 10;
 
-/** On a thread: reads a file that may be written meanwhile, until it has come to rest: twice the same, by stamp and content. Throws as `readInto` does. */
-export function readAtRest(path: string, entry: ScannedEntry): ReadFile {
+/**
+ * On a thread: reads a file that may be written meanwhile, until it has come to rest: twice the same, by stamp and content. `wait` is what passes
+ * the time in between. Throws as `readInto` does.
+ */
+export function readAtRest(path: string, entry: ScannedEntry, wait: (ms: number) => void = pause): ReadFile {
   let before = readWhole(path, entry);
   for (let tries = 1; tries < TRIES; tries += 1) {
     // Longer than a tick of the clock that stamps files: two writes within one would look like none.
-    pause(PAUSE_MS);
+    wait(PAUSE_MS);
     const again = readWhole(path, entry);
     if (stampOf(before.entry) === stampOf(again.entry) && before.sha256 === again.sha256) return again;
     before = again;
@@ -106,8 +109,8 @@ function withFile<T>(path: string, work: (file: number) => T): T {
   });
 }
 
-/** Reads until a buffer is full or the file ends. Gives the bytes. */
-function fill(file: number, buffer: Buffer, position: number): number {
+/** On a thread: reads until a buffer is full or the file ends. Gives the bytes. Throws the system's error. */
+export function fill(file: number, buffer: Buffer, position: number): number {
   let bytes = 0;
   while (bytes < buffer.length) {
     const count = readSync(file, buffer, bytes, buffer.length - bytes, position + bytes);
