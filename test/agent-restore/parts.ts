@@ -8,6 +8,7 @@ import {
   type SetManifest,
   type Shard,
   sha256Of,
+  shardNamed,
 } from '@stillpoint/shared/manifest';
 
 /** Whose part of which set, and where. */
@@ -21,11 +22,11 @@ export interface PartPlace {
 /** A file that lies in a part's directory already, as a shard of it. */
 export function shardOf(directory: string, name: string): Shard {
   const data = readFileSync(join(directory, name));
-  const kind =
-    name === LAYOUT.configuration
-      ? ({ content: 'configuration', encoding: 'tar+zstd' } as const)
-      : ({ content: 'mariadb-full', encoding: 'mbstream+zstd' } as const);
-  return { name, ...kind, storedBytes: data.length, sha256: sha256Of(data) };
+  const isConfiguration = name.startsWith(LAYOUT.configuration);
+  const sealed = name.endsWith('.age');
+  const { encoding } = shardNamed(name, isConfiguration ? 'tar+zstd' : 'mbstream+zstd', sealed);
+  const content = isConfiguration ? 'configuration' : 'mariadb-full';
+  return { name, content, encoding, storedBytes: data.length, sha256: sha256Of(data) };
 }
 
 /** The directory of a part, made. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ConfigurationFile, PartManifest } from '@stillpoint/shared/manifest';
@@ -76,8 +76,11 @@ export interface TakenPart {
   readonly directory: string;
 }
 
-/** Takes a part by the tools alone, while nobody writes, and commits it. `files` are the configuration in it. */
-export async function takePart(rig: Rig, files: readonly string[] = []): Promise<TakenPart> {
+/**
+ * Takes a part by the tools alone, while nobody writes, and commits it. `files` are the configuration in it. With a recipient its files are
+ * encrypted by age.
+ */
+export async function takePart(rig: Rig, files: readonly string[] = [], recipient?: string): Promise<TakenPart> {
   const { server, config } = rig;
   const place = { repository: config.repository, cluster: config.cluster, setId: SET, node: config.node };
   const directory = makePartDirectory(place);
@@ -90,15 +93,25 @@ export async function takePart(rig: Rig, files: readonly string[] = []): Promise
     image,
   ]);
   if (files.length > 0) execFileSync('bash', ['-c', 'tar -cP "$@" | zstd -q -o "$0"', join(directory, 'config.tar.zst'), ...files]);
-  const shards = [shardOf(directory, basename(image)), ...(files.length > 0 ? [shardOf(directory, 'config.tar.zst')] : [])];
+  const names = [basename(image), ...(files.length > 0 ? ['config.tar.zst'] : [])].map((name) => sealed(directory, name, recipient));
+  const shards = names.map((name) => shardOf(directory, name));
   const { part, sha256 } = writePartManifest(place, {
     shards,
+    ...(recipient === undefined ? {} : { encryption: { recipients: [recipient] } }),
     configuration: files.map(configurationFile),
     checksums: await checksumsOf(server),
     mariadb: await mariadbOf(server),
   });
   await openRepository(config).commitSet(SET, setManifest(place, { [config.node]: sha256 }));
   return { sha256, part, directory };
+}
+
+/** Encrypts a file in its place, if there is somebody to encrypt for. Gives its name then. */
+function sealed(directory: string, name: string, recipient: string | undefined): string {
+  if (recipient === undefined) return name;
+  execFileSync('age', ['-r', recipient, '-o', join(directory, `${name}.age`), join(directory, name)]);
+  rmSync(join(directory, name));
+  return `${name}.age`;
 }
 
 function configurationFile(path: string): ConfigurationFile {

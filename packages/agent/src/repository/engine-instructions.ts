@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { PartColumnstore, PartDbroot } from '@stillpoint/shared/manifest';
-import { quote } from './shell.ts';
+import { contentOf, quote } from './shell.ts';
 
 /** Steps that restore the dbroots of a node, around those that restore its server. */
 export interface EngineSteps {
@@ -43,7 +43,7 @@ const extract = (
 ${dbroots.map(extractOne).join('\n')}`;
 
 const extractOne = (dbroot: PartDbroot): string => `mkdir -m 755 "$${variableOf(dbroot)}".coming
-${dbroot.shards.map((name) => `zstd -dc "$PART"/${quote(name)} | tar -xp -C "$${variableOf(dbroot)}".coming`).join('\n')}
+${dbroot.shards.map((name) => `${contentOf(name)} | tar -xp -C "$${variableOf(dbroot)}".coming`).join('\n')}
 chown -R "$ENGINE_OWNER" "$${variableOf(dbroot)}".coming`;
 
 /** As pgrep sees them: the kernel keeps 15 characters of a name. */

@@ -1,7 +1,7 @@
 import type { PartManifest, SetManifest, Shard } from '@stillpoint/shared/manifest';
 import { currentGtidPosition } from '@stillpoint/shared/replication';
 import { engineSteps } from './engine-instructions.ts';
-import { command, quote } from './shell.ts';
+import { command, contentOf, quote } from './shell.ts';
 
 /** A part as it lies in a repository. */
 export interface StoredPart {
@@ -25,6 +25,9 @@ const USUAL: ServerCommands = {
   stop: ['systemctl', 'stop', 'mariadb'],
 };
 
+const NEEDED_TO_OPEN = `# The files are encrypted: age is needed, and the identity of one of the recipients that are named below, in a file.
+`;
+
 /**
  * HOW-TO-RESTORE.txt: a shell script with explanations, one section a part, that restores it with the tools of the
  * distribution alone. What a person has to decide stands in the variables at its head.
@@ -35,7 +38,7 @@ export function restoreInstructions(set: SetManifest, parts: readonly StoredPart
 # The set is the state of all its nodes at one instant, ${set.cutAt}.
 # Nodes: ${set.members.map(({ node, roles }) => `${node} (${roles.join(', ')})`).join(', ')}.
 # Needed: zstd, tar, mbstream and mariadb-backup of the same series as the server, and nothing of Stillpoint.
-# Run a section as root, on the node it names, line by line, in bash. Stop at the first command that fails.
+${parts.some(({ part }) => part.encryption !== undefined) ? NEEDED_TO_OPEN : ''}# Run a section as root, on the node it names, line by line, in bash. Stop at the first command that fails.
 `;
   const primary = set.columnstore?.primary ?? '';
   return [head, ...parts.map((part) => section(part, primary))].join('\n');
@@ -60,12 +63,12 @@ function section({ directory, part, server = USUAL }: StoredPart, primary: strin
 
 const variables = (
   directory: string,
-  { mariadb, setId, node }: PartManifest,
+  { encryption, mariadb, setId, node }: PartManifest,
   { defaultsFile }: ServerCommands,
 ): string => `Where things are. Correct these if they have moved.
 PART=${quote(directory)}
 WORK=${quote(`/var/tmp/restore-${setId}-${node}`)}
-${
+${encryption === undefined ? '' : `# The identity of one of ${encryption.recipients.join(', ')}\nKEY=/root/identity.txt\n`}${
   mariadb === undefined
     ? ''
     : `DATADIR=${quote(mariadb.datadir)}
@@ -83,7 +86,7 @@ function preparing(image: Shard, { mariadb }: PartManifest): string[] {
   return [
     `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
 mkdir -m 700 "$WORK"
-zstd -dc "$PART"/${quote(image.name)} | mbstream -x -C "$WORK"
+${contentOf(image.name)} | mbstream -x -C "$WORK"
 test -s "$WORK"/xtrabackup_info`,
     `Prepare: without it the server would start on it all the same, with wrong data (server: ${version}).
 mariadb-backup --prepare --target-dir="$WORK"
@@ -123,4 +126,4 @@ ${command(start)}`,
 
 const configurationStep = ({ name }: Shard): string => `The configuration files as they were, to compare and copy.
 mkdir -p "$WORK".configuration
-zstd -dc "$PART"/${quote(name)} | tar -x -C "$WORK".configuration`;
+${contentOf(name)} | tar -x -C "$WORK".configuration`;
