@@ -12,8 +12,10 @@ import { decompressing } from './zstd.ts';
 /** A shard of a dbroot that is read, with what the list says of it. */
 export interface ArchiveToRead extends StoredShard {
   readonly dbroot: Pick<PartDbroot, 'number' | 'shards' | 'superseded'>;
-  /** Which of `dbroot.shards` it is. */
+  /** Which of `dbroot.shards` it is; behind those, one that the dbroot borrows. */
   readonly index: number;
+  /** True when `pieces` are what the stored file holds: whoever gives them has compared size and digest, and opened it if it is encrypted. */
+  readonly isOpened?: boolean;
   /** Opens the dbroot's list at its beginning: once, and once more for the last shard. */
   readonly list: () => AsyncIterable<ListedEntry>;
 }
@@ -34,19 +36,22 @@ const MOST_TOGETHER = 4096;
  */
 export async function* readArchive(archive: ArchiveToRead): AsyncGenerator<ArchivedFile> {
   const { dbroot, index, shard, where, list } = archive;
-  const stored = new ByteReader(contentOf(archive));
+  const stored = new ByteReader(archive.isOpened === true ? archive.pieces : contentOf(archive));
   const corrupt = (error: unknown): unknown =>
     error instanceof Damaged
       ? new StillpointError('PART_CORRUPT', `${shard.name} of ${where} is damaged: ${error.message}`, { cause: error })
       : error;
   try {
-    const mayHoldMore = dbroot.superseded === true;
+    const isBorrowed = index >= dbroot.shards.length;
+    const how = { mayHoldMore: isBorrowed || dbroot.superseded === true, isBorrowed };
     for await (const frame of framesOf(filesOf(list(), index))) {
-      if (mayHoldMore) await passOver(stored, (frame[0]?.frame ?? 0) - stored.position);
-      yield* readFrame(stored, frame, mayHoldMore, corrupt);
+      if (how.mayHoldMore) await passOver(stored, (frame[0]?.frame ?? 0) - stored.position);
+      yield* readFrame(stored, frame, how, corrupt);
     }
     const isLast = index === dbroot.shards.length - 1;
-    await readEnd(stored, isLast ? withoutContent(list()) : nothing(), mayHoldMore);
+    // What else lies in a part of another set is that one's.
+    if (isBorrowed) for await (const _ of stored.rest());
+    else await readEnd(stored, isLast ? withoutContent(list()) : nothing(), how.mayHoldMore);
   } catch (error) {
     throw corrupt(error);
   } finally {
@@ -93,14 +98,19 @@ async function headerIn(raw: ByteReader, until: number | undefined): Promise<Tar
   }
 }
 
-/**
- * `mayHoldMore` says that files may be in it that the list does not have. `corrupt` makes of an error what a reader of the content is to
- * get.
- */
+/** How far an archive may differ from the list. */
+interface Leniency {
+  /** Files may be in it that the list does not have. */
+  readonly mayHoldMore: boolean;
+  /** It was written for another list: since then, a file may have got another mode or time, as after a restore. */
+  readonly isBorrowed: boolean;
+}
+
+/** `corrupt` makes of an error what a reader of the content is to get. */
 async function* readFrame(
   stored: ByteReader,
   files: readonly ListedFile[],
-  mayHoldMore: boolean,
+  { mayHoldMore, isBorrowed }: Leniency,
   corrupt: (error: unknown) => unknown,
 ): AsyncGenerator<ArchivedFile> {
   const { frame = 0, frameBytes = 0 } = files[0] ?? {};
@@ -111,7 +121,7 @@ async function* readFrame(
   try {
     for (const entry of files) {
       present = entry;
-      requireAgreement(await headerIn(raw, mayHoldMore ? entry.at : undefined), entry);
+      requireAgreement(await headerIn(raw, mayHoldMore ? entry.at : undefined), entry, isBorrowed);
       if (raw.position !== entry.at) throw new Damaged(`it begins at ${raw.position} of its frame, and at ${entry.at} in the list`);
       const content = new Content(raw, entry);
       yield { entry, content: rethrowing(content.pieces(), (error) => corrupt(placed(error, entry))) };

@@ -1,5 +1,13 @@
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import type { ListedEntry, PartDbroot, PartManifest, Shard } from '@stillpoint/shared/manifest';
+import {
+  archivesOf,
+  type BorrowedShard,
+  type ListedEntry,
+  type PartDbroot,
+  type PartManifest,
+  placeOf,
+  type Shard,
+} from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../archive/index.ts';
 import type { Keyring } from '../encryption/index.ts';
 import { together } from '../task/together.ts';
@@ -11,7 +19,7 @@ export interface DbrootPart {
   readonly part: Pick<PartManifest, 'setId' | 'node' | 'shards'>;
   readonly onPiece: (bytes: number) => void;
   /** Looks at a file without knowing what is in it. */
-  readonly plainly: (shard: Shard) => Promise<string[]>;
+  readonly plainly: (shard: Shard | BorrowedShard) => Promise<string[]>;
   /** What opens encrypted files. */
   readonly keyring: Keyring | undefined;
   readonly signal: AbortSignal;
@@ -26,18 +34,17 @@ export async function dbrootProblems(from: DbrootPart, dbroot: PartDbroot): Prom
   const problem = (await sizeProblem(from, list)) ?? (await problemIn(() => checkTotals(from, dbroot, list)));
   // Without a list, nothing can be said of the archives but whether their bytes are those that were written.
   if (problem !== undefined)
-    return [problem, ...(await Promise.all(dbroot.shards.map((name) => from.plainly(shardOf(from, name))))).flat()];
-  const works = dbroot.shards.map((name, index) => async (signal: AbortSignal): Promise<string | undefined> => {
+    return [problem, ...(await Promise.all(archivesOf(from.part, dbroot).map((shard) => from.plainly(shard)))).flat()];
+  const works = archivesOf(from.part, dbroot).map((shard, index) => async (signal: AbortSignal): Promise<string | undefined> => {
     const within = { ...from, signal };
-    const shard = shardOf(within, name);
     return (await sizeProblem(within, shard)) ?? problemIn(() => compare(within, dbroot, index, shard));
   });
   return (await together(from.signal, works)).filter((each) => each !== undefined);
 }
 
 /** Looks at the files of a dbroot without knowing what is in them. */
-export const storedProblems = async (from: DbrootPart, { list, shards }: PartDbroot): Promise<string[]> =>
-  (await Promise.all([list, ...shards].map((name) => from.plainly(shardOf(from, name))))).flat();
+export const storedProblems = async (from: DbrootPart, dbroot: PartDbroot): Promise<string[]> =>
+  (await Promise.all([shardOf(from, dbroot.list), ...archivesOf(from.part, dbroot)].map((shard) => from.plainly(shard)))).flat();
 
 /** A manifest names no file that it does not have: its schema sees to that. */
 function shardOf({ part }: DbrootPart, name: string): Shard {
@@ -46,9 +53,16 @@ function shardOf({ part }: DbrootPart, name: string): Shard {
   return shard;
 }
 
+/** How a file is named in a sentence about a part: one of another set with that. */
+export const shardText = (shard: Shard | BorrowedShard): string =>
+  'set' in shard ? `${shard.name} of set ${shard.set}, which this one uses,` : shard.name;
+
 /** What its size says already. */
-async function sizeProblem({ repository, part }: DbrootPart, { name, storedBytes }: Shard): Promise<string | undefined> {
-  const bytes = await repository.shardBytes(part.setId, part.node, name);
+async function sizeProblem({ repository, part }: DbrootPart, shard: Shard | BorrowedShard): Promise<string | undefined> {
+  const { setId, node } = placeOf(shard, part);
+  const { storedBytes } = shard;
+  const bytes = await repository.shardBytes(setId, node, shard.name);
+  const name = shardText(shard);
   if (bytes === undefined) return `${name} is missing`;
   if (bytes < storedBytes) return `${name} is truncated: it ends at byte ${bytes} of ${storedBytes}`;
   return bytes > storedBytes ? `${name} is too long: ${bytes} bytes instead of ${storedBytes}` : undefined;
@@ -67,31 +81,30 @@ async function problemIn(read: () => Promise<void>): Promise<string | undefined>
   }
 }
 
-const whereOf = ({ part }: DbrootPart): string => `set ${part.setId}`;
+const whereOf = ({ part }: DbrootPart, shard: Shard | BorrowedShard): string => `set ${placeOf(shard, part).setId}`;
 
-async function* piecesOf({ repository, part, onPiece, signal }: DbrootPart, { name }: Shard): AsyncGenerator<Uint8Array> {
-  for await (const piece of repository.readShard(part.setId, part.node, name, signal)) {
+async function* piecesOf({ repository, part, onPiece, signal }: DbrootPart, shard: Shard | BorrowedShard): AsyncGenerator<Uint8Array> {
+  const { setId, node } = placeOf(shard, part);
+  for await (const piece of repository.readShard(setId, node, shard.name, signal)) {
     onPiece(piece.length);
     yield piece;
   }
 }
 
 const listOf = (from: DbrootPart, shard: Shard): AsyncIterable<ListedEntry> =>
-  readList({ shard, where: whereOf(from), pieces: piecesOf(from, shard), keyring: from.keyring });
+  readList({ shard, where: whereOf(from, shard), pieces: piecesOf(from, shard), keyring: from.keyring });
 
 /** Throws PART_CORRUPT when the list is damaged, or lists something else than part.json says. */
 async function checkTotals(from: DbrootPart, dbroot: PartDbroot, shard: Shard): Promise<void> {
   const counted = { files: 0, directories: 0, dataBytes: 0 };
+  const archives = archivesOf(from.part, dbroot).length;
   for await (const entry of listOf(from, shard)) {
     if (entry.type === 'directory') counted.directories += 1;
     if (entry.type !== 'file') continue;
     counted.files += 1;
     counted.dataBytes += entry.size;
-    if (entry.shard >= dbroot.shards.length)
-      throw new StillpointError(
-        'PART_CORRUPT',
-        `${shard.name} has ${entry.path} in shard ${entry.shard}, and there are ${dbroot.shards.length}`,
-      );
+    if (entry.shard >= archives)
+      throw new StillpointError('PART_CORRUPT', `${shard.name} has ${entry.path} in shard ${entry.shard}, and there are ${archives}`);
   }
   for (const key of ['files', 'directories', 'dataBytes'] as const) {
     if (counted[key] !== dbroot[key])
@@ -99,10 +112,10 @@ async function checkTotals(from: DbrootPart, dbroot: PartDbroot, shard: Shard): 
   }
 }
 
-async function compare(from: DbrootPart, dbroot: PartDbroot, index: number, shard: Shard): Promise<void> {
+async function compare(from: DbrootPart, dbroot: PartDbroot, index: number, shard: Shard | BorrowedShard): Promise<void> {
   const quiet = { ...from, onPiece: () => {} };
   const list = (): AsyncIterable<ListedEntry> => listOf(quiet, shardOf(from, dbroot.list));
   // Reading is comparing.
   const { keyring } = from;
-  for await (const _ of readArchive({ dbroot, index, shard, where: whereOf(from), pieces: piecesOf(from, shard), keyring, list }));
+  for await (const _ of readArchive({ dbroot, index, shard, where: whereOf(from, shard), pieces: piecesOf(from, shard), keyring, list }));
 }

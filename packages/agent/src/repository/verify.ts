@@ -1,11 +1,14 @@
 import { Writable } from 'node:stream';
 import { StillpointError } from '@stillpoint/shared/errors';
 import {
+  type BorrowedShard,
+  borrowedOf,
   decodePartManifest,
   decodeSetManifest,
   isSealed,
   LAYOUT,
   type PartManifest,
+  placeOf,
   type Shard,
   sha256Of,
 } from '@stillpoint/shared/manifest';
@@ -15,11 +18,11 @@ import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { type Read, readInto } from './digest.ts';
 import { openRepository } from './open.ts';
 import type { Repository } from './types.ts';
-import { dbrootProblems, storedProblems } from './verify-dbroot.ts';
+import { dbrootProblems, shardText, storedProblems } from './verify-dbroot.ts';
 
 /**
  * Reads this node's part back: its manifest against set.json, every file against its size and digest, every
- * compressed file by decoding it, and every file in a dbroot against the list of them. What is wrong is the result, not an error. Of
+ * compressed file by decoding it, and every file in a dbroot against the list of them; files of other sets that it uses, too. What is wrong is the result, not an error. Of
  * encrypted files the content is looked at where this node has an identity; elsewhere the result says so.
  * Throws SET_NOT_FOUND, PART_NOT_FOUND, CONFIG_FILE_UNREADABLE for identities that cannot be read, or the signal's reason.
  */
@@ -53,7 +56,8 @@ export async function verifyPart(
   if (part === undefined) return { bytes: data.length, problems, unopened: '' };
   if (part.setId !== setId || part.node !== node) problems.push(`${LAYOUT.partManifest} is that of ${part.setId}/${part.node}`);
 
-  const total = part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  const borrowed = borrowedOf(part);
+  const total = [...part.shards, ...borrowed].reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   let bytes = 0;
   const onPiece = (count: number): void => {
     bytes += count;
@@ -61,10 +65,11 @@ export async function verifyPart(
   };
   const unopened = whyUnopened(part, keyring);
   const looked = { repository, setId, node, keyring: unopened === '' ? keyring : undefined };
-  const plainly = (shard: Shard): Promise<string[]> => shardProblems(looked, shard, onPiece, task.signal);
+  const plainly = (shard: Shard | BorrowedShard): Promise<string[]> => shardProblems(looked, shard, onPiece, task.signal);
   const dbroots = part.columnstore?.dbroots ?? [];
   const ofDbroots = new Set(dbroots.flatMap(({ shards, list }) => [...shards, list]));
-  for (const shard of part.shards) if (!ofDbroots.has(shard.name)) problems.push(...(await plainly(shard)));
+  const others = [...part.shards.filter(({ name }) => !ofDbroots.has(name)), ...(part.mariadb?.chain ?? [])];
+  for (const shard of others) problems.push(...(await plainly(shard)));
   for (const dbroot of dbroots) {
     const from = { repository, part, onPiece, plainly, keyring, signal: task.signal };
     problems.push(...(unopened === '' ? await dbrootProblems(from, dbroot) : await storedProblems(from, dbroot)));
@@ -105,14 +110,15 @@ interface Looked extends Pick<PartManifest, 'setId' | 'node'> {
 }
 
 async function shardProblems(
-  { repository, setId, node, keyring }: Looked,
-  shard: Shard,
+  { repository, keyring, ...part }: Looked,
+  shard: Shard | BorrowedShard,
   onPiece: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const { name } = shard;
-  if ((await repository.shardBytes(setId, node, name)) === undefined) return [`${name} is missing`];
-  const pieces = repository.readShard(setId, node, name, signal);
+  const { setId, node } = placeOf(shard, part);
+  const name = shardText(shard);
+  if ((await repository.shardBytes(setId, node, shard.name)) === undefined) return [`${name} is missing`];
+  const pieces = repository.readShard(setId, node, shard.name, signal);
   if (isSealed(shard) && keyring === undefined) return bytesProblems(shard, pieces, onPiece, signal);
   const zstd = startProgram('zstd', ['-dc', '-q'], { stdin: 'pipe', signal });
   if (zstd.stdin === undefined) throw new Error('startProgram gave no stdin although one was asked for');
@@ -133,7 +139,7 @@ async function shardProblems(
 
 /** What is wrong with a file whose content nobody can look at. */
 async function bytesProblems(
-  shard: Shard,
+  shard: Shard | BorrowedShard,
   pieces: AsyncIterable<Uint8Array>,
   onPiece: (bytes: number) => void,
   signal: AbortSignal,
@@ -148,7 +154,9 @@ async function bytesProblems(
 }
 
 /** What is wrong with the bytes as they are stored. */
-function asStored({ name, storedBytes, sha256 }: Shard, read: Read): string[] {
+function asStored(shard: Shard | BorrowedShard, read: Read): string[] {
+  const { storedBytes, sha256 } = shard;
+  const name = shardText(shard);
   if (read.bytes < storedBytes) return [`${name} is truncated: it ends at byte ${read.bytes} of ${storedBytes}`];
   if (read.bytes > storedBytes) return [`${name} is too long: ${read.bytes} bytes instead of ${storedBytes}`];
   return read.sha256 === sha256 ? [] : [`${name} does not hold the bytes that were written`];

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import type { Shard } from '@stillpoint/shared/manifest';
+import type { BorrowedShard, Shard } from '@stillpoint/shared/manifest';
 import { exists } from '../host/index.ts';
 import { ProgramFailure, startProgram } from '../process/index.ts';
 import { type Read, readInto } from '../repository/index.ts';
@@ -19,7 +19,7 @@ export interface RunAs {
  */
 export async function extractImage(
   source: PartSource,
-  shard: Shard,
+  shard: Shard | BorrowedShard,
   target: { readonly directory: string; readonly runAs: RunAs },
   signal: AbortSignal,
   onPiece: (bytes: number) => void,

@@ -1,5 +1,5 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { Shard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, borrowedOf, type Shard } from '@stillpoint/shared/manifest';
 import { Damaged } from '../archive/damaged.ts';
 import { openerOf, type PartSource } from './source.ts';
 
@@ -7,7 +7,7 @@ import { openerOf, type PartSource } from './source.ts';
 const BEGINNING = 64 * 1024;
 
 /**
- * Tries the identities of this node on every encrypted file of a part, before anything is begun that would come to its end there.
+ * Tries the identities of this node on every encrypted file of a part, and on those that it borrows, before anything is begun that would come to its end there.
  * Throws KEY_MISSING, PART_CORRUPT for a file that is not for those that the manifest names, or what reading throws.
  */
 export async function requireKeys(source: PartSource, signal: AbortSignal): Promise<void> {
@@ -18,10 +18,10 @@ export async function requireKeys(source: PartSource, signal: AbortSignal): Prom
   if (keyring === undefined) throw new StillpointError('KEY_MISSING', `${what}, and the configuration of this agent names no identity`);
   if (!keyring.opens(recipients))
     throw new StillpointError('KEY_MISSING', `${what}, and this agent has identities of ${keyring.recipients.join(', ')} only`);
-  for (const shard of part.shards) await tryHeader(source, shard, signal);
+  for (const shard of [...part.shards, ...borrowedOf(part)]) await tryHeader(source, shard, signal);
 }
 
-async function tryHeader(source: PartSource, shard: Shard, signal: AbortSignal): Promise<void> {
+async function tryHeader(source: PartSource, shard: Shard | BorrowedShard, signal: AbortSignal): Promise<void> {
   try {
     for await (const piece of source.read(shard, signal)) {
       await openerOf(source, shard)?.update(piece.subarray(0, BEGINNING));

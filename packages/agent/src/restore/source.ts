@@ -1,5 +1,14 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, isSealed, LAYOUT, type PartManifest, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import {
+  type BorrowedShard,
+  decodePartManifest,
+  isSealed,
+  LAYOUT,
+  type PartManifest,
+  placeOf,
+  type Shard,
+  sha256Of,
+} from '@stillpoint/shared/manifest';
 import type { SeedSource } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
 import { type Keyring, Opener, readKeyring } from '../encryption/index.ts';
@@ -13,8 +22,8 @@ export interface PartSource {
   readonly where: string;
   /** What opens its files, if they are encrypted and this node has identities. */
   readonly keyring: Keyring | undefined;
-  /** The bytes of one of its files as stored, in order. */
-  read(shard: Shard, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The bytes of one of its files as stored, in order, or of one that it borrows: that lies where the part lies. */
+  read(shard: Shard | BorrowedShard, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): void;
 }
 
@@ -46,7 +55,10 @@ export async function openOwnPart(config: AgentConfig, wanted: WantedPart): Prom
   const { setId, node } = wanted;
   const part = checkedPart(await repository.readPart(setId, node), config, wanted);
   const keyring = await keyringFor(part, config);
-  const read: PartSource['read'] = ({ name }, signal) => repository.readShard(setId, node, name, signal);
+  const read: PartSource['read'] = (shard, signal) => {
+    const place = placeOf(shard, { setId, node });
+    return repository.readShard(place.setId, place.node, shard.name, signal);
+  };
   return { part, where: config.repository, keyring, read, close: () => {} };
 }
 
@@ -55,10 +67,10 @@ async function openSeed(config: AgentConfig, wanted: WantedPart, signal: AbortSi
   if (seed === undefined) throw new StillpointError('PART_NOT_FOUND', `No seed was named for the part of ${node} in set ${setId}`);
   const { fetch, close } = openSeedClient(config, node, seed);
   try {
-    const pieces = await Array.fromAsync(fetch(LAYOUT.partManifest, signal));
+    const pieces = await Array.fromAsync(fetch({ name: LAYOUT.partManifest }, signal));
     const part = checkedPart(Buffer.concat(pieces), config, wanted);
     const keyring = await keyringFor(part, config);
-    return { part, where: `node ${node}`, keyring, read: ({ name }, aborted) => fetch(name, aborted), close };
+    return { part, where: `node ${node}`, keyring, read: fetch, close };
   } catch (error) {
     close();
     throw error;

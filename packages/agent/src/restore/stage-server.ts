@@ -1,14 +1,17 @@
+import { chown, mkdir, rm } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { LAYOUT, type PartManifest, type Shard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, LAYOUT, type PartManifest, placeOf, type Shard } from '@stillpoint/shared/manifest';
 import type { Agent } from '../agent.ts';
+import { ownAccount } from '../host/index.ts';
 import type { TaskContext } from '../task/types.ts';
 import { extractImage } from './extract.ts';
 import { runAs } from './places.ts';
-import { prepareImage } from './prepare.ts';
+import { applyIncrement, prepareImage } from './prepare.ts';
 import { withPrivateServer } from './private-server.ts';
 import { type Proof, proveTables, setPosition } from './prove.ts';
 import type { PartSource } from './source.ts';
 import type { Tree } from './state.ts';
+import { incrementPlace } from './trees.ts';
 
 /** The image of a server, and where it goes. */
 export interface PlannedServer {
@@ -22,26 +25,54 @@ export interface PlannedServer {
   readonly memoryBytes: number;
 }
 
-/** Extracts the image of a server, prepares it and proves it. Throws as its steps do; what was made is the caller's to remove. */
+/**
+ * Extracts the image of a server, and those that it builds upon, prepares it and proves it. Throws as its steps do; what was made is the
+ * caller's to remove, all of it: an interrupted increment can lose tables.
+ */
 export async function stageServer(agent: Agent, planned: PlannedServer, task: TaskContext): Promise<Proof> {
   const { source, tree, memoryBytes } = planned;
   const { stage: directory, owner } = tree;
-  const shard = imageOf(source.part);
-  task.log(`reading ${shard.name} of set ${source.part.setId} from ${source.where}`);
-  let extracted = 0;
-  await extractImage(source, shard, { directory, runAs: runAs(owner) }, task.signal, (bytes) => {
-    extracted += bytes;
-    task.progress('extract', extracted, shard.storedBytes);
-  });
+  const [base, ...increments] = imagesOf(source.part);
+  const extract = extraction(planned, task);
+  await extract(base, directory);
   task.progress('prepare', 0, 0);
   await prepareImage(directory, memoryBytes, runAs(owner), task.signal);
+  for (const increment of increments) {
+    const place = incrementPlace(tree);
+    await mkdir(place, { mode: 0o700 });
+    if (ownAccount().uid === 0) await chown(place, owner.uid, owner.gid);
+    await extract(increment, place);
+    task.progress('prepare', 0, 0);
+    await applyIncrement(directory, place, memoryBytes, runAs(owner), task.signal);
+    await rm(place, { recursive: true });
+  }
   return prove(agent, planned, task);
 }
 
-function imageOf({ node, shards }: PartManifest): Shard {
-  const shard = shards.find(({ content }) => content === 'mariadb-full');
-  if (shard === undefined) throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${node} names no image of a server`);
-  return shard;
+type Image = Shard | BorrowedShard;
+
+/** The full image first, then what is applied to it, in order. */
+function imagesOf({ mariadb, node, shards }: PartManifest): readonly [Image, ...Image[]] {
+  const own = shards.find(({ content }) => content === 'mariadb-full' || content === 'mariadb-incremental');
+  if (own === undefined) throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${node} names no image of a server`);
+  const [base, ...others] = mariadb?.chain ?? [];
+  const images = base === undefined ? ([own] as const) : ([base, ...others, own] as const);
+  const isChain = images.every(({ content }, index) => (content === 'mariadb-full') === (index === 0));
+  if (isChain) return images;
+  throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${node} names images that cannot follow each other`);
+}
+
+/** Extracts one image after the other; the progress is that of all of them. */
+function extraction({ source, tree }: PlannedServer, task: TaskContext): (image: Image, directory: string) => Promise<void> {
+  const total = imagesOf(source.part).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  let extracted = 0;
+  return async (image, directory) => {
+    task.log(`reading ${image.name} of set ${placeOf(image, source.part).setId} from ${source.where}`);
+    await extractImage(source, image, { directory, runAs: runAs(tree.owner) }, task.signal, (bytes) => {
+      extracted += bytes;
+      task.progress('extract', extracted, total);
+    });
+  };
 }
 
 /** Opens the image with a server that nobody else can reach: what cannot be opened or is not what it was is found before anything is stopped. */

@@ -86,6 +86,9 @@ async function makeStage({ layout, live, stage, owner, mode }: Tree): Promise<vo
   if (layout === 'beside') await chmod(stage, mode);
 }
 
+/** Where an increment of the server's image lies until it is applied: beside the stage, as all that lies in there is data. */
+export const incrementPlace = ({ stage }: Pick<Tree, 'stage'>): string => `${stage}-increment`;
+
 const PROGRAMS = ['mariadbd', 'mysqld', 'mariadb-backup', 'mariabackup', 'mbstream'];
 
 /** Removes whatever was staged, and ends what an agent that was killed left working on it; the journal stays. */
@@ -93,6 +96,7 @@ export async function removeStages(stateDir: string, { trees, made, operationId 
   for (const { name, stage } of trees) {
     if (name === DATADIR) await killLeftBehind(PROGRAMS, stage);
     await rm(stage, { recursive: true, force: true });
+    await rm(incrementPlace({ stage }), { recursive: true, force: true });
   }
   await rm(copiesDirectory(stateDir, operationId), { recursive: true, force: true });
   for (const tree of trees) if (tree.layout === 'inside') await removeEmpty(atRest(tree));

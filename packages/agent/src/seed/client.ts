@@ -1,11 +1,15 @@
+import type { BorrowedShard, Shard } from '@stillpoint/shared/manifest';
 import { AgentService, type SeedSource } from '@stillpoint/shared/proto';
 import { createClient } from '@stillpoint/shared/rpc';
 import type { AgentConfig } from '../config/schema.ts';
 
+/** A file of the part that the ticket is for, or one that it borrows of another set's. */
+export type FetchedShard = Pick<Shard, 'name'> & Partial<Pick<BorrowedShard, 'set' | 'node'>>;
+
 /** What another agent hands out against a ticket. */
 export interface SeedClient {
   /** The bytes of one of its files, in order. Throws what that agent answers, CONNECTION_LOST, or the signal's reason. */
-  fetch(shard: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  fetch(shard: FetchedShard, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): void;
 }
 
@@ -13,8 +17,8 @@ export interface SeedClient {
 export function openSeedClient({ tls, cluster }: AgentConfig, node: string, { address, ticket }: SeedSource): SeedClient {
   const { client, close } = createClient(AgentService, { node, address }, { tls, cluster });
   return {
-    fetch: async function* (shard, signal) {
-      for await (const { data } of client.fetchShard({ ticket, shard }, { signal })) yield data;
+    fetch: async function* ({ name: shard, set: borrowedSet = '', node: borrowedNode = '' }, signal) {
+      for await (const { data } of client.fetchShard({ ticket, shard, borrowedSet, borrowedNode }, { signal })) yield data;
     },
     close,
   };

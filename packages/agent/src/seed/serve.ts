@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { decodePartManifest, LAYOUT } from '@stillpoint/shared/manifest';
+import { borrowedOf, decodePartManifest, LAYOUT } from '@stillpoint/shared/manifest';
 import type { CurrentBrm } from '../columnstore/brm/current.ts';
 import type { Repository } from '../repository/index.ts';
 import type { Tickets } from './tickets.ts';
@@ -16,12 +16,12 @@ export interface SeedServer {
 
 /**
  * Streams one file to the holder of a ticket, pieces of at most 1 MiB; the next is read when the last was taken. Of a part only part.json and
- * the files it names are served; of the block resolution manager its four files.
+ * the files it names are served, its own and those that it borrows; of the block resolution manager its four files.
  * Throws TICKET_REFUSED, PART_NOT_FOUND, PART_CORRUPT, BRM_FAILED, ENGINE_RUNNING or the signal's reason.
  */
 export async function* fetchShard(
   { repository, tickets, node, brm }: SeedServer,
-  { ticket, shard }: { readonly ticket: string; readonly shard: string },
+  { ticket, shard, borrowedSet = '', borrowedNode = '' }: WantedShard,
   signal: AbortSignal,
 ): AsyncGenerator<{ data: Uint8Array }> {
   const { setId } = tickets.redeem(ticket);
@@ -35,10 +35,23 @@ export async function* fetchShard(
     return;
   }
   const part = decodePartManifest(manifest, `${LAYOUT.partManifest} of set ${setId}`);
-  if (!part.shards.some(({ name }) => name === shard)) {
-    throw notGood(shard, 'part');
-  }
-  for await (const data of repository.readShard(setId, node, shard, signal)) yield { data };
+  const isBorrowed = borrowedSet !== '';
+  const isPart = isBorrowed
+    ? borrowedOf(part).some((each) => each.name === shard && each.set === borrowedSet && each.node === borrowedNode)
+    : part.shards.some(({ name }) => name === shard);
+  if (!isPart) throw notGood(shard, 'part');
+  const bytes = isBorrowed
+    ? repository.readShard(borrowedSet, borrowedNode, shard, signal)
+    : repository.readShard(setId, node, shard, signal);
+  for await (const data of bytes) yield { data };
+}
+
+/** A file of a part, and if it lies in another set's, in whose. */
+interface WantedShard {
+  readonly ticket: string;
+  readonly shard: string;
+  readonly borrowedSet?: string;
+  readonly borrowedNode?: string;
 }
 
 const notGood = (shard: string, what: string): StillpointError =>

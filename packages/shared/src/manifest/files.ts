@@ -30,7 +30,13 @@ export const listedEntrySchema = z.discriminatedUnion('type', [
     size: z.number().int().nonnegative(),
     /** Of its content. */
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
-    /** Index into the dbroot's `shards`. */
+    /** What its file system said when it was read: as long as all of it and size and time are the same, so is the content. Decimal. */
+    ctimeNs: z
+      .string()
+      .regex(/^-?\d+$/)
+      .optional(),
+    inode: z.string().regex(/^\d+$/).optional(),
+    /** Index into the dbroot's `shards`, and behind them into those that it borrows. */
     shard: z.number().int().nonnegative(),
     /** Where in that shard the frame begins that holds it, and how long the frame is; bytes as stored, but before the shard is encrypted. */
     frame: z.number().int().nonnegative(),

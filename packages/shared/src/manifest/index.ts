@@ -1,9 +1,11 @@
 /** Manifests: what a set and a part look like on disk. Formats are versioned by their `format` field. */
+export { archivesOf, borrowedOf, placeOf } from './borrowed.ts';
 export { decodePartManifest, decodeSetManifest, encodeManifest, sha256Of } from './codec.ts';
 export { type ListedEntry, type ListedFile, listedEntrySchema } from './files.ts';
 export { LAYOUT, partDirectory, setDirectory } from './layout.ts';
 export { decodeEntries, encodeEntry } from './list.ts';
 export type {
+  BorrowedShard,
   ConfigurationFile,
   ManifestPosition,
   PartColumnstore,

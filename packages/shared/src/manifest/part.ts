@@ -17,13 +17,21 @@ const shard = z.strictObject({
   /** File name within the part's directory: no path. */
   name,
   /** What is in it. */
-  content: z.enum(['mariadb-full', 'configuration', 'dbroot', 'dbroot-files']),
+  content: z.enum(['mariadb-full', 'mariadb-incremental', 'configuration', 'dbroot', 'dbroot-files']),
   /** How to read it: what ends in age with `age -d -i KEY`; then `zstd -dc`, then `mbstream -x` or `tar x`; jsonl is one JSON object a line. */
   encoding: z.enum(['mbstream+zstd', 'tar+zstd', 'jsonl+zstd', 'mbstream+zstd+age', 'tar+zstd+age', 'jsonl+zstd+age']),
   /** Size of the file, bytes. */
   storedBytes: bytes,
   /** Digest of the file as stored. */
   sha256,
+});
+
+/** A stored file of another set's part, whose bytes this one needs. Always the set in which they lie: never one that only refers to them itself. */
+const borrowedShard = shard.extend({
+  /** The set. */
+  set: name,
+  /** Whose part of it. */
+  node: name,
 });
 
 /** One configuration file in the configuration shard. */
@@ -70,6 +78,10 @@ const mariadb = z.strictObject({
   fromLsn: z.string().regex(/^\d+$/),
   toLsn: z.string().regex(/^\d+$/),
   lastLsn: z.string().regex(/^\d+$/),
+  /** Changes when the data directory is another one, as after a restore; absent when nothing tells it. */
+  incarnation: z.string().optional(),
+  /** Images that an incremental one builds upon, in order: the full one first. Absent for a full one. */
+  chain: z.array(borrowedShard).min(1).optional(),
   /** Size of the server's files, bytes: what a restore needs at least. */
   dataBytes: bytes,
 });
@@ -94,6 +106,21 @@ const dbroot = z.strictObject({
    * then replaces what lies in an earlier one.
    */
   superseded: z.literal(true).optional(),
+  /**
+   * What of it lies in parts of other sets. Its files are in the list as all others are; indices of these shards follow those of `shards`.
+   * They hold other files as well, and modes and times of files are those of the list, not of the archive.
+   */
+  borrowed: z
+    .strictObject({
+      /** Oldest first: of a file that lies in several, the last is the present one. */
+      shards: z.array(borrowedShard).min(1),
+      files: z.number().int().nonnegative(),
+      /** Bytes of these files. */
+      dataBytes: bytes,
+    })
+    .optional(),
+  /** When the look at its files began, milliseconds since 1970, by the clock that stamps them: what was written shortly before may have changed since without another stamp. */
+  lookedAtMs: z.number().int().optional(),
   /** Shard of content `dbroot-files` that lists every file, directory and link (see files.ts). */
   list: name,
 });
@@ -159,7 +186,15 @@ const manifest = z.strictObject({
 });
 
 /** `part.json`: everything about one node's share of a set. What its dbroots name is among its shards. */
-export const partManifestSchema = manifest.superRefine(({ columnstore: engine, encryption, shards }, context) => {
+export const partManifestSchema = manifest.superRefine(({ columnstore: engine, encryption, mariadb: server, setId, shards }, context) => {
+  const isIncremental = shards.some(({ content }) => content === 'mariadb-incremental');
+  if (isIncremental !== (server?.chain !== undefined))
+    context.addIssue({ code: 'custom', path: ['mariadb', 'chain'], message: 'there for an incremental image, and for no other' });
+  const others = [...(server?.chain ?? []), ...(engine?.dbroots.flatMap(({ borrowed }) => borrowed?.shards ?? []) ?? [])];
+  for (const { encoding, name: file, set } of others) {
+    if (set !== setId && encoding.endsWith('+age') === (encryption !== undefined)) continue;
+    context.addIssue({ code: 'custom', path: ['shards'], message: `${file} of set ${set} cannot be one that others share` });
+  }
   // All or none: a file that lies open where the others are encrypted would be taken for one that needs no key.
   for (const [index, shard] of shards.entries()) {
     if (shard.encoding.endsWith('+age') === (encryption !== undefined)) continue;
@@ -181,6 +216,7 @@ export type PartManifest = z.infer<typeof manifest>;
 export type PartColumnstore = NonNullable<PartManifest['columnstore']>;
 export type PartDbroot = PartColumnstore['dbroots'][number];
 export type Shard = PartManifest['shards'][number];
+export type BorrowedShard = z.infer<typeof borrowedShard>;
 export type ConfigurationFile = PartManifest['configuration'][number];
 export type TableChecksum = PartManifest['checksums'][number];
 export type UnprovenTable = PartManifest['unproven'][number];

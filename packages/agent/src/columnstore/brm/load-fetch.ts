@@ -28,7 +28,7 @@ export async function fetchBrm(config: AgentConfig, { node, seed, prefix, owner 
   await makeScratch(dirname(prefix), owner);
   const { fetch, close } = openSeedClient(config, node, seed);
   try {
-    for (const file of FILES) await write(`${prefix}_${file}`, fetch(file, signal), owner);
+    for (const file of FILES) await write(`${prefix}_${file}`, fetch({ name: file }, signal), owner);
   } finally {
     close();
   }

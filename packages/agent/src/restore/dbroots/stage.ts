@@ -1,6 +1,7 @@
 import { chown, mkdir, open } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
+import { archivesOf } from '@stillpoint/shared/manifest';
 import { currentBrm } from '../../columnstore/brm/current.ts';
 import { exists, ownAccount } from '../../host/index.ts';
 import { together } from '../../task/together.ts';
@@ -37,7 +38,7 @@ export async function stageDbroots(planned: PlannedEngine, task: TaskContext): P
 }
 
 const storedBytes = ({ source, dbroot }: FilledDbroot['image']): number =>
-  source.part.shards.filter(({ name }) => dbroot.shards.includes(name)).reduce((sum, shard) => sum + shard.storedBytes, 0);
+  archivesOf(source.part, dbroot).reduce((sum, shard) => sum + shard.storedBytes, 0);
 
 /**
  * Where dbroot 1 is restored: looks at the saved block resolution manager in it. Where it is another node's, its place must be there all the
