@@ -1,8 +1,10 @@
+import { realpath } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { toStillpointError } from '@stillpoint/shared/errors';
 import { type ColumnstoreFacts, ColumnstoreFactsSchema, ColumnstoreGeneration, EngineMode } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
 import { accountName, directoryBytes, exists, freeBytes, isMountPoint } from '../host/index.ts';
+import { findClonePlace } from './dbroot/index.ts';
 import { type FindRunning, findConfig, missingHere, openEngine } from './discovery/index.ts';
 import { runningProcesses } from './service/processes.ts';
 import { loadsBrm, stagedProcesses } from './service/stages.ts';
@@ -43,11 +45,16 @@ export async function describeColumnstore(
   return engine === undefined ? undefined : factsOf(engine, config, find, signal);
 }
 
-async function factsOf(engine: Engine, { columnstore }: AgentConfig, find: FindRunning, signal: AbortSignal): Promise<ColumnstoreFacts> {
+async function factsOf(
+  engine: Engine,
+  { columnstore, repository }: AgentConfig,
+  find: FindRunning,
+  signal: AbortSignal,
+): Promise<ColumnstoreFacts> {
   const { topology, version, configFile, module, generation } = engine;
   const [status, dbroots, processes, owner, missing] = await Promise.all([
     readEngineStatus(engine, columnstore, signal),
-    dbrootsOf(engine, signal),
+    dbrootsOf(engine, repository, signal),
     processesOf(engine, columnstore, find),
     accountName(engine.owner),
     missingHere(engine, find),
@@ -83,25 +90,29 @@ async function factsOf(engine: Engine, { columnstore }: AgentConfig, find: FindR
   });
 }
 
-/** Files are not cloned by this agent. */
-const reflinkObstacle = 'its image is taken under the lock by this agent';
-
 type DbrootFacts = ColumnstoreFacts['dbroots'][number];
 type Init<T> = Omit<T, '$typeName' | '$unknown'>;
 
-async function dbrootsOf({ topology, owned }: Engine, signal: AbortSignal): Promise<Init<DbrootFacts>[]> {
+async function dbrootsOf({ topology, owned }: Engine, repository: string, signal: AbortSignal): Promise<Init<DbrootFacts>[]> {
   const here = new Set(owned.map(({ number }) => number));
   return Promise.all(
     [...topology.dbroots].map(async ([number, path]) => {
       if (!here.has(number)) return { number, path, owned: false, bytes: 0n, freeBytes: 0n, isMountPoint: false, reflinkObstacle: '' };
-      const [bytes, free, mounted] = await Promise.all([
+      const [bytes, free, mounted, reflinkObstacle] = await Promise.all([
         seen(directoryBytes(path, signal), 0, signal),
         seen(freeBytes(path), 0, signal),
         seen(isThereAndMounted(path), false, signal),
+        reflinkObstacleOf(path, repository).catch((error: unknown) => `${path} cannot be looked at: ${(error as Error).message}`),
       ]);
       return { number, path, owned: true, bytes: BigInt(bytes), freeBytes: BigInt(free), isMountPoint: mounted, reflinkObstacle };
     }),
   );
+}
+
+/** Why files of a dbroot cannot be cloned, a sentence; empty when they can. Throws the system's error. */
+async function reflinkObstacleOf(path: string, repository: string): Promise<string> {
+  const place = await findClonePlace(await realpath(path), repository);
+  return 'obstacle' in place ? place.obstacle : '';
 }
 
 const isThereAndMounted = async (path: string): Promise<boolean> => (await exists(path)) && isMountPoint(path);

@@ -52,7 +52,7 @@ function dbrootCapture(node: string, dbroot: number, obstacle: string, setting: 
   });
   if (setting === 'locked' || setting === 'precopy') return planned(setting, ASKED_FOR);
   if (obstacle === '') return planned('reflink', setting === 'reflink' ? ASKED_FOR : 'its file system clones files');
-  if (setting === 'auto') return planned('locked', obstacle);
+  if (setting === 'auto') return planned('precopy', `${obstacle}: they are copied before, and under the lock what has changed since`);
   throw new StillpointError('CHECK_FAILED', `${node}: dbroot ${dbroot} cannot be captured by reflink: ${obstacle}`, {
     node,
     hint: 'With `--capture auto` each node does the best it can.',

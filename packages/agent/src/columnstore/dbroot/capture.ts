@@ -1,11 +1,9 @@
-import { realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { StillpointError } from '@stillpoint/shared/errors';
-import type { PartDbroot, Shard } from '@stillpoint/shared/manifest';
-import { mountPointsBelow } from '../../host/index.ts';
-import { namedList, namedShard } from './packing/names.ts';
-import { type PackedDbroot, packDbroot } from './packing/pack.ts';
+import { type CapturedDbroot, describeDbroot } from './described.ts';
+import { namedShard } from './packing/names.ts';
+import { packDbroot } from './packing/pack.ts';
+import { requireDirectory } from './root.ts';
 import { restlessFiles } from './rules.ts';
 import { scanDbroot } from './scan.ts';
 import { keepScan, requireUnmoved, type ScanTotals } from './scan-file.ts';
@@ -41,13 +39,6 @@ export interface DbrootCapture {
   readonly signal: AbortSignal;
 }
 
-/** A dbroot in a part. */
-export interface CapturedDbroot {
-  readonly dbroot: PartDbroot;
-  /** Its archives, and its list. */
-  readonly shards: readonly Shard[];
-}
-
 /**
  * Captures everything in a dbroot, for as long as the engine is suspended. That nothing in it has moved meanwhile is part of it: every
  * stamp is compared once all is read.
@@ -68,43 +59,9 @@ export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbr
       requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
   });
   await scan.remove();
-  return describeDbroot(capture, scan.totals, packed);
-}
-
-/** Throws CAPTURE_FAILED unless it is a directory, with nothing mounted below: that would be another's file system. */
-async function requireDirectory(path: string): Promise<string> {
-  const root = await realpath(path).catch((error: unknown) => {
-    throw new StillpointError('CAPTURE_FAILED', `The dbroot ${path} cannot be read: ${(error as Error).message}`, { cause: error });
-  });
-  if (!(await stat(root)).isDirectory()) throw new StillpointError('CAPTURE_FAILED', `The dbroot ${path} is not a directory`);
-  const [mounted] = await mountPointsBelow(root);
-  if (mounted === undefined) return root;
-  throw new StillpointError('CAPTURE_FAILED', `${mounted}, below the dbroot ${path}, is another file system`, {
-    hint: 'A dbroot is captured and restored as one directory. Unmount what is mounted in it.',
-  });
-}
-
-/** What part.json says of a dbroot that was packed, and of its files in the part. The totals are what its scan has counted. Pure. */
-function describeDbroot(
-  { number, path, recipients }: Pick<DbrootCapture, 'number' | 'path' | 'recipients'>,
-  { files, directories }: ScanTotals,
-  { archives, list, dataBytes }: PackedDbroot,
-): CapturedDbroot {
-  const named = archives.map(
-    ({ bytes: storedBytes, sha256 }, index): Shard => ({
-      ...namedShard({ number, recipients }, index),
-      content: 'dbroot',
-      storedBytes,
-      sha256,
-    }),
-  );
-  const listed: Shard = {
-    ...namedList({ number, recipients }),
-    content: 'dbroot-files',
-    storedBytes: list.bytes,
-    sha256: list.sha256,
-  };
-  const shards = named.map(({ name }) => name);
+  const { files, directories } = scan.totals;
+  const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
   // Of the bytes that were read: a file that may be written meanwhile counts as it was then.
-  return { dbroot: { number, path, files, directories, dataBytes, shards, list: listed.name }, shards: [...named, listed] };
+  const { dataBytes, list } = packed;
+  return describeDbroot({ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false });
 }

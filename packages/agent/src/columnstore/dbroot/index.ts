@@ -1,2 +1,8 @@
 /** Dbroots: what belongs to the image of one, and how it is captured. */
-export { type CapturedDbroot, captureDbroot, type DbrootCapture, shardsOfEach } from './capture.ts';
+export { captureDbroot, type DbrootCapture, shardsOfEach } from './capture.ts';
+export type { CapturedDbroot } from './described.ts';
+export { DbrootPrecopy } from './precopy/dbroot-precopy.ts';
+export { DbrootReflink } from './reflink/dbroot-reflink.ts';
+export { findClonePlace, removeLeftClones } from './reflink/place.ts';
+export { requireDirectory } from './root.ts';
+export type { DbrootToCapture, DbrootWork, StagedDbroot } from './staged.ts';

@@ -1,12 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
-import { StringDecoder } from 'node:string_decoder';
-import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 import { comparePaths, type ScannedEntry, stampOf } from './entry.ts';
 import { moved } from './failure.ts';
-
-/** Lines written at once. */
-const TOGETHER = 1024;
+import { entryOfLine, lineOf } from './line.ts';
+import { LinesFile } from './lines-file.ts';
 
 /** What a scan has found in all. */
 export interface ScanTotals {
@@ -29,75 +24,35 @@ export interface KeptScan {
 /** Keeps a scan in files that begin with `path`. Throws what the scan throws, DISK_FULL, or the system's error. */
 export async function keepScan(path: string, entries: AsyncIterable<ScannedEntry>): Promise<KeptScan> {
   const totals = { files: 0, directories: 0, bytes: 0 };
-  const [all, plain] = [await LineFile.create(`${path}.all`), await LineFile.create(`${path}.plain`)];
+  const [all, plain] = [await LinesFile.create(`${path}.all`), await LinesFile.create(`${path}.plain`)];
   try {
     for await (const entry of entries) {
+      const line = lineOf(entry);
       if (entry.type === 'file') totals.files += 1;
-      else await plain.write(entry);
+      else await plain.add(line);
       if (entry.type === 'directory') totals.directories += 1;
       totals.bytes += entry.size;
-      await all.write(entry);
+      await all.add(line);
     }
     await Promise.all([all.flush(), plain.flush()]);
   } finally {
     await Promise.all([all.close(), plain.close()]);
   }
-  const remove = async (): Promise<void> => {
-    await Promise.all([all.path, plain.path].map((each) => rm(each)));
-  };
-  return { totals, all: () => linesOf(all.path), plain: () => linesOf(plain.path), remove };
+  return keptScan(totals, all, plain);
 }
 
-/** Lines on their way into a file, many at once. */
-class LineFile {
-  readonly path: string;
-  readonly #file: FileHandle;
-  #lines: string[] = [];
+/** A scan that is on disk. */
+export const keptScan = (totals: ScanTotals, all: LinesFile, plain: LinesFile): KeptScan => ({
+  totals,
+  all: () => entriesOf(all),
+  plain: () => entriesOf(plain),
+  remove: async () => {
+    await Promise.all([all.remove(), plain.remove()]);
+  },
+});
 
-  private constructor(path: string, file: FileHandle) {
-    this.path = path;
-    this.#file = file;
-  }
-
-  static async create(path: string): Promise<LineFile> {
-    return new LineFile(path, await open(path, 'wx', 0o600));
-  }
-
-  async write(entry: ScannedEntry): Promise<void> {
-    const { type, path, mode, uid, gid, size, mtimeNs, ctimeNs, inode, target } = entry;
-    this.#lines.push(`${JSON.stringify([type, path, mode, uid, gid, size, mtimeNs, ctimeNs, inode, target] satisfies Line)}\n`);
-    if (this.#lines.length >= TOGETHER) await this.flush();
-  }
-
-  /** Throws DISK_FULL or the system's error. */
-  async flush(): Promise<void> {
-    const lines = this.#lines.splice(0);
-    try {
-      await this.#file.writeFile(lines.join(''));
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
-      throw new StillpointError('DISK_FULL', `No space is left on the file system of ${this.path}`, { cause: error });
-    }
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-}
-
-type Line = [ScannedEntry['type'], string, number, number, number, number, string, string, string, string];
-
-async function* linesOf(path: string): AsyncGenerator<ScannedEntry> {
-  const decoder = new StringDecoder('utf8');
-  let rest = '';
-  for await (const piece of createReadStream(path)) {
-    const lines = `${rest}${decoder.write(piece as Buffer)}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const [type, name, mode, uid, gid, size, mtimeNs, ctimeNs, inode, target] = JSON.parse(line) as Line;
-      yield { type, path: name, mode, uid, gid, size, mtimeNs, ctimeNs, inode, target };
-    }
-  }
+async function* entriesOf(file: LinesFile): AsyncGenerator<ScannedEntry> {
+  for await (const line of file.lines()) yield entryOfLine(line);
 }
 
 /**

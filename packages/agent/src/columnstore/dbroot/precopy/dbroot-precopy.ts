@@ -1,0 +1,197 @@
+import { join } from 'node:path';
+import type { Shard } from '@stillpoint/shared/manifest';
+import type { StoredFile } from '../../../archive/index.ts';
+import { fileKeyFor } from '../../../encryption/index.ts';
+import type { CapturedDbroot } from '../described.ts';
+import type { ScannedEntry } from '../entry.ts';
+import { entryOfLine } from '../line.ts';
+import { LinesFile } from '../lines-file.ts';
+import { namedShard } from '../packing/names.ts';
+import { restlessFiles } from '../rules.ts';
+import type { FileToTake, Found, TakenFile } from '../scanning/orders.ts';
+import { ScanThreads } from '../scanning/scan-threads.ts';
+import { linesIn, requireUnmovedSince } from '../scanning/unmoved.ts';
+import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
+import { unitsOf } from '../units.ts';
+import { completeImage } from './complete.ts';
+import { fillShards } from './fill.ts';
+import { StoredFiles } from './stored-files.ts';
+
+/** A shard that was written. */
+export type StoredShard = StoredFile & Pick<Shard, 'name' | 'encoding'>;
+
+/** What was seen and taken inside the still point. */
+interface Taken {
+  readonly found: Found;
+  readonly files: readonly TakenFile[];
+  /** Directories and links. */
+  readonly plain: LinesFile;
+}
+
+/** Passes over 8 bits of a mark would be taken for earlier ones. */
+const MOST_LOOKS = 250;
+
+/**
+ * A dbroot that is copied while clients write, and whose changes since are taken inside the still point. What tells that a file has changed is its
+ * stamp: taken before it is read, it is compared with the one inside the still point. To be discarded on every path.
+ */
+export class DbrootPrecopy implements StagedDbroot {
+  readonly #options: DbrootToCapture;
+  readonly #restless: ReadonlySet<string>;
+  readonly #scans: ScanThreads;
+  readonly #stored: StoredFiles;
+  readonly #shards: StoredShard[] = [];
+  readonly #scratch: string;
+  #looks = 0;
+  #files = 0;
+  #taken: Taken | undefined;
+
+  private constructor(options: DbrootToCapture, stored: StoredFiles) {
+    const { brmDirectory, number, part, root, threads } = options;
+    this.#options = options;
+    this.#restless = restlessFiles(brmDirectory);
+    this.#stored = stored;
+    this.#scratch = join(part, `.dbroot${number}`);
+    this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: `${this.#scratch}.taken` });
+  }
+
+  /** Begins, in a part in which nothing of the dbroot lies yet. Throws the system's error. */
+  static async begin(options: DbrootToCapture): Promise<DbrootPrecopy> {
+    return new DbrootPrecopy(options, await StoredFiles.create(join(options.part, `.dbroot${options.number}.stored`)));
+  }
+
+  /**
+   * Copies what has changed since the pass before, and says what has changed again by then. Whatever comes, goes or changes meanwhile is left to
+   * the next pass or the still point. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
+   */
+  async precopy({ signal, onBytes, onFound, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
+    let bytes = 0;
+    const differing = await LinesFile.create(`${this.#scratch}.pass.${this.#looks}`);
+    try {
+      const found = await this.#look(signal, true, note, ({ lines }) => differing.addBytes(lines));
+      await differing.close();
+      onFound(found.differingBytes);
+      this.#stored.makeRoom(found.files);
+      if (found.differingBytes > 0 || this.#shards.length === 0)
+        await this.#fill(differing, found, signal, (some) => {
+          bytes += some;
+          onBytes(some);
+        });
+    } finally {
+      await differing.remove();
+    }
+    const after = await this.#look(signal, true, () => {}, undefined);
+    return { bytes, changedBytes: after.differingBytes };
+  }
+
+  /**
+   * Inside the still point: looks at everything, takes what is not as it was when it was copied, and looks once more that nothing has moved. Throws
+   * CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
+   */
+  async take({ signal, onBytes, onFound, note }: DbrootWork): Promise<void> {
+    const plain = await LinesFile.create(`${this.#scratch}.plain`);
+    const changed: ScannedEntry[] = [];
+    const found = await this.#look(signal, false, note, async ({ lines, plain: some }) => {
+      for (const line of linesIn(lines)) changed.push(entryOfLine(line));
+      await plain.addBytes(some);
+    });
+    await plain.close();
+    onFound(found.differingBytes);
+    const files: TakenFile[] = [];
+    const add = (some: readonly TakenFile[]): void => {
+      for (const each of some) {
+        files.push(each);
+        onBytes(each.entry.size);
+      }
+    };
+    await this.#scans.take(batchesOf(changed, this.#stored), add, signal);
+    await requireUnmovedSince(found, this.#scans, this.#options.path, signal);
+    this.#taken = { found, files, plain };
+    // Their memory and files of names are needed no more, and ending them takes a while: writers do not wait for it.
+    void this.#scans.end();
+  }
+
+  /** After the still point: packs what was taken, and writes the list. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
+  async finish({ signal, onBytes, onFound }: DbrootWork): Promise<CapturedDbroot> {
+    if (this.#taken === undefined) throw new Error('an image is finished that was not taken');
+    await this.#scans.end();
+    const { found, files, plain } = this.#taken;
+    onFound(files.reduce((sum, { entry: { size } }) => sum + size, 0));
+    const image = await completeImage({
+      ...this.#options,
+      ...{ signal, onBytes, found, files, plain, scratch: this.#scratch },
+      ...{ base: this.#shards, stored: this.#stored, seen: this.#looks },
+    });
+    await Promise.all([plain.remove(), this.#stored.remove()]);
+    return image;
+  }
+
+  /** Ends what still runs. What lies in the part is the caller's to remove. Repeatable, never throws. */
+  async discard(): Promise<void> {
+    await this.#scans.end();
+    await Promise.allSettled([this.#stored.remove(), this.#taken?.plain.remove()]);
+  }
+
+  /** Looks at everything, and compares it with what is stored. */
+  async #look(
+    signal: AbortSignal,
+    isAlive: boolean,
+    note: (message: string) => void,
+    onAnswer: ((answer: { readonly lines: Uint8Array; readonly plain: Uint8Array }) => Promise<void>) | undefined,
+  ): Promise<Found> {
+    this.#looks = (this.#looks % MOST_LOOKS) + 1;
+    return this.#scans.scan({
+      ...{ isAlive, signal, tell: onAnswer === undefined ? 'nothing' : 'differing' },
+      stamps: { memory: this.#stored.stamps, seen: this.#looks },
+      onAnswer: async (answer) => {
+        for (const sentence of answer.notes) note(sentence);
+        await onAnswer?.(answer);
+      },
+    });
+  }
+
+  async #fill(differing: LinesFile, { differingBytes }: Found, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
+    const { level, part, recipients, root } = this.#options;
+    const names = Array.from({ length: differingBytes < FEW_BYTES ? 1 : this.#options.shards }, (_, index) =>
+      namedShard(this.#options, this.#shards.length + index),
+    );
+    const shards = await Promise.all(
+      names.map(async ({ name }, index) => ({
+        ...{ path: join(part, name), index: this.#shards.length + index, level, root },
+        key: await fileKeyFor(recipients),
+      })),
+    );
+    const units = unitsOf(entriesOf(differing, this.#restless), new Set());
+    const archives = await fillShards({ shards, units, onFilled: (files) => this.#stored.add(files), onBytes, signal });
+    for (const [index, name] of names.entries()) this.#shards.push({ ...name, ...(archives[index] ?? { bytes: 0, sha256: '' }) });
+  }
+}
+
+/** With less, more than one shard takes longer than it saves. */
+const FEW_BYTES = 32 * 1024 * 1024;
+
+async function* entriesOf(file: LinesFile, except: ReadonlySet<string>): AsyncGenerator<ScannedEntry> {
+  for await (const line of file.lines()) {
+    const entry = entryOfLine(line);
+    if (!except.has(entry.path)) yield entry;
+  }
+}
+
+/** Files of a batch at most, and bytes. */
+const MOST_FILES = 64;
+const MOST_BYTES = 4 * 1024 * 1024;
+
+/** Large files first: whoever comes last has little to do. */
+function* batchesOf(changed: ScannedEntry[], stored: StoredFiles): Generator<readonly FileToTake[]> {
+  let batch: FileToTake[] = [];
+  let bytes = 0;
+  for (const entry of changed.sort((one, other) => other.size - one.size)) {
+    batch.push(stored.toTake(entry));
+    bytes += entry.size;
+    if (bytes < MOST_BYTES && batch.length < MOST_FILES) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
+}

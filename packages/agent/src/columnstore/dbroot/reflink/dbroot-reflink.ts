@@ -1,0 +1,120 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StillpointError } from '@stillpoint/shared/errors';
+import { runProgram } from '../../../process/index.ts';
+import { type CapturedDbroot, describeDbroot } from '../described.ts';
+import { LinesFile } from '../lines-file.ts';
+import { namedShard } from '../packing/names.ts';
+import { packDbroot } from '../packing/pack.ts';
+import { restlessFiles } from '../rules.ts';
+import { keptScan } from '../scan-file.ts';
+import type { Found } from '../scanning/orders.ts';
+import { ScanThreads } from '../scanning/scan-threads.ts';
+import { requireUnmovedSince } from '../scanning/unmoved.ts';
+import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
+import { clonesIn, findClonePlace } from './place.ts';
+
+interface Cloned {
+  readonly found: Found;
+  readonly all: LinesFile;
+  readonly plain: LinesFile;
+}
+
+/**
+ * A dbroot whose files are cloned inside the still point, and packed from the clones afterwards: how long that takes depends on how many files there are,
+ * not on how large they are. To be discarded on every path: what is cloned takes space as soon as the original is written.
+ */
+export class DbrootReflink implements StagedDbroot {
+  readonly #options: DbrootToCapture;
+  readonly #restless: ReadonlySet<string>;
+  readonly #scans: ScanThreads;
+  #clones: string | undefined;
+  #cloned: Cloned | undefined;
+
+  constructor(options: DbrootToCapture) {
+    const { brmDirectory, part, root, threads } = options;
+    this.#options = options;
+    this.#restless = restlessFiles(brmDirectory);
+    this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: join(part, '.nothing') });
+  }
+
+  /**
+   * Has the file system write what it still keeps in memory: a file must be on disk to be cloned, and writers would wait for that. Throws
+   * CAPTURE_FAILED, or the signal's reason.
+   */
+  async precopy({ signal, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
+    await this.#place();
+    await runProgram('sync', ['-f', this.#options.root], { signal }).catch((error: unknown) => {
+      signal.throwIfAborted();
+      note(`${this.#options.root} could not be written out before the still point: ${(error as Error).message}`);
+    });
+    return { bytes: 0, changedBytes: 0 };
+  }
+
+  /** Inside the still point. Throws CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
+  async take({ note, signal }: DbrootWork): Promise<void> {
+    const { number, part, path } = this.#options;
+    const cloneTo = await this.#place();
+    await rm(cloneTo, { recursive: true, force: true });
+    await mkdir(cloneTo, { mode: 0o700 });
+    const [all, plain] = [
+      await LinesFile.create(join(part, `.dbroot${number}.all`)),
+      await LinesFile.create(join(part, `.dbroot${number}.plain`)),
+    ];
+    try {
+      const found = await this.#scans.scan({
+        ...{ cloneTo, isAlive: false, signal, tell: 'all' },
+        onAnswer: async (answer) => {
+          for (const sentence of answer.notes) note(sentence);
+          await Promise.all([all.addBytes(answer.lines), plain.addBytes(answer.plain)]);
+        },
+      });
+      await requireUnmovedSince(found, this.#scans, path, signal);
+      this.#cloned = { found, all, plain };
+    } finally {
+      await Promise.all([all.close(), plain.close()]);
+    }
+  }
+
+  /** After it. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
+  async finish({ onBytes, onFound, signal }: DbrootWork): Promise<CapturedDbroot> {
+    if (this.#cloned === undefined || this.#clones === undefined) throw new Error('an image is finished that was not taken');
+    const { all, found, plain } = this.#cloned;
+    const { level, number, part, path, recipients, shards } = this.#options;
+    await this.#scans.end();
+    onFound(found.bytes);
+    const scan = keptScan(found, all, plain);
+    const packed = await packDbroot({
+      ...{ number, root: this.#clones, isCopy: true, entries: scan, restless: this.#restless },
+      ...{ part, shards, level, recipients, onBytes, signal },
+    });
+    await Promise.all([scan.remove(), this.#removeClones()]);
+    const { dataBytes, list } = packed;
+    const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
+    const { files, directories } = found;
+    return describeDbroot({ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false });
+  }
+
+  async discard(): Promise<void> {
+    await this.#scans.end();
+    await this.#removeClones().catch(() => undefined);
+  }
+
+  /** Where the clones go. Throws CAPTURE_FAILED when there is no such place. */
+  async #place(): Promise<string> {
+    if (this.#clones !== undefined) return this.#clones;
+    const { part, path, root } = this.#options;
+    const place = await findClonePlace(root, part);
+    if ('obstacle' in place) {
+      throw new StillpointError('CAPTURE_FAILED', `The dbroot ${path} cannot be captured by reflink: ${place.obstacle}`, {
+        hint: 'With `--capture auto` each node does the best it can.',
+      });
+    }
+    this.#clones = clonesIn(place.parent, this.#options);
+    return this.#clones;
+  }
+
+  async #removeClones(): Promise<void> {
+    if (this.#clones !== undefined) await rm(this.#clones, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,93 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DbrootPrecopy } from '../../packages/agent/src/columnstore/dbroot/precopy/dbroot-precopy.ts';
+import { type LoopDiskKind, loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loop-disk.ts';
+import { testDirectory } from '../harness/mariadb-server.ts';
+import { begin, type Operation, operate, operations } from './hostile-writer.ts';
+import { imagePicture, lockedPicture } from './precopied.ts';
+
+/** More of them are asked for by hand: each takes some tenths of a second. */
+const ROUNDS = Number(process.env.STILLPOINT_ROUNDS ?? 30);
+
+const work = { signal: new AbortController().signal, onBytes: () => {}, onFound: () => {}, note: () => {} };
+
+let home: string;
+beforeAll(() => {
+  home = testDirectory('precopy');
+  return () => rmSync(home, { recursive: true, force: true });
+});
+
+const KINDS: readonly (LoopDiskKind | 'the temporary directory')[] = ['the temporary directory', 'ext3'];
+
+describe.each(KINDS)('a dbroot on %s, copied while a hostile writer is at it', (kind) => {
+  const obstacle = kind === 'the temporary directory' ? undefined : loopDiskObstacle(kind);
+  let place: string;
+  beforeAll(() => {
+    place = join(home, kind.replaceAll(' ', '-'));
+    if (kind === 'the temporary directory') mkdirSync(place);
+    else if (obstacle === undefined) mountLoopDisk(place, kind);
+  });
+  afterAll(() => {
+    if (kind !== 'the temporary directory' && obstacle === undefined) unmountLoopDisk(place);
+  });
+
+  test('is what a locked copy would be, byte for byte', { timeout: ROUNDS * 10_000 }, async ({ skip }) => {
+    skip(obstacle !== undefined, obstacle);
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(operations(30), fc.array(fc.nat(400), { minLength: 1, maxLength: 2 }), operations(3), async (some, passes, last) => {
+        round += 1;
+        const root = join(place, `data${round}`);
+        const part = join(home, `part${round}`);
+        mkdirSync(part);
+        begin(root);
+        const capture = await DbrootPrecopy.begin({
+          ...{
+            number: 1,
+            path: root,
+            root,
+            brmDirectory: undefined,
+            cluster: 'shop',
+            part,
+            shards: 1,
+            threads: 1,
+            level: 1,
+            recipients: [],
+          },
+        });
+        try {
+          for (const writeForMs of passes) await writeWhile(root, some, capture.precopy(work), writeForMs);
+          for (const operation of last) operate(root, operation);
+          const expected = await lockedPicture(root);
+          await capture.take(work);
+          const image = await capture.finish(work);
+          expect(await imagePicture(part, image)).toEqual(expected);
+        } finally {
+          await capture.discard();
+          rmSync(root, { recursive: true });
+          rmSync(part, { recursive: true });
+        }
+      }),
+      { numRuns: ROUNDS, endOnFailure: true },
+    );
+  });
+});
+
+/** Goes on for a while, or until it is told that the work has ended: it stops in the middle of it, or just after something was read. */
+async function writeWhile(root: string, some: readonly Operation[], working: Promise<unknown>, forMs: number): Promise<void> {
+  const until = performance.now() + forMs;
+  let isOver = false;
+  const over = working.finally(() => {
+    isOver = true;
+  });
+  over.catch(() => undefined);
+  for (let index = 0; !isOver && performance.now() < until; index += 1) {
+    const operation = some[index % some.length];
+    if (operation !== undefined) operate(root, operation);
+    await turn();
+  }
+  await over;
+}
