@@ -60,10 +60,11 @@ export function writePartManifest(place: PartPlace, fields: Partial<PartManifest
   return { part, sha256: sha256Of(data) };
 }
 
-/** The bytes of a set.json with these members, by node and digest of their part.json. */
+/** The bytes of a set.json with these members, by node and digest of their part.json, which needs bytes of the sets in `uses`. */
 export function setManifest(
   { cluster, setId }: Pick<PartPlace, 'cluster' | 'setId'>,
   digests: Readonly<Record<string, string>>,
+  uses: readonly string[] = [],
 ): Uint8Array {
   const set: SetManifest = {
     format: 'stillpoint-set/1',
@@ -76,7 +77,7 @@ export function setManifest(
     writtenBy: '0.1.0',
     holdSkewMs: 1,
     phases: [],
-    uses: [],
+    uses: [...uses],
     members: Object.entries(digests).map(([node, partSha256]) => ({
       node,
       roles: ['sql', 'primary'],

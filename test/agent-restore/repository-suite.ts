@@ -9,7 +9,7 @@ export interface Candidate {
   /** Puts something there that is no set. */
   putJunk(): Promise<void>;
   /** The bytes of a set.json. */
-  setManifest(setId: string, digests: Readonly<Record<string, string>>): Uint8Array;
+  setManifest(setId: string, digests: Readonly<Record<string, string>>, uses?: readonly string[]): Uint8Array;
 }
 
 const A = '20261121-091500-aaaaaaaa';
@@ -30,8 +30,8 @@ export function describeRepository(kind: string, make: () => Promise<Candidate>)
       for await (const set of repository.listSets(new AbortController().signal)) sets.push(set);
       return sets;
     };
-    const committed = async (setId: string): Promise<Uint8Array> => {
-      const manifest = candidate.setManifest(setId, { n1: await candidate.putPart(setId, 'n1', Buffer.from(setId)) });
+    const committed = async (setId: string, uses: readonly string[] = []): Promise<Uint8Array> => {
+      const manifest = candidate.setManifest(setId, { n1: await candidate.putPart(setId, 'n1', Buffer.from(setId)) }, uses);
       await repository.commitSet(setId, manifest);
       return manifest;
     };
@@ -126,6 +126,46 @@ export function describeRepository(kind: string, make: () => Promise<Candidate>)
       await repository.deletePart(A);
       expect(await repository.readPart(A, 'n2')).toBeDefined();
       await expect(repository.readSet(A)).rejects.toEqual(code('SET_NOT_FOUND'));
+    });
+
+    test('a protected set is listed as such and not deleted until the mark is gone', async () => {
+      await committed(A);
+      await committed(B);
+      const mark = new TextEncoder().encode('{}');
+      expect(await repository.protectSet(A, mark)).toBe(true);
+      expect(await repository.protectSet(A, mark)).toBe(false);
+      expect((await list()).map(({ setId, isProtected }) => [setId, isProtected])).toEqual([
+        [B, false],
+        [A, true],
+      ]);
+      await expect(repository.deletePart(A)).rejects.toEqual(code('SET_PROTECTED'));
+      expect(await repository.readSet(A)).toBeDefined();
+      expect(await repository.readPart(A)).toBeDefined();
+      expect(await repository.unprotectSet(A)).toBe(true);
+      expect(await repository.unprotectSet(A)).toBe(false);
+      expect(await repository.deletePart(A)).toBeGreaterThan(0);
+      expect((await list()).map(({ setId }) => setId)).toEqual([B]);
+    });
+
+    test('only a committed set can be protected', async () => {
+      await candidate.putPart(A, 'n1', Buffer.from('x'));
+      await expect(repository.protectSet(A, new Uint8Array())).rejects.toEqual(code('SET_NOT_FOUND'));
+      await expect(repository.protectSet(B, new Uint8Array())).rejects.toEqual(code('SET_NOT_FOUND'));
+      expect(await repository.unprotectSet(B)).toBe(false);
+    });
+
+    test('a set whose bytes others need is deleted after them only', async () => {
+      await committed(A);
+      await committed(B, [A]);
+      await committed(C, [A, B]);
+      await expect(repository.deletePart(A)).rejects.toEqual(
+        expect.objectContaining({ code: 'SET_NEEDED', message: expect.stringContaining(`${B}, ${C}`) }),
+      );
+      await repository.deletePart(C);
+      await expect(repository.deletePart(A)).rejects.toEqual(code('SET_NEEDED'));
+      await repository.deletePart(B);
+      expect(await repository.deletePart(A)).toBeGreaterThan(0);
+      expect(await list()).toEqual([]);
     });
 
     test('an unfinished part is removed, a committed one is not', async () => {

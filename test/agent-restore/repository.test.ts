@@ -1,4 +1,15 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { runProgram } from '../../packages/agent/src/process/index.ts';
@@ -33,7 +44,7 @@ describeRepository('a local directory', async () => {
       mkdirSync(join(path, 'c', 'somebody-elses'));
       writeFileSync(join(path, 'c', 'notes.txt'), 'x');
     },
-    setManifest: (setId, digests) => setManifest({ cluster: 'c', setId }, digests),
+    setManifest: (setId, digests, uses) => setManifest({ cluster: 'c', setId }, digests, uses),
   };
 });
 
@@ -131,4 +142,26 @@ test('a part that was never committed cannot be verified', async () => {
   const { repository, set } = await committedPart(1000);
   rmSync(join(set, 'set.json'));
   await expect(verify(repository)).rejects.toMatchObject({ code: 'SET_NOT_FOUND' });
+});
+
+test('what an interrupted deletion left is no part any more, and goes with the next attempt', async () => {
+  const { repository, part, set } = await committedPart(1000);
+  // As a crash leaves it between the rename and the last file.
+  rmSync(join(set, 'set.json'));
+  renameSync(part, join(set, '.removed.n1'));
+  const listed = [];
+  for await (const one of repository.listSets(new AbortController().signal)) listed.push(one);
+  expect(listed).toEqual([]);
+  expect(await repository.deletePart(SET)).toBeGreaterThan(0);
+  expect(existsSync(set)).toBe(false);
+});
+
+test('the mark of a protected set goes with its last part, and something of somebody else stays', async () => {
+  const { repository, set } = await committedPart(1000);
+  writeFileSync(join(set, 'notes.txt'), 'mine');
+  await repository.protectSet(SET, Buffer.from('{}'));
+  expect(statSync(join(set, 'protected.json')).mode & 0o777).toBe(0o640);
+  rmSync(join(set, 'set.json'));
+  expect(await repository.removeUnfinishedPart(SET)).toBe(true);
+  expect(readdirSync(set)).toEqual(['notes.txt']);
 });

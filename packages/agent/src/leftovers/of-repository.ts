@@ -27,7 +27,7 @@ async function* leftoversOfSet(search: Search, setId: string, set: string): Asyn
   yield* hiddenFiles(set, /^\..+\.tmp$/, `a file of set ${setId} that was being written`);
   const isCommitted = await exists(join(set, LAYOUT.setManifest));
   if (!(await exists(part))) {
-    if (!isCommitted) yield* emptySet(set);
+    if (!isCommitted && (await exists(set))) yield* emptySet(set);
     return;
   }
   const operationId = await operationOf(part);

@@ -12,7 +12,7 @@ import { runPhase } from './phase.ts';
 import { finishDeletions } from './retention.ts';
 import { type Outlook, outlook, presentNodes } from './retention-outlook.ts';
 
-/** Ends with what was found on the nodes, and what could not be asked. */
+/** What was found on the nodes, and which of them could not be asked. */
 interface Cleaned {
   readonly leftovers: FoundLeftover[];
   readonly silent: SilentNode[];
@@ -40,7 +40,7 @@ export async function cleanNodes(context: ControllerContext, request: CleanReque
   const record = store.journal.begin({ kind: 'clean', nodes: agents.all.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, async (operation) => {
     const nodes = await presentNodes(context, options.signal);
-    return withNodes(context, operation, nodes.present, async (signal) => {
+    const report = await withNodes(context, operation, nodes.present, async (signal) => {
       const there = await outlook(context, nodes, signal);
       const deletions = await finishDeletions(context, operation, { present: nodes.present, silent: there.silent }, signal);
       const cleaned: Cleaned = { leftovers: [], silent: [...there.silent] };
@@ -50,6 +50,9 @@ export async function cleanNodes(context: ControllerContext, request: CleanReque
       );
       return { operationId: operation.id, dryRun: false, ...inOrder(cleaned), deletions, lost: lostShares(there) };
     });
+    // A node that was lost meanwhile could not be given back: the next operation does that first.
+    if (report.silent.length > nodes.silent.length) store.journal.setClaimsOpen(operation.id, true);
+    return report;
   });
 }
 

@@ -26,7 +26,7 @@ export async function protectSet(
     const { present, silent: away } = await presentNodes(context, options.signal);
     const holders = present.filter(({ node }) => names.includes(node));
     const silent: SilentNode[] = away.filter(({ node }) => names.includes(node));
-    return withNodes(context, operation, holders, async () => {
+    const report = await withNodes(context, operation, holders, async () => {
       const nodes: string[] = [];
       const steps = holders.map((agent) => ({ kind: protect ? 'protect' : 'unprotect', node: agent.node, agent }));
       await runPhase(operation, { phase: protect ? 'protect' : 'unprotect', steps }, undefined, async ({ node, agent }) => {
@@ -44,5 +44,8 @@ export async function protectSet(
       if (protect || silent.length === 0) store.catalog.setProtected(setId, protect);
       return { setId, protect, nodes: nodes.sort(), silent };
     });
+    // A node that was lost meanwhile could not be given back: the next operation does that first.
+    if (report.silent.some(({ node }) => holders.some((holder) => holder.node === node))) store.journal.setClaimsOpen(operation.id, true);
+    return report;
   });
 }

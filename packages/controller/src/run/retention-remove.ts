@@ -42,7 +42,8 @@ export async function removeSet(
   try {
     await runPhase(operation, { phase: `delete ${setId}`, steps }, undefined, async ({ node, agent }) => {
       try {
-        bytes += await deletePart(agent, operation.id, setId);
+        const freed = await deletePart(agent, operation.id, setId);
+        bytes += freed;
       } catch (thrown) {
         problems.push(problemOf(node, toStillpointError(thrown).on(node)));
         throw thrown;

@@ -26,7 +26,7 @@ export async function pruneSets(context: ControllerContext, rules: RetentionRule
   const record = store.journal.begin({ kind: 'prune', nodes: agents.all.map(({ node }) => node) });
   return runOperation(context, record, options, PLAIN_ENDINGS, async (operation) => {
     const nodes = await presentNodes(context, options.signal);
-    return withNodes(context, operation, nodes.present, async (signal) => {
+    const report = await withNodes(context, operation, nodes.present, async (signal) => {
       // Nobody but us changes anything on these nodes from here on.
       const there = await outlook(context, nodes, signal);
       const present: Present = { present: nodes.present.filter(({ node }) => isPresent(there, node)), silent: there.silent };
@@ -36,6 +36,9 @@ export async function pruneSets(context: ControllerContext, rules: RetentionRule
       const sets = verdicts.map((verdict) => prunedSet(verdict, removed.get(verdict.setId), there));
       return { operationId: operation.id, dryRun: false, sets: [...sets, ...finished], silent: there.silent };
     });
+    // A node that was lost meanwhile could not be given back: the next operation does that first.
+    if (report.sets.some(({ outcome }) => outcome === 'begun')) store.journal.setClaimsOpen(operation.id, true);
+    return report;
   });
 }
 
