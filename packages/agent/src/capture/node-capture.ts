@@ -7,6 +7,7 @@ import { together } from '../task/together.ts';
 import type { TaskContext } from '../task/types.ts';
 import { type EngineImage, engineCapture } from './columnstore/engine-image.ts';
 import { serverCapture } from './mariadb/server-capture.ts';
+import { parentOf } from './parent.ts';
 import type { ServerImage } from './part.ts';
 import { addedUp } from './progress.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from './storage.ts';
@@ -50,7 +51,8 @@ export class NodeCapture {
     this.setId = setId;
     this.part = part;
     this.storing = storingOf(options);
-    this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, options });
+    const parent = parentOf(agent.config, options);
+    this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, parent, options });
     this.#engine = engineCapture({ agent, part, options });
   }
 

@@ -1,6 +1,6 @@
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LAYOUT, partDirectory, type Shard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, LAYOUT, partDirectory, type Shard } from '@stillpoint/shared/manifest';
 import { FILE_MODE } from '../archive/index.ts';
 import type { AgentConfig } from '../config/schema.ts';
 import { syncDirectory, writeFileDurably } from '../host/index.ts';
@@ -11,6 +11,10 @@ const DIRECTORY_MODE = 0o750;
 /** The server's image in a part, and the server it came from. */
 export interface ServerImage {
   readonly shard: Shard;
+  /** Images that it builds upon, the full one first; undefined for a full one. */
+  readonly chain: readonly BorrowedShard[] | undefined;
+  /** See incarnationOf. */
+  readonly incarnation: string | undefined;
   /** Size of the server's files, bytes. */
   readonly dataBytes: number;
   readonly backupToolVersion: string;

@@ -111,7 +111,7 @@ function manifestOf({ agent, setId, hold, images, sums, configuration, storing }
 
 function serverOf({ position, sources }: Hold, image: ServerImage): NonNullable<PartManifest['mariadb']> {
   if (position === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no position of the server whose image was taken');
-  const { server, backupToolVersion, fromLsn, toLsn, lastLsn, dataBytes } = image;
+  const { server, backupToolVersion, fromLsn, toLsn, lastLsn, dataBytes, incarnation, chain } = image;
   const { logBin, file, offset, gtidBinlogPos, gtidSlavePos } = position;
   return {
     ...server,
@@ -121,6 +121,8 @@ function serverOf({ position, sources }: Hold, image: ServerImage): NonNullable<
     fromLsn,
     toLsn,
     lastLsn,
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(chain === undefined ? {} : { chain: [...chain] }),
     dataBytes,
   };
 }

@@ -1,16 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { StoredFile } from '../../archive/index.ts';
 import type { ServerImage } from '../part.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
 import { storingOf } from '../storing.ts';
-import type { BackupInfo } from './backup-info.ts';
+import { type Basis, basisOf } from './basis.ts';
 import { bytesWritten } from './data-bytes.ts';
 import { type Measured, measure } from './measure.ts';
 import { type ParkedBackup, park, TooFast } from './parked.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
-import { fullImage, nameOfImage, requireStill } from './server-image.ts';
+import { nameOfImage, requireStill, serverImage, type TakenImage } from './server-image.ts';
 import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
 
 /** A server with hardly any data is copied faster than the gate can be closed, now and then. */
@@ -23,17 +22,19 @@ const TRIES = 5;
  * The image is that of the still point because the gate was closed until the lock was asked for, the tool was stopped until it was granted, and so all of
  * its last stages lie under it; and because the tool saw the position under the lock, as whoever holds that attests.
  */
-export function captureAtGate({ agent, mariadb, part, options }: ServerCaptureOptions): StorageCapture<ServerImage> {
+export function captureAtGate({ agent, mariadb, part, parent, options }: ServerCaptureOptions): StorageCapture<ServerImage> {
   const storing = storingOf(options);
   let parked: ParkedBackup | undefined;
   let measuring: Promise<Measured> | undefined;
-  let taken: { readonly stored: StoredFile; readonly info: BackupInfo } | undefined;
+  let basis: Basis | undefined;
+  let taken: TakenImage | undefined;
 
-  const begin = async ({ progress, signal }: ImageWork): Promise<ParkedBackup> => {
-    await rm(join(part, nameOfImage(storing).name), { force: true });
+  const begin = async ({ note, progress, signal }: ImageWork): Promise<ParkedBackup> => {
+    await rm(join(part, nameOfImage(storing, basis).name), { force: true });
+    basis = await basisOf(parent, mariadb, { note, signal });
     const scratch = await makeScratch(part);
     measuring = measure(mariadb, signal);
-    return park({ agent, mariadb, part, scratch, storing, parallel: options.parallel, measuring, progress, signal });
+    return park({ agent, mariadb, part, scratch, storing, basis, parallel: options.parallel, measuring, progress, signal });
   };
   const beginUntilParked = async (work: ImageWork): Promise<ParkedBackup> => {
     for (let tries = 1; ; tries++) {
@@ -66,9 +67,9 @@ export function captureAtGate({ agent, mariadb, part, options }: ServerCaptureOp
       signal.addEventListener('abort', end, { once: true });
       try {
         const stored = await one.imageUnder(lock.connectionId);
-        const info = await requireCompleted(part);
+        const info = await requireCompleted(part, basis);
         await requireStill(lock, info);
-        taken = { stored, info };
+        taken = { storing, stored, info, basis };
       } catch (error) {
         throw signal.aborted ? signal.reason : error;
       } finally {
@@ -78,9 +79,9 @@ export function captureAtGate({ agent, mariadb, part, options }: ServerCaptureOp
       progress(dataBytes, dataBytes);
     },
     finish: async () => {
-      const { stored, info } = required(taken);
+      const image = required(taken);
       await removeScratch(part);
-      return fullImage(storing, stored, info, await required(measuring));
+      return serverImage(image, await required(measuring));
     },
     discard: async () => {
       await parked?.discard();

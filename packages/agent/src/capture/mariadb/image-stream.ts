@@ -10,6 +10,7 @@ import { accountOf } from '../../mariadb/session.ts';
 import { ProgramFailure, type RunningProgram, tiedToAgent } from '../../process/index.ts';
 import { type StoreStream, storeStream } from '../stored-file.ts';
 import type { Storing } from '../storing.ts';
+import type { Basis } from './basis.ts';
 import { bytesWritten } from './data-bytes.ts';
 import type { Measured } from './measure.ts';
 import { nameOfImage } from './server-image.ts';
@@ -25,6 +26,8 @@ export interface ImageStreamOptions {
   /** Directory of the tool's own files, empty. */
   readonly scratch: string;
   readonly storing: Storing;
+  /** What the image builds upon; undefined for a full one. */
+  readonly basis: Basis | undefined;
   /** Copy threads; 0 means as many as there are processors, at most 4. */
   readonly parallel: number;
   /** What there is to copy, for the progress, which is told of until the end. */
@@ -54,7 +57,7 @@ const LAST_LINES = 5;
 
 /** Starts it. Throws CONFIG_FILE_UNREADABLE, the system's error, or the reason of a signal that is aborted already. */
 export async function startImageStream(options: ImageStreamOptions): Promise<ImageStream> {
-  const { agent, mariadb, onLine, parallel, part, scratch, signal, storing } = options;
+  const { agent, basis, mariadb, onLine, part, scratch, signal, storing } = options;
   const key = await fileKeyFor(storing.recipients);
   const launcher = await tiedToAgent();
   const file = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
@@ -63,7 +66,7 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
     const running = startImage(
       {
         program: 'mariadb-backup',
-        args: backupArguments(file.path, scratch, parallel),
+        args: backupArguments(file.path, scratch, options),
         launcher,
         killSignal: 'SIGINT',
         killDelayMs: INTERRUPT_MS,
@@ -76,7 +79,7 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
       storing.level,
       signal,
     );
-    const path = join(part, nameOfImage(storing).name);
+    const path = join(part, nameOfImage(storing, basis).name);
     const stored = storeImage(running, path, { key, isRaw: storing.level === 0 }, signal).finally(async () => {
       over.abort();
       await file.remove();
@@ -91,7 +94,11 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
 }
 
 /** Short copy intervals, because with the default second the tool alone would make writers wait for one more. */
-const backupArguments = (optionFile: string, scratch: string, parallel: number): string[] => [
+const backupArguments = (
+  optionFile: string,
+  scratch: string,
+  { basis, parallel }: Pick<ImageStreamOptions, 'basis' | 'parallel'>,
+): string[] => [
   `--defaults-file=${optionFile}`,
   '--backup',
   '--stream=mbstream',
@@ -100,6 +107,7 @@ const backupArguments = (optionFile: string, scratch: string, parallel: number):
   `--parallel=${parallel || Math.min(4, availableParallelism())}`,
   '--log-copy-interval=10',
   '--innodb-log-checkpoint-now=1',
+  ...(basis === undefined ? [] : [`--incremental-lsn=${basis.lsn}`]),
 ];
 
 /** Every exit status counts, and the tool's own last word. */

@@ -2,10 +2,11 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { ServerImage } from '../part.ts';
 import { type StorageCapture, takenWhole } from '../storage.ts';
 import { storingOf } from '../storing.ts';
+import { basisOf } from './basis.ts';
 import { startImageStream } from './image-stream.ts';
 import { measure } from './measure.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
-import { fullImage, requireStill } from './server-image.ts';
+import { requireStill, serverImage } from './server-image.ts';
 import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
 
 /**
@@ -14,19 +15,20 @@ import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
  * `take` throws CAPTURE_FAILED (with the last lines of the tool), DISK_FULL, CAPTURE_MOVED, HOLD_LOST, ATTEST_FAILED,
  * TOOL_MISSING, or the signal's reason. Whatever lies in the part then is the caller's to remove.
  */
-export const captureLocked = ({ agent, mariadb, part, options }: ServerCaptureOptions): StorageCapture<ServerImage> =>
-  takenWhole(async ({ lock }, { progress, signal }) => {
+export const captureLocked = ({ agent, mariadb, part, parent, options }: ServerCaptureOptions): StorageCapture<ServerImage> =>
+  takenWhole(async ({ lock }, { note, progress, signal }) => {
     if (lock === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no lock on the server whose image is to be taken');
     const storing = storingOf(options);
     const scratch = await makeScratch(part);
+    const basis = await basisOf(parent, mariadb, { note, signal });
     const measuring = measure(mariadb, signal);
     const { parallel } = options;
-    const stream = await startImageStream({ agent, mariadb, part, scratch, storing, parallel, measuring, progress, signal });
+    const stream = await startImageStream({ agent, mariadb, part, scratch, storing, basis, parallel, measuring, progress, signal });
     const stored = await stream.stored;
-    const info = await requireCompleted(part);
+    const info = await requireCompleted(part, basis);
     await requireStill(lock, info);
     const measured = await measuring;
     progress(measured.dataBytes, measured.dataBytes);
     await removeScratch(part);
-    return fullImage(storing, stored, info, measured);
+    return serverImage({ storing, stored, info, basis }, measured);
   });

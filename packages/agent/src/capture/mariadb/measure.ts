@@ -1,4 +1,5 @@
 import type { MariadbConfig } from '../../config/schema.ts';
+import { incarnationOf } from '../../mariadb/incarnation.ts';
 import { accountOf, openSession } from '../../mariadb/session.ts';
 import { runningSettings, type ServerSettings } from '../../mariadb/settings.ts';
 import { imageBytes } from './data-bytes.ts';
@@ -6,6 +7,8 @@ import { imageBytes } from './data-bytes.ts';
 /** The server whose image is taken. */
 export interface Measured {
   readonly settings: ServerSettings;
+  /** Undefined when nothing tells it; see incarnationOf. */
+  readonly incarnation: string | undefined;
   /** Size of the server's files, bytes. */
   readonly dataBytes: number;
 }
@@ -21,7 +24,7 @@ async function look(mariadb: MariadbConfig, signal: AbortSignal): Promise<Measur
   const session = await openSession(accountOf(mariadb), signal);
   try {
     const settings = await runningSettings(session, signal);
-    return { settings, dataBytes: await imageBytes(settings, signal) };
+    return { settings, incarnation: await incarnationOf(settings), dataBytes: await imageBytes(settings, signal) };
   } finally {
     await session.close();
   }

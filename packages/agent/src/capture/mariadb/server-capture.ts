@@ -1,6 +1,7 @@
 import { type CaptureOptions, ServerStrategy } from '@stillpoint/shared/proto';
 import type { Agent } from '../../agent.ts';
 import type { MariadbConfig } from '../../config/schema.ts';
+import type { Parent } from '../parent.ts';
 import type { ServerImage } from '../part.ts';
 import type { StorageCapture } from '../storage.ts';
 import { captureAtGate } from './gate.ts';
@@ -12,6 +13,8 @@ export interface ServerCaptureOptions {
   readonly mariadb: MariadbConfig;
   /** Directory of the part. */
   readonly part: string;
+  /** What the image is to be an increment of; undefined for a full one. */
+  readonly parent: Parent | undefined;
   readonly options: CaptureOptions;
 }
 

@@ -6,11 +6,12 @@ import { formatPosition } from '../../mariadb/position.ts';
 import type { ServerImage } from '../part.ts';
 import type { Storing } from '../storing.ts';
 import type { BackupInfo } from './backup-info.ts';
+import type { Basis } from './basis.ts';
 import type { Measured } from './measure.ts';
 
-/** What the file of a full image is called, and what is in it. */
-export const nameOfImage = ({ recipients }: Storing): Pick<Shard, 'name' | 'encoding'> =>
-  shardNamed(LAYOUT.mariadbFull, 'mbstream+zstd', recipients.length > 0);
+/** What the file of an image is called, and how to read it: a full one, or one that builds upon others. */
+export const nameOfImage = ({ recipients }: Storing, basis: Basis | undefined): Pick<Shard, 'name' | 'encoding'> =>
+  shardNamed(basis === undefined ? LAYOUT.mariadbFull : LAYOUT.mariadbIncremental, 'mbstream+zstd', recipients.length > 0);
 
 /** The image is that of the still point: the lock was held all the time, and the tool saw the position under it. Throws CAPTURE_MOVED, HOLD_LOST or ATTEST_FAILED. */
 export async function requireStill(lock: ServerLock, { position }: BackupInfo): Promise<void> {
@@ -24,10 +25,25 @@ export async function requireStill(lock: ServerLock, { position }: BackupInfo): 
   );
 }
 
-/** A full image, as it is told of in the part. */
-export function fullImage(storing: Storing, stored: StoredFile, info: BackupInfo, { dataBytes, settings }: Measured): ServerImage {
+/** What an image consists of. */
+export interface TakenImage {
+  readonly storing: Storing;
+  readonly stored: StoredFile;
+  readonly info: BackupInfo;
+  readonly basis: Basis | undefined;
+}
+
+/** An image, as it is told of in the part. */
+export function serverImage({ basis, info, stored, storing }: TakenImage, { dataBytes, incarnation, settings }: Measured): ServerImage {
   return {
-    shard: { ...nameOfImage(storing), content: 'mariadb-full', storedBytes: stored.bytes, sha256: stored.sha256 },
+    shard: {
+      ...nameOfImage(storing, basis),
+      content: basis === undefined ? 'mariadb-full' : 'mariadb-incremental',
+      storedBytes: stored.bytes,
+      sha256: stored.sha256,
+    },
+    chain: basis?.chain,
+    incarnation,
     dataBytes,
     backupToolVersion: info.toolVersion,
     fromLsn: info.fromLsn,

@@ -4,6 +4,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { exists } from '../../host/index.ts';
 import { scratchDirectory } from '../part.ts';
 import { type BackupInfo, readBackupInfo } from './backup-info.ts';
+import type { Basis } from './basis.ts';
 
 /** Where mariadb-backup keeps its own files in a part that is in the making. */
 const scratchOf = (part: string): string => join(part, '.mariadb-backup');
@@ -18,11 +19,16 @@ export const makeScratch = (part: string): Promise<string> => scratchDirectory(s
 export const removeScratch = (part: string): Promise<void> => rm(scratchOf(part), { recursive: true, force: true });
 
 /** The signs of success that lie on disk: the tool's last file is there, and it found no damaged page. Throws CAPTURE_FAILED. */
-export async function requireCompleted(part: string): Promise<BackupInfo> {
+export async function requireCompleted(part: string, basis: Basis | undefined): Promise<BackupInfo> {
   const scratch = scratchOf(part);
-  const info = await readBackupInfo(lsnDirectory(scratch));
+  const info = await readBackupInfo(lsnDirectory(scratch), basis === undefined ? 'full' : 'incremental');
   if (info === undefined)
     throw new StillpointError('CAPTURE_FAILED', 'mariadb-backup ended well, but did not write the file that comes last');
+  if (basis !== undefined && info.fromLsn !== basis.lsn)
+    throw new StillpointError(
+      'CAPTURE_FAILED',
+      `mariadb-backup copied what has changed since ${info.fromLsn}, and was asked for ${basis.lsn}`,
+    );
   for (const directory of [scratch, lsnDirectory(scratch)]) {
     if (await exists(join(directory, 'innodb_corrupted_pages'))) {
       throw new StillpointError('CAPTURE_FAILED', 'mariadb-backup found damaged pages in the files of the server', {
