@@ -6,7 +6,7 @@ import { type Clock, formatDuration } from '@stillpoint/shared/time';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Logger } from 'pino';
 import type { Agent } from './agent.ts';
-import { createCaptures } from './capture/index.ts';
+import { createCaptures, removeClonesOfEarlierLife } from './capture/index.ts';
 import type { AgentConfig } from './config/schema.ts';
 import { createUndoer, settleEarlierLife, type Undoer } from './guardian/index.ts';
 import { columnstoreEngine } from './hold/engine.ts';
@@ -97,6 +97,12 @@ async function recover(parts: OperationParts): Promise<void> {
     } catch (err) {
       agent.log.error({ err, operation: operationId }, 'what the operation left behind could not be cleared up');
     }
+  }
+  try {
+    for (const path of await removeClonesOfEarlierLife(agent.config))
+      agent.log.warn({ path }, 'clones of a dbroot that an earlier life left were removed');
+  } catch (err) {
+    agent.log.error({ err }, 'it could not be seen whether clones of dbroots were left behind');
   }
   await pruneJournal(parts);
 }
