@@ -1,0 +1,2 @@
+/** Under which threads find the memory of the node's limit. */
+export const LIMIT = 'stillpoint.throttle';
