@@ -14,9 +14,11 @@ export class ByteReader {
   /** Exactly so many bytes. Throws Damaged when there are fewer. */
   async read(bytes: number): Promise<Buffer> {
     if (bytes > 0 && this.#rest.length >= bytes) return this.#cut(bytes);
-    const parts: Uint8Array[] = [];
-    for await (const part of this.take(bytes)) parts.push(part);
-    return Buffer.concat(parts);
+    // Not the pieces themselves: one may be gone when the next one is asked for.
+    const all = Buffer.allocUnsafe(bytes);
+    let length = 0;
+    for await (const part of this.take(bytes)) length += part.copy(all, length);
+    return all;
   }
 
   /** Exactly so many bytes, in the pieces in which they come. Throws Damaged when there are fewer. */

@@ -1,5 +1,6 @@
 import { constants as ZLIB, zstdCompressSync } from 'node:zlib';
 import { ByteStatistics } from './byte-statistics.ts';
+import { giveBack } from './give-back.ts';
 import { rawFrame } from './raw-frame.ts';
 
 /** What zstd adds at most to what it cannot compress: 1/256 and a little; more room does no harm, less makes it copy. */
@@ -40,7 +41,7 @@ export class BlockCompressor {
     const frame = zstdCompressSync(raw, { chunkSize: room, params: this.#params });
     this.#unasked = frame.length > raw.length * (1 - WORTH) ? MOST_UNASKED : 0;
     take(frame);
-    if (frame.buffer.byteLength === room && room > SMALL_BYTES) giveBack(frame);
+    giveBack(frame, room);
   }
 
   #isKnownToBeDense(raw: Buffer): boolean {
@@ -48,12 +49,4 @@ export class BlockCompressor {
     this.#unasked -= 1;
     return true;
   }
-}
-
-/**
- * Gives memory back at once, and not when the collector comes to it: then the next block gets the same, which the processor still has in its
- * cache, instead of new pages. Compressing takes two thirds of the time with it.
- */
-function giveBack({ buffer }: Buffer<ArrayBuffer>): void {
-  buffer.transfer(0);
 }

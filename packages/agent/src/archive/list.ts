@@ -61,6 +61,18 @@ export function contentOf({ shard, where, pieces, keyring }: StoredShard): Async
   return isSealed(shard) ? opening(stored, keyring, `${shard.name} of ${where}`) : stored;
 }
 
+/** The same for who knows no Damaged. Throws PART_CORRUPT, KEY_MISSING, or what `pieces` throws. */
+export async function* openedPieces(stored: StoredShard): AsyncGenerator<Uint8Array> {
+  try {
+    yield* contentOf(stored);
+  } catch (error) {
+    throw damagedAs(`${stored.shard.name} of ${stored.where}`, error);
+  }
+}
+
+const damagedAs = (name: string, error: unknown): unknown =>
+  error instanceof Damaged ? new StillpointError('PART_CORRUPT', `${name} is damaged: ${error.message}`, { cause: error }) : error;
+
 /**
  * Reads the list of a dbroot, a line at a time. What it says is proven once it has been read to its end.
  * Throws PART_CORRUPT, MANIFEST_INVALID, KEY_MISSING, or what `pieces` throws.
@@ -70,6 +82,6 @@ export async function* readList(stored: StoredShard): AsyncGenerator<ListedEntry
   try {
     yield* decodeEntries(decompressing(contentOf(stored)), name);
   } catch (error) {
-    throw error instanceof Damaged ? new StillpointError('PART_CORRUPT', `${name} is damaged: ${error.message}`, { cause: error }) : error;
+    throw damagedAs(name, error);
   }
 }

@@ -4,6 +4,7 @@ import type { ListedEntry, ListedFile, PartDbroot } from '@stillpoint/shared/man
 import { requireAgreement } from './agree.ts';
 import { ByteReader } from './byte-reader.ts';
 import { Damaged } from './damaged.ts';
+import { decompressingAtOnce } from './decompress-at-once.ts';
 import { contentOf, type StoredShard } from './list.ts';
 import { paddingOf, type TarEntry } from './tar/blocks.ts';
 import { decodeHeader } from './tar/decode.ts';
@@ -16,6 +17,8 @@ export interface ArchiveToRead extends StoredShard {
   readonly index: number;
   /** True when `pieces` are what the stored file holds: whoever gives them has compared size and digest, and opened it if it is encrypted. */
   readonly isOpened?: boolean;
+  /** True on a thread of its own: it decompresses by itself, and a piece of content is gone when the next one is asked for. */
+  readonly isAtOnce?: boolean;
   /** Opens the dbroot's list at its beginning: once, and once more for the last shard. */
   readonly list: () => AsyncIterable<ListedEntry>;
 }
@@ -43,7 +46,8 @@ export async function* readArchive(archive: ArchiveToRead): AsyncGenerator<Archi
       : error;
   try {
     const isBorrowed = index >= dbroot.shards.length;
-    const how = { mayHoldMore: isBorrowed || dbroot.superseded === true, isBorrowed };
+    const decompress = archive.isAtOnce === true ? decompressingAtOnce : decompressing;
+    const how = { mayHoldMore: isBorrowed || dbroot.superseded === true, isBorrowed, decompress };
     for await (const frame of framesOf(filesOf(list(), index))) {
       if (how.mayHoldMore) await passOver(stored, (frame[0]?.frame ?? 0) - stored.position);
       yield* readFrame(stored, frame, how, corrupt);
@@ -51,7 +55,7 @@ export async function* readArchive(archive: ArchiveToRead): AsyncGenerator<Archi
     const isLast = index === dbroot.shards.length - 1;
     // What else lies in a part of another set is that one's.
     if (isBorrowed) for await (const _ of stored.rest());
-    else await readEnd(stored, isLast ? withoutContent(list()) : nothing(), how.mayHoldMore);
+    else await readEnd(stored, isLast ? withoutContent(list()) : nothing(), how);
   } catch (error) {
     throw corrupt(error);
   } finally {
@@ -98,8 +102,9 @@ async function headerIn(raw: ByteReader, until: number | undefined): Promise<Tar
   }
 }
 
-/** How far an archive may differ from the list. */
-interface Leniency {
+/** How an archive is read, and how far it may differ from the list. */
+interface Reading {
+  readonly decompress: (pieces: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>;
   /** Files may be in it that the list does not have. */
   readonly mayHoldMore: boolean;
   /** It was written for another list: since then, a file may have got another mode or time, as after a restore. */
@@ -110,13 +115,13 @@ interface Leniency {
 async function* readFrame(
   stored: ByteReader,
   files: readonly ListedFile[],
-  { mayHoldMore, isBorrowed }: Leniency,
+  { mayHoldMore, isBorrowed, decompress }: Reading,
   corrupt: (error: unknown) => unknown,
 ): AsyncGenerator<ArchivedFile> {
   const { frame = 0, frameBytes = 0 } = files[0] ?? {};
   if (stored.position !== frame)
     throw new Damaged(`the list has ${files[0]?.path} in a frame at byte ${frame}, and the one before ends at ${stored.position}`);
-  const raw = new ByteReader(decompressing(stored.take(frameBytes)));
+  const raw = new ByteReader(decompress(stored.take(frameBytes)));
   let present: ListedFile | undefined;
   try {
     for (const entry of files) {
@@ -175,10 +180,14 @@ class Content {
 }
 
 /** The last frame: directories and links, if they are in this shard, and the end of the archive. */
-async function readEnd(stored: ByteReader, entries: AsyncIterable<ListedEntry>, mayHoldMore: boolean): Promise<void> {
+async function readEnd(
+  stored: ByteReader,
+  entries: AsyncIterable<ListedEntry>,
+  { mayHoldMore, decompress }: Omit<Reading, 'isBorrowed'>,
+): Promise<void> {
   const until = mayHoldMore ? Number.POSITIVE_INFINITY : undefined;
   const begin = stored.position;
-  const raw = new ByteReader(decompressing(stored.rest()));
+  const raw = new ByteReader(decompress(stored.rest()));
   try {
     for await (const entry of entries) requireAgreement(await headerIn(raw, until), entry);
     if ((await headerIn(raw, until)) !== undefined) throw new Damaged('it holds what is not in the list');

@@ -1,34 +1,31 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Failure, ThreadFailure } from './failure.ts';
-import type { Said } from './talk.ts';
+import type { Numbered, Said, Thrown } from './talk.ts';
 
-/** Carries out one order. */
+/** Carries out one order. Those that come while it waits for something are begun meanwhile. */
 type Handler<Order, Answer> = (order: Order) => Answer | Promise<Answer>;
 
 /**
- * What a thread does: `begin` is called before the first order, with what the thread was started with, and gives what carries orders out, one
- * after the other. What either throws is the answer. Words said in passing arrive before the answer that follows them.
+ * What a thread does: `begin` is called before the first order, with what the thread was started with, and gives what carries orders out, in the
+ * order in which they come. What either throws is the answer. Words said in passing arrive before the answer that follows them.
  */
 export function serveThread<Data, Order, Answer, Word>(begin: (data: Data, say: (word: Word) => void) => Handler<Order, Answer>): void {
   const port = parentPort;
   if (port === null) throw new Error('this file is the beginning of a thread');
   const tell = (said: Said<Answer, Word>): void => port.postMessage(said);
   let handler: Handler<Order, Answer> | undefined;
-  const carryOut = async (order: Order): Promise<void> => {
+  const carryOut = async ({ number, order }: Numbered<Order>): Promise<void> => {
     try {
       handler ??= begin(workerData as Data, (word) => tell({ kind: 'word', word }));
-      tell({ kind: 'answer', answer: await handler(order) });
+      tell({ kind: 'answer', number, answer: await handler(order) });
     } catch (error) {
-      tell(saidOf(error));
+      tell({ ...saidOf(error), number });
     }
   };
-  let before: Promise<void> = Promise.resolve();
-  port.on('message', (order: Order) => {
-    before = before.then(() => carryOut(order));
-  });
+  port.on('message', (order: Numbered<Order>) => void carryOut(order));
 }
 
-function saidOf(error: unknown): Said<never, never> {
+function saidOf(error: unknown): Thrown {
   if (error instanceof ThreadFailure) return { kind: 'failed', failure: error.failure };
   if (isOfTheTable(error)) return { kind: 'failed', failure: { code: error.code, message: error.message, hint: error.hint } };
   const { message, stack, code }: NodeJS.ErrnoException = error instanceof Error ? error : new Error(String(error));

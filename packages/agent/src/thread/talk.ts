@@ -7,9 +7,17 @@ export interface OtherError {
   readonly errno: string | undefined;
 }
 
-/** What a thread says: words in passing, and one answer to every order, in their order. */
+/** An order, with the number by which its answer is known. */
+export interface Numbered<Order> {
+  readonly number: number;
+  readonly order: Order;
+}
+
+/** What an order came to that was not carried out. */
+export type Thrown = { readonly kind: 'failed'; readonly failure: Failure } | { readonly kind: 'threw'; readonly error: OtherError };
+
+/** What a thread says: words in passing, and one answer to every order. */
 export type Said<Answer, Word> =
   | { readonly kind: 'word'; readonly word: Word }
-  | { readonly kind: 'answer'; readonly answer: Answer }
-  | { readonly kind: 'failed'; readonly failure: Failure }
-  | { readonly kind: 'threw'; readonly error: OtherError };
+  | { readonly kind: 'answer'; readonly number: number; readonly answer: Answer }
+  | (Thrown & { readonly number: number });

@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import type { OtherError, Said } from './talk.ts';
+import type { Numbered, OtherError, Said } from './talk.ts';
 
 /** How a thread is started. */
 export interface ThreadStart<Word> {
@@ -28,12 +28,13 @@ const EXEC_ARGV = EXTENSION === '.ts' ? ['-C', 'source'] : [];
 /** Of objects that live shortly, MB, several times over: what threads work on are buffers, and a larger space only grows the process. */
 const YOUNG_MB = 4;
 
-/** A thread that carries out orders, one after the other. To be ended on every path. */
+/** A thread that carries out orders, in the order in which they are given. To be ended on every path. */
 export class Thread<Order, Answer, Word = never> {
   readonly #worker: Worker;
   readonly #what: string;
   readonly #code: ErrorCode;
-  readonly #waiting: Waiting<Answer>[] = [];
+  readonly #waiting = new Map<number, Waiting<Answer>>();
+  #orders = 0;
   #gone: { readonly reason: unknown } | undefined;
 
   constructor({ main, what, code, data, onWord }: ThreadStart<Word>) {
@@ -57,8 +58,9 @@ export class Thread<Order, Answer, Word = never> {
   ask(order: Order, transfer: readonly Transferable[] = []): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#gone !== undefined) return reject(this.#gone.reason);
-      this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(order, transfer);
+      this.#orders += 1;
+      this.#waiting.set(this.#orders, { resolve, reject });
+      this.#worker.postMessage({ number: this.#orders, order } satisfies Numbered<Order>, transfer);
     });
   }
 
@@ -74,7 +76,8 @@ export class Thread<Order, Answer, Word = never> {
       onWord(said.word);
       return;
     }
-    const waiting = this.#waiting.shift();
+    const waiting = this.#waiting.get(said.number);
+    this.#waiting.delete(said.number);
     if (said.kind === 'answer') waiting?.resolve(said.answer);
     else
       waiting?.reject(
@@ -88,7 +91,8 @@ export class Thread<Order, Answer, Word = never> {
 
   #leave(reason: unknown): void {
     this.#gone ??= { reason };
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#gone.reason);
+    for (const { reject } of this.#waiting.values()) reject(this.#gone.reason);
+    this.#waiting.clear();
   }
 }
 

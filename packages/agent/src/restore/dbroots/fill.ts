@@ -1,13 +1,17 @@
-import { chmod, chown, lchown, mkdir, open, symlink, utimes } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, symlink, utimes } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { ListedEntry, ListedFile, PartManifest, Shard } from '@stillpoint/shared/manifest';
-import { readArchive, readList } from '../../archive/index.ts';
+import { archivesOf, isSealed, type ListedEntry, type PartManifest, type Shard } from '@stillpoint/shared/manifest';
+import { openedPieces, readList } from '../../archive/index.ts';
 import { ownAccount } from '../../host/index.ts';
 import { together } from '../../task/together.ts';
 import type { TaskContext } from '../../task/types.ts';
 import type { Tree } from '../state.ts';
+import type { ListPart } from './filling/orders.ts';
+import { unpackShard } from './filling/unpack-shard.ts';
 import type { PlannedDbroot } from './fit.ts';
+import { modeOf, secondsOf } from './listed.ts';
 
 /** An image of a dbroot, and where it goes. */
 export interface FilledDbroot {
@@ -18,7 +22,8 @@ export interface FilledDbroot {
 
 /**
  * Writes the image of a dbroot into its stage: every byte compared with what was written, modes and times as they were, owned by the
- * owner of the engine's data on this system. All of its shards at the same time. `onPiece` gets the bytes as they are read.
+ * owner of the engine's data on this system. All of its shards at the same time,
+ * also those of other sets. `onPiece` gets the bytes as they are read.
  * Throws PART_CORRUPT, MANIFEST_INVALID, the system's error, or the signal's reason; what was written is the caller's to remove.
  */
 export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContext, onPiece: (bytes: number) => void): Promise<void> {
@@ -28,19 +33,43 @@ export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContex
     return readList({ shard, where: source.where, pieces: source.read(shard, signal), keyring: source.keyring });
   };
   const links = await makeDirectories(list(task.signal), tree);
-  await together(
-    task.signal,
-    dbroot.shards.map((name, index) => async (signal: AbortSignal) => {
-      const shard = shardOf(source.part, name);
-      const pieces = counted(source.read(shard, signal), onPiece);
-      const { keyring, where } = source;
-      for await (const { entry, content } of readArchive({ dbroot, index, shard, where, pieces, keyring, list: () => list(signal) })) {
-        await writeFile(entry, content, tree);
-      }
-    }),
-  );
+  const archives = archivesOf(source.part, dbroot).entries();
+  const unpackNext = async (signal: AbortSignal): Promise<void> => {
+    for (const [index, shard] of archives) await unpack({ image, tree }, index, shard, list, onPiece, signal);
+  };
+  await together(task.signal, Array(availableParallelism()).fill(unpackNext));
   await makeLinks(links, tree, task);
   await completeDirectories(list(task.signal), tree);
+}
+
+/** One archive, on a thread of its own. What is encrypted is opened here: identities go nowhere else. */
+async function unpack(
+  { image: { source, dbroot }, tree: { stage, owner } }: FilledDbroot,
+  index: number,
+  shard: Shard,
+  list: (signal: AbortSignal) => AsyncIterable<ListedEntry>,
+  onPiece: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { where, keyring } = source;
+  const { number, shards, superseded } = dbroot;
+  const isOpened = isSealed(shard);
+  const pieces = (within: AbortSignal): AsyncIterable<Uint8Array> => {
+    const stored = counted(source.read(shard, within), onPiece);
+    return isOpened ? openedPieces({ shard, where, keyring, pieces: stored }) : stored;
+  };
+  const entries = async function* (part: ListPart, within: AbortSignal): AsyncGenerator<ListedEntry> {
+    for await (const entry of list(within))
+      if (part === 'files' ? entry.type === 'file' && entry.shard === index : entry.type !== 'file') yield entry;
+  };
+  await unpackShard(
+    {
+      ...{ dbroot: { number, shards, ...(superseded === undefined ? {} : { superseded }) }, index, shard, where, isOpened, stage },
+      owner: ownAccount().uid === 0 ? { uid: owner.uid, gid: owner.gid } : undefined,
+    },
+    { pieces, list: entries },
+    signal,
+  );
 }
 
 function shardOf({ shards, node }: PartManifest, name: string): Shard {
@@ -55,10 +84,6 @@ async function* counted(pieces: AsyncIterable<Uint8Array>, onPiece: (bytes: numb
     yield piece;
   }
 }
-
-const modeOf = ({ mode }: ListedEntry): number => Number.parseInt(mode, 8);
-/** Seconds, as the system takes them; exact to less than a microsecond. */
-const secondsOf = ({ mtimeNs }: ListedEntry): number => Number(BigInt(mtimeNs)) / 1e9;
 
 type ListedLink = Extract<ListedEntry, { type: 'link' }>;
 
@@ -75,20 +100,6 @@ async function makeDirectories(entries: AsyncIterable<ListedEntry>, { stage, own
     if (ownAccount().uid === 0) await chown(path, owner.uid, owner.gid);
   }
   return links;
-}
-
-async function writeFile(entry: ListedFile, content: AsyncIterable<Uint8Array>, { stage, owner }: Tree): Promise<void> {
-  // Nothing may be there: what is written goes where its name says, and nowhere else.
-  const file = await open(join(stage, entry.path), 'wx', 0o600);
-  try {
-    for await (const bytes of content) await file.writeFile(bytes);
-    if (ownAccount().uid === 0) await file.chown(owner.uid, owner.gid);
-    await file.chmod(modeOf(entry));
-    const seconds = secondsOf(entry);
-    await file.utimes(seconds, seconds);
-  } finally {
-    await file.close();
-  }
 }
 
 async function makeLinks(links: readonly ListedLink[], { stage, owner }: Tree, { log }: TaskContext): Promise<void> {
