@@ -36,8 +36,8 @@ it('a backup holds all nodes, captures, attests, resumes, publishes and commits'
     { node: 'db2', source: 'db1', roles: ['sql'], blockedMs: 1_234 },
     { node: 'db3', source: 'db1', roles: ['sql'], blockedMs: 1_234 },
   ]);
-  expect(set.phases.map(({ phase }) => phase)).toEqual(['check', 'quiesce', 'capture', 'attest', 'resume', 'publish']);
-  expect(run.events.filter(({ type }) => type === 'phase').length).toBe(7);
+  expect(set.phases.map(({ phase }) => phase)).toEqual(['check', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish']);
+  expect(run.events.filter(({ type }) => type === 'phase').length).toBe(8);
   expect(await cluster.controller.listSets({ all: true, rescan: false }, run.signal)).toMatchObject([
     { setId: set.setId, operationId, state: 'good' },
   ]);

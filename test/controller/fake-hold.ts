@@ -129,7 +129,8 @@ export async function* serveHold(
         if (pointless?.aborted !== true || signal.aborted) throw error;
       });
       if (said !== undefined) yield said;
-      mine = place.hold;
+      // Before it is taken there is only that of an earlier attempt, which is over.
+      if (request.case !== 'prepare') mine = place.hold;
       if (request.case === 'release') return;
     }
   } catch (thrown) {
@@ -141,6 +142,10 @@ export async function* serveHold(
 }
 
 async function answer(node: FakeNode, place: HoldPlace, request: HoldRequest['request'], signal: AbortSignal): Promise<Response> {
+  if (request.case === 'prepare') {
+    await node.faults.reach('hold.ready', signal);
+    return { response: { case: 'ready', value: {} } };
+  }
   if (request.case === 'acquire') {
     if (place.hold?.inForce) throw new StillpointError('NODE_BUSY', 'the operation holds this node already');
     place.hold = undefined;

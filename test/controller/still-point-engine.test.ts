@@ -59,7 +59,7 @@ describe('a backup of a cluster with an engine', () => {
     expect(inside('db2')).toEqual([...around(['drained', 'confirmed']), 'unlocked: released']);
     expect(inside('db4')).toEqual([...around([]), 'unlocked: released']);
     expect(set.phases.map(({ phase }) => phase)).toEqual([
-      ...['check', 'quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture', 'attest', 'resume', 'publish'],
+      ...['check', 'ready', 'quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture', 'attest', 'resume', 'publish'],
     ]);
     expect(came).toEqual([
       { node: 'db1', ms: 321, stuckLocks: [] },
@@ -99,6 +99,8 @@ describe('tables that stay locked', () => {
     const { set } = await done;
     expect(run.events.find(({ type }) => type === 'retry')).toMatchObject({ attempt: 1, node: 'db1', tableLocks: [LOCK], blockers: [] });
     for (const { history } of cluster.nodes) expect(history.filter((what) => what === 'locked')).toHaveLength(2);
+    // Writers have waited twice.
+    expect(set.members.slice(1).map(({ blockedMs }) => blockedMs)).toEqual([2_468, 2_468, 2_468]);
     expect(set.phases.map(({ phase }) => phase).filter((phase) => phase === 'quiesce' || phase === 'drain')).toEqual(['quiesce', 'drain']);
   });
 
@@ -113,13 +115,14 @@ describe('tables that stay locked', () => {
 });
 
 it.each([
-  ['waited for', 'wait', 'DRAIN_TIMEOUT'],
-  ['refused', 'refuse', 'CPIMPORT_RUNNING'],
-])('a bulk load is %s as configured', async (_, cpimport, code) => {
+  ['waited for, in all attempts,', 'wait', 'DRAIN_TIMEOUT', 2],
+  ['refused, in one attempt,', 'refuse', 'CPIMPORT_RUNNING', 1],
+])('a bulk load is %s as configured', async (_, cpimport, code, attempts) => {
   await cluster.remove();
   cluster = await fakeCluster(ids, ONE_EACH, { columnstore: { cpimport } });
   module('db3').cpimport = true;
-  expect(await failure(backup())).toMatchObject({ code, node: 'db3', message: expect.stringContaining('(in 2 attempts)') });
+  expect(await failure(backup())).toMatchObject({ code, node: 'db3' });
+  expect(cluster.node('db1').history.filter((what) => what === 'locked')).toHaveLength(attempts);
   module('db3').cpimport = false;
   await expectNothingLeft();
 });
@@ -264,6 +267,21 @@ describe('after the still point', () => {
     });
     run.abort();
     await ended;
+    network.mend();
+  }, 60_000);
+
+  it('a primary that answers neither the suspension nor the release may have suspended the engine', async () => {
+    const { faults, network } = cluster.node('db1');
+    const gate = faults.gate('hold.suspend');
+    const run = watchedRun();
+    const ended = failure(backup(run));
+    await gate.reached;
+    network.sever();
+    run.abort();
+    expect(await ended).toMatchObject({
+      ...{ code: 'RESUME_FAILED', node: 'db1' },
+      message: expect.stringContaining('did not confirm that the engine is read-write again'),
+    });
     network.mend();
   }, 60_000);
 

@@ -47,6 +47,7 @@ describe.each<[point: string, code: ErrorCode]>([
   ['claimNode', 'NODE_BUSY'],
   ['describeNode', 'INTERNAL'],
   ['checkNode', 'ACCESS_DENIED'],
+  ['hold.ready', 'ENGINE_READ_ONLY'],
   ['hold.acquire', 'LOCK_TIMEOUT'],
   ['hold.acquire', 'SERVER_DOWN'],
   ['task.capture', 'DISK_FULL'],
@@ -61,23 +62,40 @@ describe.each<[point: string, code: ErrorCode]>([
   });
 });
 
-describe.each(['claimNode', 'describeNode', 'checkNode', 'hold.acquire', 'task.capture', 'hold.attest', 'task.publish', 'commitSet'])(
-  'an abort while a node is at %s',
-  (point) => {
-    it('ends in a resumed cluster and a recorded backup that is not good', async () => {
-      const run = watchedRun();
-      const gate = cluster.node('db2').faults.gate(point);
-      const ended = failure(backup(run));
-      await gate.reached;
-      // Others may have gone as far as they could: what they committed is taken back.
-      run.abort();
-      expect(await ended).toMatchObject({ code: 'CANCELLED', message: expect.stringMatching(/was cancelled during \w+/) });
-      for (const { history } of cluster.nodes)
-        history.splice(0, Number.POSITIVE_INFINITY, ...history.filter((what) => what !== 'committed'));
-      await expectNothingLeft('CANCELLED');
-    });
-  },
-);
+it('asks no node for its lock before all are ready for it', async () => {
+  const gate = cluster.node('db2').faults.gate('hold.ready');
+  const running = backup();
+  await gate.reached;
+  expect(cluster.nodes.map(({ locked }) => locked)).not.toContain(true);
+  gate.open();
+  const { set } = await running;
+  const phases = set.phases.map(({ phase, blocksWriters }) => `${phase} ${blocksWriters ? 'waits' : 'runs'}`);
+  expect(phases.slice(1, 3)).toEqual(['ready runs', 'quiesce waits']);
+});
+
+describe.each([
+  'claimNode',
+  'describeNode',
+  'checkNode',
+  'hold.ready',
+  'hold.acquire',
+  'task.capture',
+  'hold.attest',
+  'task.publish',
+  'commitSet',
+])('an abort while a node is at %s', (point) => {
+  it('ends in a resumed cluster and a recorded backup that is not good', async () => {
+    const run = watchedRun();
+    const gate = cluster.node('db2').faults.gate(point);
+    const ended = failure(backup(run));
+    await gate.reached;
+    // Others may have gone as far as they could: what they committed is taken back.
+    run.abort();
+    expect(await ended).toMatchObject({ code: 'CANCELLED', message: expect.stringMatching(/was cancelled during \w+/) });
+    for (const { history } of cluster.nodes) history.splice(0, Number.POSITIVE_INFINITY, ...history.filter((what) => what !== 'committed'));
+    await expectNothingLeft('CANCELLED');
+  });
+});
 
 describe('the locks', () => {
   it('are tried for again after everybody was let go, and the blocking session is named', async () => {

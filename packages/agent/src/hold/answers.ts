@@ -11,6 +11,9 @@ export type HoldAnswer = NonNullable<MessageInitShape<typeof HoldResponseSchema>
 
 const connectionIdOf = ({ lock }: NodeHold): bigint => BigInt(lock?.connectionId ?? 0);
 
+/** It can be taken at once. */
+export const READY: HoldAnswer = { case: 'ready', value: {} };
+
 /** The hold is in force. */
 export const acquiredAnswer = (hold: NodeHold): HoldAnswer => ({
   case: 'acquired',

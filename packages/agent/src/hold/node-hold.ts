@@ -62,6 +62,7 @@ export class NodeHold implements Hold {
   #gate: LockGate | undefined;
   #probe: Probe | undefined;
   #underWay: Promise<unknown> = Promise.resolve();
+  #preparing: Promise<void> | undefined;
   #askedMs: number | undefined;
   #grantedMs = 0;
   #endedMs: number | undefined;
@@ -123,10 +124,22 @@ export class NodeHold implements Hold {
     return this.#options.clock.monotonicMs() - this.#grantedMs;
   }
 
+  /**
+   * Makes it ready to be taken: what takes its time and keeps nobody waiting, so that several nodes can be asked for their locks at the same
+   * moment. Once, however often it is called. Throws why it never will be taken; nothing is left then.
+   */
+  async ready(): Promise<void> {
+    await this.#prepared();
+    if (this.reason === undefined) return;
+    await this.done;
+    throw this.reason;
+  }
+
   /** Takes it; to be called once. Throws why it could not be taken, LOCK_TIMEOUT above all; nothing is held then. */
   async acquire(): Promise<void> {
     const { clock } = this.#options;
-    await this.#while('idle', () => this.#gripping(this.#prepare()));
+    await this.#prepared();
+    await this.#while('idle', () => this.#gripping(this.#prepareGate()));
     if (this.reason === undefined) {
       this.requestedAt = clock.now();
       this.#askedMs = clock.monotonicMs();
@@ -174,18 +187,21 @@ export class NodeHold implements Hold {
   }
 
   /** What must be, and takes its time, before writers are made to wait. */
+  #prepared(): Promise<void> {
+    this.#preparing ??= this.#while('idle', () => this.#gripping(this.#prepare()));
+    return this.#preparing;
+  }
+
   async #prepare(): Promise<void> {
     await this.#startProbe();
     await this.#prepareEngine();
-    await this.#prepareGate();
   }
 
   /** Last: from here on it is short of being opened, and the lock is asked for at once. */
   async #prepareGate(): Promise<void> {
-    const { gate: find, terms } = this.#options;
-    const gate = find?.();
+    const gate = this.#options.gate?.();
     if (gate === undefined) return;
-    await gate.prepare(terms.maxBlockMs, this.#course.over);
+    await gate.prepare(this.#course.over);
     this.#gate = gate;
     this.#grips.push({ letGo: async () => gate.refused() });
   }

@@ -3,6 +3,7 @@ import type { Clock } from '@stillpoint/shared/time';
 import type { Logger } from 'pino';
 import type { LockGate } from '../mariadb/open-gate.ts';
 import type { Journal, JournalEntry } from '../operation/journal.ts';
+import { liftLimit } from '../throttle/node.ts';
 import type { OpenHoldEngine } from './engine.ts';
 import type { EngineEvent } from './held-engine.ts';
 import { NodeHold, type NodeHoldOptions } from './node-hold.ts';
@@ -21,8 +22,13 @@ export interface Holds extends HoldRegistry {
   get(operationId: string): NodeHold | undefined;
   require(operationId: string): NodeHold;
   /**
-   * Begins to take a hold for an operation; its `granted` tells how that ends. One that the operation had before is
-   * released first: who asks anew has lost sight of it. Throws the error of `loseAll` after that.
+   * Begins to make a hold ready that `take` will take. One that the operation had before is released first: who asks anew has lost sight of
+   * it. Throws the error of `loseAll` after that.
+   */
+  prepare(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums' | 'probeEveryMs'>): NodeHold;
+  /**
+   * Begins to take the hold of an operation that was made ready, or another one as `prepare` does; its `granted` tells how that ends.
+   * Throws as `prepare` does.
    */
   take(operationId: string, on: Pick<NodeHoldOptions, 'terms' | 'checksums' | 'probeEveryMs'>): NodeHold;
   /** Ends the hold of an operation and drops what it left behind; nothing to do when there is none. Never throws. */
@@ -47,7 +53,22 @@ export interface HoldSurroundings {
 /** No holds yet. */
 export function createHolds(around: HoldSurroundings): Holds {
   const holds = new Map<string, NodeHold>();
+  /** Made ready, and not asked for yet; each with the end of its predecessor. */
+  const waiting = new Map<NodeHold, Promise<void>>();
   let closed: StillpointError | undefined;
+  const begin: Holds['prepare'] = (operationId, { terms, checksums, probeEveryMs }) => {
+    if (closed !== undefined) throw closed;
+    const { clock, engine, server } = around;
+    const before = drop(holds.get(operationId));
+    const tell = (event: EngineEvent): void => recordEngine(operationId, event, around);
+    const gate = (): LockGate | undefined => around.gate?.(operationId);
+    const hold = new NodeHold({ operationId, terms, checksums, probeEveryMs, server, engine, gate, tell, clock });
+    holds.set(operationId, hold);
+    waiting.set(hold, before);
+    void hold.done.then(() => waiting.delete(hold));
+    void recordEnd(hold, around);
+    return hold;
+  };
   return {
     get: (operationId) => holds.get(operationId),
     require: (operationId) => {
@@ -55,15 +76,20 @@ export function createHolds(around: HoldSurroundings): Holds {
       if (hold !== undefined) return hold;
       throw new StillpointError('HOLD_LOST', `Operation ${operationId} has no hold on this node`);
     },
-    take: (operationId, { terms, checksums, probeEveryMs }) => {
-      if (closed !== undefined) throw closed;
-      const { clock, engine, server } = around;
-      const before = drop(holds.get(operationId));
-      const tell = (event: EngineEvent): void => recordEngine(operationId, event, around);
-      const gate = (): LockGate | undefined => around.gate?.(operationId);
-      const hold = new NodeHold({ operationId, terms, checksums, probeEveryMs, server, engine, gate, tell, clock });
-      holds.set(operationId, hold);
-      void accompany(hold, before, around);
+    prepare: (operationId, on) => {
+      const hold = begin(operationId, on);
+      // Why it could not be made ready, its end tells.
+      void waiting.get(hold)?.then(() => hold.ready().catch(() => undefined));
+      return hold;
+    },
+    take: (operationId, on) => {
+      const known = holds.get(operationId);
+      const hold = known !== undefined && waiting.has(known) ? known : begin(operationId, on);
+      const before = waiting.get(hold);
+      waiting.delete(hold);
+      void acquire(hold, before, around);
+      // From now on writers may wait, and nothing is held back for their sake.
+      void hold.done.then(liftLimit());
       return hold;
     },
     forget: async (operationId) => {
@@ -84,23 +110,28 @@ async function drop(hold: NodeHold | undefined): Promise<void> {
 }
 
 /**
- * Takes a hold as soon as its predecessor is gone, and records its way. Writers wait meanwhile, so nothing waits for the
+ * Takes a hold as soon as its predecessor is gone, and records that. Writers wait meanwhile, so nothing waits for the
  * record: a lock of the server is undone by the server, not by whoever reads what was recorded.
  */
-async function accompany(hold: NodeHold, before: Promise<void>, around: HoldSurroundings): Promise<void> {
+async function acquire(hold: NodeHold, before: Promise<void> | undefined, around: HoldSurroundings): Promise<void> {
   const { log } = around;
   const { operationId: operation } = hold;
   await before;
   log.info({ operation }, 'hold requested');
-  hold.acquire().then(
-    () => {
-      const waitedMs = Math.round(hold.lockWaitMs);
-      record(operation, { type: 'held', waitedMs }, around);
-      log.info({ operation, waitedMs, connection: hold.lock?.connectionId, guardian: hold.engine?.guardian?.pid }, 'hold in force');
-    },
-    // Told below, with the end.
-    () => undefined,
-  );
+  try {
+    await hold.acquire();
+  } catch {
+    // Told with its end.
+    return;
+  }
+  const waitedMs = Math.round(hold.lockWaitMs);
+  record(operation, { type: 'held', waitedMs }, around);
+  log.info({ operation, waitedMs, connection: hold.lock?.connectionId, guardian: hold.engine?.guardian?.pid }, 'hold in force');
+}
+
+async function recordEnd(hold: NodeHold, around: HoldSurroundings): Promise<void> {
+  const { log } = around;
+  const { operationId: operation } = hold;
   await hold.done;
   const blockedMs = Math.round(hold.blockedMs);
   if (hold.state.at === 'lost') {

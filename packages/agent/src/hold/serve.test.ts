@@ -6,7 +6,7 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { HoldPhase, type HoldRequest, HoldRequestSchema, MariadbPositionSchema } from '@stillpoint/shared/proto';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeClock, fakeClock } from '../../../../test/harness/fake-clock.ts';
 import type { LockOptions } from '../mariadb/lock.ts';
 import { type Journal, openJournal } from '../operation/journal.ts';
@@ -125,6 +125,57 @@ test('answers come in order, the last one ends the stream, and nothing is held t
   expect(await talk.end).toBe('ended');
   expect(talk.heard).toEqual(['acquired', 'renewed', 'attested', 'advanced', 'released']);
   expect(log).toEqual(['lock 1', 'unlock 1']);
+});
+
+describe('a hold that is made ready first', () => {
+  const PREPARE: Request = { case: 'prepare', value: ACQUIRE.value };
+
+  test('asks for no lock before it is told to, and then takes the same one', async () => {
+    const talk = stream(PREPARE);
+    await settle();
+    expect([talk.heard, log]).toEqual([['ready'], []]);
+    const made = holds.get('op');
+    talk.say(ACQUIRE);
+    await grant();
+    expect(holds.get('op')).toBe(made);
+    talk.say(RELEASE);
+    expect(await talk.end).toBe('ended');
+    expect([talk.heard, log]).toEqual([
+      ['ready', 'acquired', 'released'],
+      ['lock 1', 'unlock 1'],
+    ]);
+  });
+
+  test('may be given back without ever being taken', async () => {
+    const talk = stream(PREPARE);
+    await settle();
+    talk.say(RELEASE);
+    expect(await talk.end).toBe('ended');
+    expect([talk.heard, log]).toEqual([['ready', 'released'], []]);
+  });
+
+  test('is over with its stream: nobody else knows of it', async () => {
+    const talk = stream(PREPARE);
+    await settle();
+    talk.breakOff();
+    await talk.end;
+    await settle();
+    expect(holds.get('op')?.state.at).toBe('released');
+  });
+
+  test('is taken once', async () => {
+    const talk = stream(PREPARE);
+    await settle();
+    talk.say(ACQUIRE);
+    await grant();
+    talk.say(ACQUIRE);
+    expect(await talk.end).toBe('USAGE');
+  });
+
+  test('by an operation without the claim is refused', async () => {
+    const value = { ...ACQUIRE.value, operationId: 'other' } as typeof ACQUIRE.value;
+    expect(await stream({ case: 'prepare', value } as Request).end).toBe('CLAIM_MISSING');
+  });
 });
 
 test('an attestation that comes before the lock is granted waits for it', async () => {

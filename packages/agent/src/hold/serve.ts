@@ -2,7 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { HoldRequest } from '@stillpoint/shared/proto';
 import { checkedName } from '../repository/index.ts';
 import { createNews } from '../task/news.ts';
-import { acquiredAnswer, advancedAnswer, attestedAnswer, type HoldAnswer, isLast, lastAnswer, renewedAnswer } from './answers.ts';
+import { acquiredAnswer, advancedAnswer, attestedAnswer, type HoldAnswer, isLast, lastAnswer, READY, renewedAnswer } from './answers.ts';
 import type { NodeHold } from './node-hold.ts';
 import type { Holds } from './registry.ts';
 import { acquireTerms, phaseTerms } from './terms.ts';
@@ -76,11 +76,15 @@ function createTalk(desk: HoldDesk, say: (answer: HoldAnswer) => void): Talk {
   };
   const present = (): NodeHold => {
     if (current !== undefined) return current;
-    throw new StillpointError('USAGE', 'The stream of a hold begins with acquire or attach');
+    throw new StillpointError('USAGE', 'The stream of a hold begins with prepare, acquire or attach');
   };
   return {
     hear: (request) => {
-      if (request.case === 'acquire') follow(() => begin(desk, request.value));
+      if (request.case === 'prepare') {
+        follow(() => prepare(desk, request.value));
+        void sayReady(present(), say);
+      } else if (request.case === 'acquire' && current !== undefined) takeReady(desk, current, request.value);
+      else if (request.case === 'acquire') follow(() => begin(desk, request.value));
       else if (request.case === 'attach') follow(() => resume(desk, request.value.operationId));
       else answerTo(request, present(), say);
     },
@@ -103,6 +107,27 @@ async function tell(hold: NodeHold, node: string, say: (answer: HoldAnswer) => v
 
 type RequestOf<C extends string> = Extract<HoldRequest['request'], { case: C }>['value'];
 
+function prepare({ holds, requireClaim }: HoldDesk, request: RequestOf<'prepare'>): NodeHold {
+  requireClaim(checkedName(request.operationId, 'operation id'));
+  return holds.prepare(request.operationId, acquireTerms(request));
+}
+
+async function sayReady(hold: NodeHold, say: (answer: HoldAnswer) => void): Promise<void> {
+  const isReady = await hold.ready().then(
+    () => true,
+    // Told with its end.
+    () => false,
+  );
+  if (isReady) say(READY);
+}
+
+/** On the terms on which it was made ready. Throws USAGE for another operation's, or one that is taken already. */
+function takeReady({ holds }: HoldDesk, hold: NodeHold, request: RequestOf<'acquire'>): void {
+  if (request.operationId !== hold.operationId || hold.state.at !== 'idle')
+    throw new StillpointError('USAGE', 'The stream is about another hold already');
+  holds.take(hold.operationId, acquireTerms(request));
+}
+
 function begin({ holds, requireClaim }: HoldDesk, request: RequestOf<'acquire'>): NodeHold {
   requireClaim(checkedName(request.operationId, 'operation id'));
   return holds.take(request.operationId, acquireTerms(request));
@@ -119,7 +144,7 @@ function resume({ holds }: HoldDesk, operationId: string): NodeHold {
  * ends the hold, and so is told by its last answer.
  */
 function answerTo(
-  request: Exclude<HoldRequest['request'], { case: 'acquire' | 'attach' }>,
+  request: Exclude<HoldRequest['request'], { case: 'prepare' | 'acquire' | 'attach' }>,
   hold: NodeHold,
   say: (answer: HoldAnswer) => void,
 ): void {

@@ -8,8 +8,9 @@ import { unlessAborted } from './scope.ts';
 
 /** How much longer than its bound an agent may take to answer, ms. Other nodes' writers wait for a frozen one meanwhile. */
 const ANSWER_MARGIN_MS = 2_000;
-/** How long a node of the engine may take before it asks for its lock, ms: the engine must be writable, and a guardian stand by. */
-const PREPARE_ENGINE_TIMEOUT_MS = 10_000;
+/** How long a node may take to be ready for its lock, ms; one of the engine, whose engine must be writable, and a guardian stand by. */
+const READY_TIMEOUT_MS = 5_000;
+const READY_ENGINE_TIMEOUT_MS = 20_000;
 /** Longest wait for a proof, ms: of a lock; and of an engine, whose programs are asked for its state and its locks. */
 const ATTEST_TIMEOUT_MS = 5_000;
 const ATTEST_ENGINE_TIMEOUT_MS = 30_000;
@@ -31,7 +32,7 @@ export interface HoldTerms {
   readonly lockTimeoutMs: number;
   readonly leaseMs: number;
   readonly maxBlockMs: number;
-  /** True on a node of the engine, which takes its time to attest and to let go. */
+  /** True on a node of the engine, which takes its time to get ready, to attest and to let go. */
   readonly engine?: boolean;
   readonly checksums?: MessageInitShape<typeof ChecksumRequestSchema>;
   /** How often a probe writes its row meanwhile; undefined for no probe. */
@@ -64,15 +65,47 @@ export interface NodeHold {
   release(): Promise<Release>;
 }
 
+/** A hold that can be taken at once; nobody waits yet. */
+export interface ReadyHold {
+  /**
+   * Makes the node stand still, and keeps it so by renewing its lease each second until it is released or lost. An agent that does not answer
+   * for a whole lease counts as lost. Throws LOCK_TIMEOUT and whatever else the agent fails with, DEADLINE, or the signal's reason; nothing
+   * is held then, as far as the agent can be told.
+   */
+  take(signal: AbortSignal): Promise<NodeHold>;
+  /** Gives it up, unless it was taken. Never throws. */
+  giveUp(): Promise<void>;
+}
+
 /**
- * Makes a node stand still, and keeps it so by renewing its lease each second until it is released or lost. An agent
- * that does not answer for a whole lease counts as lost. Throws LOCK_TIMEOUT and whatever else the agent fails with,
- * DEADLINE, or the signal's reason; nothing is held then, as far as the agent can be told.
+ * Has a node make its hold ready: what takes time there (a guardian that starts) is no part of the wait of any writer. Throws what the agent
+ * fails with, DEADLINE, or the signal's reason.
  */
-export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock, signal: AbortSignal): Promise<NodeHold> {
+export async function readyHold(agent: NodeAgent, terms: HoldTerms, clock: Clock, signal: AbortSignal): Promise<ReadyHold> {
+  const { node } = agent;
+  const stream = openHoldStream(agent, terms.operationId, clock, Math.min(terms.leaseMs / 2, REATTACH_FOR_MS));
+  try {
+    const ready = stream.ask({ case: 'prepare', value: acquireOf(terms) }, 'ready');
+    await unlessAborted(within(clock, boundsOf(terms).readyMs + ANSWER_MARGIN_MS, node, 'prepare', ready), signal);
+  } catch (error) {
+    await letGo(stream, node, clock, GIVE_UP_TIMEOUT_MS);
+    throw error;
+  }
+  let taken = false;
+  return {
+    take: (within) => {
+      taken = true;
+      return takeHold(agent, stream, terms, clock, within);
+    },
+    giveUp: async () => {
+      if (!taken) await letGo(stream, node, clock, GIVE_UP_TIMEOUT_MS);
+    },
+  };
+}
+
+async function takeHold(agent: NodeAgent, stream: HoldStream, terms: HoldTerms, clock: Clock, signal: AbortSignal): Promise<NodeHold> {
   const { node } = agent;
   const { attestMs, lockMs, releaseMs } = boundsOf(terms);
-  const stream = openHoldStream(agent, terms.operationId, clock, Math.min(terms.leaseMs / 2, REATTACH_FOR_MS));
   const askedAtMs = clock.monotonicMs();
   try {
     const acquiring = stream.ask({ case: 'acquire', value: acquireOf(terms) }, 'acquired');
@@ -105,10 +138,17 @@ export async function takeHold(agent: NodeAgent, terms: HoldTerms, clock: Clock,
   }
 }
 
-function boundsOf({ engine, leaseMs, lockTimeoutMs: lockMs }: HoldTerms): { lockMs: number; attestMs: number; releaseMs: number } {
-  if (engine !== true) return { lockMs, attestMs: ATTEST_TIMEOUT_MS, releaseMs: RELEASE_TIMEOUT_MS };
+interface Bounds {
+  readonly readyMs: number;
+  readonly lockMs: number;
+  readonly attestMs: number;
+  readonly releaseMs: number;
+}
+
+function boundsOf({ engine, leaseMs, lockTimeoutMs: lockMs }: HoldTerms): Bounds {
+  if (engine !== true) return { readyMs: READY_TIMEOUT_MS, lockMs, attestMs: ATTEST_TIMEOUT_MS, releaseMs: RELEASE_TIMEOUT_MS };
   const releaseMs = leaseMs + RELEASE_ENGINE_TIMEOUT_MS;
-  return { lockMs: lockMs + PREPARE_ENGINE_TIMEOUT_MS, attestMs: ATTEST_ENGINE_TIMEOUT_MS, releaseMs };
+  return { readyMs: READY_ENGINE_TIMEOUT_MS, lockMs, attestMs: ATTEST_ENGINE_TIMEOUT_MS, releaseMs };
 }
 
 const acquireOf = ({ operationId, lockTimeoutMs, leaseMs, maxBlockMs, checksums, probeEveryMs }: HoldTerms) => ({

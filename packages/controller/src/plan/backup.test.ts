@@ -7,7 +7,7 @@ const nodesOf = (plan: BackupPlan, kind: string): readonly string[] | undefined 
 
 it('holds, captures and commits on every node, in this order', () => {
   const plan = planBackup('shop', [nodeView('db1'), nodeView('db2', follows('db1'))], SETTINGS);
-  expect(plan.phases.map(({ phase }) => phase)).toEqual(['check', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit']);
+  expect(plan.phases.map(({ phase }) => phase)).toEqual(['check', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit']);
   for (const { nodes, steps } of plan.phases) {
     expect(nodes).toEqual(['db1', 'db2']);
     expect(steps.map(({ node }) => node)).toEqual(nodes);
@@ -51,7 +51,7 @@ it('has nothing to do in a cluster without a server', () => {
 it('drains every module of the engine, suspends on the owner of dbroot 1 and then looks at the others, and flushes on the owner alone', () => {
   const map = { 1: 2, 2: 3 };
   const plan = planBackup('shop', [nodeView('db1'), moduleView('db2', map), moduleView('db3', map)], SETTINGS);
-  expect(plan.phases.map(({ phase }) => phase).slice(1, 7)).toEqual(['quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture']);
+  expect(plan.phases.map(({ phase }) => phase).slice(2, 8)).toEqual(['quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture']);
   expect(['drain', 'suspend', 'confirm', 'flush'].map((phase) => nodesOf(plan, phase))).toEqual([
     ['db2', 'db3'],
     ['db2'],

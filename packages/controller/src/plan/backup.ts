@@ -145,7 +145,7 @@ function phasesOf(
   const primary = engines.filter(({ engine }) => isEnginePrimary(engine)).map(({ node }) => node);
   const before = planned.filter(({ captures }) => captures.some(({ strategy }) => BEFORE.has(strategy))).map(({ node }) => node);
   const others = modules.filter((node) => !primary.includes(node));
-  const budget = `within ${formatDuration(settings.maxBlock)} of the first lock`;
+  const budget = `within ${formatDuration(settings.maxBlock)} of the first lock of an attempt`;
   const phase = (kind: BackupStep['kind'], nodes: readonly string[], blocksWriters: boolean, bound: string): BackupPhase => ({
     phase: kind,
     nodes,
@@ -156,6 +156,7 @@ function phasesOf(
   const phases = [
     phase('check', all, false, ''),
     phase('precopy', before, false, ''),
+    phase('ready', all, false, ''),
     phase('quiesce', all, true, `${formatDuration(settings.lockTimeout)} an attempt, ${settings.lockAttempts} attempts`),
     phase('drain', modules, true, `${formatDuration(settings.columnstore.drainTimeout)} an attempt, ${budget}`),
     phase('suspend', primary, true, budget),

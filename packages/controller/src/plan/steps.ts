@@ -9,6 +9,8 @@ export type BackupStep =
   | { readonly kind: 'check'; readonly node: string }
   /** What can be had while clients write is brought over. */
   | { readonly kind: 'precopy'; readonly node: string }
+  /** All that takes time before a lock can be asked for. */
+  | { readonly kind: 'ready'; readonly node: string }
   /** Writers are made to wait. */
   | { readonly kind: 'quiesce'; readonly node: string }
   /** No ColumnStore table lock and no cpimport is left. */

@@ -1,6 +1,6 @@
 import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
 import type { EngineStand } from '@stillpoint/shared/proto';
-import type { NodeHold } from '../agents/hold.ts';
+import type { NodeHold, ReadyHold } from '../agents/hold.ts';
 import type { AgentPool } from '../agents/pool.ts';
 import type { Scope } from '../agents/scope.ts';
 import type { EngineResume } from '../api.ts';
@@ -20,7 +20,11 @@ export interface BackupRun {
   readonly settings: BackupSettings;
   readonly plan: BackupPlan;
   readonly setId: string;
+  /** Holds that can be taken at once. */
+  readonly ready: Map<string, ReadyHold>;
   readonly holds: Map<string, NodeHold>;
+  /** Nodes that were asked to suspend the engine, or to see it suspended, whatever they answered. */
+  readonly suspending: Set<string>;
   /** How the suspended engine stood on each of its nodes. */
   readonly stands: Map<string, EngineStand>;
   /** Holds that are being let go, or were. */
@@ -29,7 +33,7 @@ export interface BackupRun {
   readonly resumed: Map<string, EngineResume>;
   /** What probes felt, by node. */
   readonly felt: Map<string, NonNullable<SetMember['probe']>>;
-  /** How long writers were shut out, ms, by node. */
+  /** How long writers were shut out, ms, by node: in all attempts together. */
   readonly blockedMs: Map<string, number>;
   readonly parts: Map<string, { readonly part: PartManifest; readonly sha256: string }>;
   /** Passes before the still point, by node, in their order. */

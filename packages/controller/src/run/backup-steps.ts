@@ -12,7 +12,7 @@ import {
   type TaskResult,
 } from '@stillpoint/shared/proto';
 import { untilAnswered } from '../agents/contact.ts';
-import { type NodeHold, takeHold } from '../agents/hold.ts';
+import { type NodeHold, readyHold } from '../agents/hold.ts';
 import { type Scope, unlessAborted } from '../agents/scope.ts';
 import { runTask, type TaskOrder } from '../agents/task.ts';
 import type { CaptureStrategy } from '../plan/capture-strategies.ts';
@@ -33,6 +33,7 @@ const COMMIT_PATIENCE_MS = 10_000;
 export const backupExecutors = {
   check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
   precopy,
+  ready,
   quiesce,
   drain: async (run, { node }, scope) => {
     await advance(run, node, HoldPhase.DRAIN, run.settings.columnstore.drainTimeout, scope);
@@ -81,7 +82,11 @@ const DBROOT_STRATEGIES: ReadonlyMap<CaptureStrategy, DbrootStrategy> = new Map(
   ['precopy', DbrootStrategy.PRECOPY],
 ]);
 
-async function quiesce({ agents, holds, operation, plan, settings }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+async function ready(
+  { agents, operation, plan, ready: readyHolds, settings }: BackupRun,
+  { node }: BackupStep,
+  scope: Scope,
+): Promise<void> {
   const { enabled, include, exclude, connections } = settings.checksums;
   const terms = {
     operationId: operation.id,
@@ -92,7 +97,13 @@ async function quiesce({ agents, holds, operation, plan, settings }: BackupRun, 
     ...(enabled ? { checksums: { include, exclude, connections } } : {}),
     ...(settings.probe.enabled ? { probeEveryMs: settings.probe.every } : {}),
   };
-  const hold = await takeHold(agents.get(node), terms, operation.clock, scope.signal);
+  readyHolds.set(node, await readyHold(agents.get(node), terms, operation.clock, scope.signal));
+}
+
+async function quiesce({ holds, ready: readyHolds }: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  const waiting = readyHolds.get(node);
+  if (waiting === undefined) throw new Error(`${node} is asked for its lock before it was made ready`);
+  const hold = await waiting.take(scope.signal);
   holds.set(node, hold);
   // From now on, a hold that is lost on one node is the end for all.
   hold.lost.addEventListener('abort', () => scope.fail(hold.lost.reason as StillpointError), { once: true });
@@ -104,6 +115,7 @@ function advance(run: BackupRun, node: string, phase: HoldPhase, timeoutMs: numb
 }
 
 async function suspend(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
+  run.suspending.add(node);
   const { engine } = await advance(run, node, HoldPhase.SUSPEND, run.settings.maxBlock, scope);
   if (engine === undefined)
     throw new StillpointError('SUSPEND_FAILED', `${node}: the agent did not tell how the suspended engine stands`, { node });

@@ -10,7 +10,8 @@ const LOOK = 'Look at `dbrmctl status` on the primary of the engine; docs/column
 
 /** Lets every node go that holds, in parallel: agents see to it that the engine comes before the SQL locks, on all nodes. Never throws. */
 export async function releaseAll(run: BackupRun): Promise<void> {
-  await Promise.all([...run.holds.values()].map((hold) => releaseHold(run, hold)));
+  const { holds, ready } = run;
+  await Promise.all([...[...holds.values()].map((hold) => releaseHold(run, hold)), ...[...ready.values()].map((hold) => hold.giveUp())]);
 }
 
 /** Lets one node go, once however often it is called, and takes down how that went. Never throws. */
@@ -26,11 +27,15 @@ async function letGo(run: BackupRun, hold: NodeHold): Promise<void> {
   const wasLost = hold.lost.aborted;
   const release = await hold.release();
   const blocked = release.released?.blocked;
-  blockedMs.set(node, blocked === undefined ? operation.clock.monotonicMs() - hold.askedAtMs : durationMs(blocked));
+  const ms = blocked === undefined ? operation.clock.monotonicMs() - hold.askedAtMs : durationMs(blocked);
+  // Writers have waited in earlier attempts as well.
+  blockedMs.set(node, (blockedMs.get(node) ?? 0) + ms);
   noteProbe(run, node, release.released?.probe);
   const isPrimary = node === run.plan.columnstore?.primary;
   const stood = run.stands.has(node);
-  if (isPrimary || stood) noteEngine(run, node, engineResume(node, release, isPrimary && stood && !wasLost));
+  // Whoever was asked to suspend, and neither answered that nor the release, may have done it.
+  const inDoubt = run.suspending.has(node) && release.released === undefined;
+  if (isPrimary || stood) noteEngine(run, node, engineResume(node, release, isPrimary && (stood || inDoubt) && !wasLost));
   else if (blocked === undefined && !wasLost) {
     operation.observe({ type: 'log', node, message: 'did not confirm the release; its agent lets go by itself when the lease runs out' });
   }
@@ -46,7 +51,7 @@ function noteProbe({ felt, operation }: BackupRun, node: string, probe: ProbeFel
 
 const PROBE_HINT = '`stillpoint agent grants` prints the SQL that makes its table, and what the account may do with it.';
 
-/** `must`: this node has suspended the engine, so it has to say that it is read-write again. */
+/** `must`: this node has suspended the engine, or may have, so it has to say that it is read-write again. */
 function engineResume(node: string, { error, released }: Release, must: boolean): EngineResume {
   const base = { node, stuckLocks: released?.stuckLocks ?? [] };
   if (released?.engineResume !== undefined) return { ...base, ms: durationMs(released.engineResume) };

@@ -52,6 +52,10 @@ async function standStill(run: BackupRun, scope: Scope): Promise<void> {
   run.cut = { at, releasedAt, holdSkewMs };
 }
 
+/** Where a bulk load is refused, nobody's writers are to wait for it once more. */
+const isWorthAnother = ({ settings }: BackupRun, code: ErrorCode): boolean =>
+  WORTH_ANOTHER_ATTEMPT.includes(code) && !(code === 'CPIMPORT_RUNNING' && settings.columnstore.cpimport === 'refuse');
+
 /** Brings all nodes and the engine to a stand, in as many attempts as are configured. Between two attempts, nothing is held. */
 async function comeToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
   const { lockAttempts: attempts, lockBackoff: waitMs } = run.settings;
@@ -62,7 +66,7 @@ async function comeToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
     } catch (thrown) {
       const error = toStillpointError(thrown);
       const stuck = mostUrgent(run, error) !== error;
-      if (signal.aborted || stuck || !WORTH_ANOTHER_ATTEMPT.includes(error.code)) throw error;
+      if (signal.aborted || stuck || !isWorthAnother(run, error.code)) throw error;
       if (attempt >= attempts) throw givenUp(error, attempt);
       const { node = '', message, blockers, tableLocks } = error;
       observe({ type: 'retry', attempt, attempts, waitMs, node, message, blockers, tableLocks });
@@ -79,7 +83,7 @@ async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
   const before = run.times.mark();
   await precopy(run, signal);
   const scope = openScope(signal);
-  for (const notes of [run.holds, run.stands, run.resumed]) notes.clear();
+  for (const notes of [run.ready, run.holds, run.suspending, run.stands, run.resumed]) notes.clear();
   const coming = goTo(run, scope);
   try {
     await unlessAborted(coming, scope.signal);
@@ -96,7 +100,7 @@ async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
 }
 
 async function goTo(run: BackupRun, scope: Scope): Promise<void> {
-  await phasesInOrder(run, ['quiesce', 'drain', 'suspend', 'confirm'], scope);
+  await phasesInOrder(run, ['ready', 'quiesce', 'drain', 'suspend', 'confirm'], scope);
   const { columnstore } = run.plan;
   if (columnstore !== undefined) requireOneEngine(columnstore, run.stands);
 }

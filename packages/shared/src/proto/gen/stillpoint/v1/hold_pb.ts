@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file stillpoint/v1/hold.proto.
  */
 export const file_stillpoint_v1_hold: GenFile = /*@__PURE__*/
-  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEijwIKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0Ei4KC3Byb2JlX2V2ZXJ5GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iewoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD3JlZnVzZV9jcGltcG9ydBgDIAEoCCIiCgpIb2xkQXR0YWNoEhQKDG9wZXJhdGlvbl9pZBgBIAEoCSILCglIb2xkUmVuZXciDAoKSG9sZEF0dGVzdCINCgtIb2xkUmVsZWFzZSKqAgoLSG9sZFJlcXVlc3QSLQoHYWNxdWlyZRgBIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVIABIrCgZhdHRhY2gYAiABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRhY2hIABItCgdhZHZhbmNlGAMgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWR2YW5jZUgAEikKBXJlbmV3GAQgASgLMhguc3RpbGxwb2ludC52MS5Ib2xkUmVuZXdIABIrCgZhdHRlc3QYBSABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RIABItCgdyZWxlYXNlGAYgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZUgAQgkKB3JlcXVlc3QilwIKDEhvbGRBY3F1aXJlZBIwCgxyZXF1ZXN0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmdyYW50ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBndhaXRlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCghwb3NpdGlvbhgEIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEjEKB3NvdXJjZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlEhUKDWNvbm5lY3Rpb25faWQYBiABKAQijAEKDEhvbGRBZHZhbmNlZBInCgVwaGFzZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuSG9sZFBoYXNlEicKBHRvb2sYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZW5naW5lGAMgASgLMhouc3RpbGxwb2ludC52MS5FbmdpbmVTdGFuZCJxCgtFbmdpbmVTdGFuZBIXCg9jb25maWdfcmV2aXNpb24YASABKAQSFQoNY29uZmlnX3NoYTI1NhgCIAEoCRIWCg5jb250cm9sbGVyX3BpZBgDIAEoDRIaChJjb250cm9sbGVyX3N0YXJ0ZWQYBCABKAQiNgoLSG9sZFJlbmV3ZWQSJwoEaGVsZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKsAQoMSG9sZEF0dGVzdGVkEjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SFQoNY29ubmVjdGlvbl9pZBgCIAEoBBInCgRoZWxkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVuZ2luZRgEIAEoCzIaLnN0aWxscG9pbnQudjEuRW5naW5lU3RhbmQiqgEKDEhvbGRSZWxlYXNlZBIqCgdibG9ja2VkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDWVuZ2luZV9yZXN1bWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3R1Y2tfbG9ja3MYAyADKAkSJwoFcHJvYmUYBCABKAsyGC5zdGlsbHBvaW50LnYxLlByb2JlRmVsdCJYCglQcm9iZUZlbHQSKgoHbG9uZ2VzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZ3cml0ZXMYAiABKAQSDwoHZmFpbHVyZRgDIAEoCSK7AgoMSG9sZFJlc3BvbnNlEi8KCGFjcXVpcmVkGAEgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkQWNxdWlyZWRIABIvCghhZHZhbmNlZBgCIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFkdmFuY2VkSAASLQoHcmVuZXdlZBgDIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZFJlbmV3ZWRIABIvCghhdHRlc3RlZBgEIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEF0dGVzdGVkSAASLwoIcmVsZWFzZWQYBSABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRSZWxlYXNlZEgAEiwKBmZhaWxlZBgGIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWxIAEIKCghyZXNwb25zZSqDAQoJSG9sZFBoYXNlEhoKFkhPTERfUEhBU0VfVU5TUEVDSUZJRUQQABIWChJIT0xEX1BIQVNFX1FVSUVTQ0UQARIUChBIT0xEX1BIQVNFX0RSQUlOEAISFgoSSE9MRF9QSEFTRV9TVVNQRU5EEAMSFAoQSE9MRF9QSEFTRV9GTFVTSBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
+  fileDesc("ChhzdGlsbHBvaW50L3YxL2hvbGQucHJvdG8SDXN0aWxscG9pbnQudjEijwIKC0hvbGRBY3F1aXJlEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIvCgxsb2NrX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJbWF4X2Jsb2NrGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKCWNoZWNrc3VtcxgFIAEoCzIeLnN0aWxscG9pbnQudjEuQ2hlY2tzdW1SZXF1ZXN0Ei4KC3Byb2JlX2V2ZXJ5GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkgKD0NoZWNrc3VtUmVxdWVzdBIPCgdpbmNsdWRlGAEgAygJEg8KB2V4Y2x1ZGUYAiADKAkSEwoLY29ubmVjdGlvbnMYAyABKA0iewoLSG9sZEFkdmFuY2USJwoFcGhhc2UYASABKA4yGC5zdGlsbHBvaW50LnYxLkhvbGRQaGFzZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD3JlZnVzZV9jcGltcG9ydBgDIAEoCCIiCgpIb2xkQXR0YWNoEhQKDG9wZXJhdGlvbl9pZBgBIAEoCSILCglIb2xkUmVuZXciDAoKSG9sZEF0dGVzdCINCgtIb2xkUmVsZWFzZSLZAgoLSG9sZFJlcXVlc3QSLQoHYWNxdWlyZRgBIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZEFjcXVpcmVIABIrCgZhdHRhY2gYAiABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRhY2hIABItCgdhZHZhbmNlGAMgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkQWR2YW5jZUgAEikKBXJlbmV3GAQgASgLMhguc3RpbGxwb2ludC52MS5Ib2xkUmVuZXdIABIrCgZhdHRlc3QYBSABKAsyGS5zdGlsbHBvaW50LnYxLkhvbGRBdHRlc3RIABItCgdyZWxlYXNlGAYgASgLMhouc3RpbGxwb2ludC52MS5Ib2xkUmVsZWFzZUgAEi0KB3ByZXBhcmUYByABKAsyGi5zdGlsbHBvaW50LnYxLkhvbGRBY3F1aXJlSABCCQoHcmVxdWVzdCILCglIb2xkUmVhZHkilwIKDEhvbGRBY3F1aXJlZBIwCgxyZXF1ZXN0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmdyYW50ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBndhaXRlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCghwb3NpdGlvbhgEIAEoCzIeLnN0aWxscG9pbnQudjEuTWFyaWFkYlBvc2l0aW9uEjEKB3NvdXJjZXMYBSADKAsyIC5zdGlsbHBvaW50LnYxLlJlcGxpY2F0aW9uU291cmNlEhUKDWNvbm5lY3Rpb25faWQYBiABKAQijAEKDEhvbGRBZHZhbmNlZBInCgVwaGFzZRgBIAEoDjIYLnN0aWxscG9pbnQudjEuSG9sZFBoYXNlEicKBHRvb2sYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZW5naW5lGAMgASgLMhouc3RpbGxwb2ludC52MS5FbmdpbmVTdGFuZCJxCgtFbmdpbmVTdGFuZBIXCg9jb25maWdfcmV2aXNpb24YASABKAQSFQoNY29uZmlnX3NoYTI1NhgCIAEoCRIWCg5jb250cm9sbGVyX3BpZBgDIAEoDRIaChJjb250cm9sbGVyX3N0YXJ0ZWQYBCABKAQiNgoLSG9sZFJlbmV3ZWQSJwoEaGVsZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKsAQoMSG9sZEF0dGVzdGVkEjAKCHBvc2l0aW9uGAEgASgLMh4uc3RpbGxwb2ludC52MS5NYXJpYWRiUG9zaXRpb24SFQoNY29ubmVjdGlvbl9pZBgCIAEoBBInCgRoZWxkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVuZ2luZRgEIAEoCzIaLnN0aWxscG9pbnQudjEuRW5naW5lU3RhbmQiqgEKDEhvbGRSZWxlYXNlZBIqCgdibG9ja2VkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDWVuZ2luZV9yZXN1bWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3R1Y2tfbG9ja3MYAyADKAkSJwoFcHJvYmUYBCABKAsyGC5zdGlsbHBvaW50LnYxLlByb2JlRmVsdCJYCglQcm9iZUZlbHQSKgoHbG9uZ2VzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZ3cml0ZXMYAiABKAQSDwoHZmFpbHVyZRgDIAEoCSLmAgoMSG9sZFJlc3BvbnNlEi8KCGFjcXVpcmVkGAEgASgLMhsuc3RpbGxwb2ludC52MS5Ib2xkQWNxdWlyZWRIABIvCghhZHZhbmNlZBgCIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEFkdmFuY2VkSAASLQoHcmVuZXdlZBgDIAEoCzIaLnN0aWxscG9pbnQudjEuSG9sZFJlbmV3ZWRIABIvCghhdHRlc3RlZBgEIAEoCzIbLnN0aWxscG9pbnQudjEuSG9sZEF0dGVzdGVkSAASLwoIcmVsZWFzZWQYBSABKAsyGy5zdGlsbHBvaW50LnYxLkhvbGRSZWxlYXNlZEgAEiwKBmZhaWxlZBgGIAEoCzIaLnN0aWxscG9pbnQudjEuRXJyb3JEZXRhaWxIABIpCgVyZWFkeRgHIAEoCzIYLnN0aWxscG9pbnQudjEuSG9sZFJlYWR5SABCCgoIcmVzcG9uc2UqgwEKCUhvbGRQaGFzZRIaChZIT0xEX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSSE9MRF9QSEFTRV9RVUlFU0NFEAESFAoQSE9MRF9QSEFTRV9EUkFJThACEhYKEkhPTERfUEhBU0VfU1VTUEVORBADEhQKEEhPTERfUEhBU0VfRkxVU0gQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stillpoint_v1_error, file_stillpoint_v1_node]);
 
 /**
  * Take the hold.
@@ -46,7 +46,7 @@ export type HoldAcquire = Message<"stillpoint.v1.HoldAcquire"> & {
   lease?: Duration | undefined;
 
   /**
-   * How long writers may be shut out altogether, counted from the first attempt to lock. Afterwards the agent lets go by itself.
+   * How long writers may be shut out altogether, counted from this attempt to lock: another attempt has another hold. Afterwards the agent lets go by itself.
    *
    * @generated from field: google.protobuf.Duration max_block = 4;
    */
@@ -211,7 +211,7 @@ export const HoldReleaseSchema: GenMessage<HoldRelease> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_hold, 6);
 
 /**
- * Controller to agent. The first message is acquire or attach.
+ * Controller to agent. The first message is prepare, acquire or attach.
  *
  * @generated from message stillpoint.v1.HoldRequest
  */
@@ -269,6 +269,14 @@ export type HoldRequest = Message<"stillpoint.v1.HoldRequest"> & {
      */
     value: HoldRelease;
     case: "release";
+  } | {
+    /**
+     * Make ready to be taken on these terms, which keeps nobody waiting; acquire follows on the same stream.
+     *
+     * @generated from field: stillpoint.v1.HoldAcquire prepare = 7;
+     */
+    value: HoldAcquire;
+    case: "prepare";
   } | { case: undefined; value?: undefined };
 };
 
@@ -278,6 +286,21 @@ export type HoldRequest = Message<"stillpoint.v1.HoldRequest"> & {
  */
 export const HoldRequestSchema: GenMessage<HoldRequest> = /*@__PURE__*/
   messageDesc(file_stillpoint_v1_hold, 7);
+
+/**
+ * The hold can be taken at once. Until then, and as long as the stream lasts, nobody waits.
+ *
+ * @generated from message stillpoint.v1.HoldReady
+ */
+export type HoldReady = Message<"stillpoint.v1.HoldReady"> & {
+};
+
+/**
+ * Describes the message stillpoint.v1.HoldReady.
+ * Use `create(HoldReadySchema)` to create a new message.
+ */
+export const HoldReadySchema: GenMessage<HoldReady> = /*@__PURE__*/
+  messageDesc(file_stillpoint_v1_hold, 8);
 
 /**
  * The hold is in force.
@@ -333,7 +356,7 @@ export type HoldAcquired = Message<"stillpoint.v1.HoldAcquired"> & {
  * Use `create(HoldAcquiredSchema)` to create a new message.
  */
 export const HoldAcquiredSchema: GenMessage<HoldAcquired> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 8);
+  messageDesc(file_stillpoint_v1_hold, 9);
 
 /**
  * A phase was reached.
@@ -368,7 +391,7 @@ export type HoldAdvanced = Message<"stillpoint.v1.HoldAdvanced"> & {
  * Use `create(HoldAdvancedSchema)` to create a new message.
  */
 export const HoldAdvancedSchema: GenMessage<HoldAdvanced> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 9);
+  messageDesc(file_stillpoint_v1_hold, 10);
 
 /**
  * What must not change between suspension and attestation.
@@ -410,7 +433,7 @@ export type EngineStand = Message<"stillpoint.v1.EngineStand"> & {
  * Use `create(EngineStandSchema)` to create a new message.
  */
 export const EngineStandSchema: GenMessage<EngineStand> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 10);
+  messageDesc(file_stillpoint_v1_hold, 11);
 
 /**
  * The lease was pushed out.
@@ -431,7 +454,7 @@ export type HoldRenewed = Message<"stillpoint.v1.HoldRenewed"> & {
  * Use `create(HoldRenewedSchema)` to create a new message.
  */
 export const HoldRenewedSchema: GenMessage<HoldRenewed> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 11);
+  messageDesc(file_stillpoint_v1_hold, 12);
 
 /**
  * Proof that the hold was never released.
@@ -473,7 +496,7 @@ export type HoldAttested = Message<"stillpoint.v1.HoldAttested"> & {
  * Use `create(HoldAttestedSchema)` to create a new message.
  */
 export const HoldAttestedSchema: GenMessage<HoldAttested> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 12);
+  messageDesc(file_stillpoint_v1_hold, 13);
 
 /**
  * The hold has ended.
@@ -515,7 +538,7 @@ export type HoldReleased = Message<"stillpoint.v1.HoldReleased"> & {
  * Use `create(HoldReleasedSchema)` to create a new message.
  */
 export const HoldReleasedSchema: GenMessage<HoldReleased> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 13);
+  messageDesc(file_stillpoint_v1_hold, 14);
 
 /**
  * What a client felt that wrote one row again and again.
@@ -550,7 +573,7 @@ export type ProbeFelt = Message<"stillpoint.v1.ProbeFelt"> & {
  * Use `create(ProbeFeltSchema)` to create a new message.
  */
 export const ProbeFeltSchema: GenMessage<ProbeFelt> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 14);
+  messageDesc(file_stillpoint_v1_hold, 15);
 
 /**
  * Agent to controller: one answer to each request, and `failed` at any time. After `failed` nothing is held any more.
@@ -611,6 +634,14 @@ export type HoldResponse = Message<"stillpoint.v1.HoldResponse"> & {
      */
     value: ErrorDetail;
     case: "failed";
+  } | {
+    /**
+     * It can be taken.
+     *
+     * @generated from field: stillpoint.v1.HoldReady ready = 7;
+     */
+    value: HoldReady;
+    case: "ready";
   } | { case: undefined; value?: undefined };
 };
 
@@ -619,7 +650,7 @@ export type HoldResponse = Message<"stillpoint.v1.HoldResponse"> & {
  * Use `create(HoldResponseSchema)` to create a new message.
  */
 export const HoldResponseSchema: GenMessage<HoldResponse> = /*@__PURE__*/
-  messageDesc(file_stillpoint_v1_hold, 15);
+  messageDesc(file_stillpoint_v1_hold, 16);
 
 /**
  * A node's way into and out of the still point. All of these happen while writers wait, so all are bounded.
