@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { FileKey } from '../encryption/file-key.ts';
 import { Sealer } from '../encryption/sealer.ts';
 import { ThreadFailure } from '../thread/failure.ts';
+import { takeTurn } from '../throttle/thread.ts';
 import { FILE_MODE, fullText, isFullCode, type StoredFile } from './stored.ts';
 
 /**
@@ -34,6 +35,7 @@ export class StoredFileSync {
   #store(data: Uint8Array): void {
     const file = this.#file;
     if (file === undefined) throw new Error(`${this.#path} is closed`);
+    takeTurn(data.length);
     this.#hash.update(data);
     this.#saying(() => {
       for (let at = 0; at < data.length; ) {

@@ -1,4 +1,5 @@
 import { StillpointError } from '@stillpoint/shared/errors';
+import { limitNode } from '../throttle/node.ts';
 import { NodeCapture, type NodeCaptureOptions } from './node-capture.ts';
 
 /** Images in the making, of operations that have this node. */
@@ -26,11 +27,13 @@ export function createCaptures(): Captures {
     begin: (options) => {
       const capture = new NodeCapture(options);
       captures.set(options.operationId, capture);
+      limitNode(Number(options.options.throttle));
       return capture;
     },
     forget: async (operationId) => {
       const capture = captures.get(operationId);
       captures.delete(operationId);
+      if (captures.size === 0) limitNode(0);
       await capture?.discard();
     },
   };

@@ -8,6 +8,8 @@ export interface StoreStream {
   readonly key?: FileKey | undefined;
   /** It is no zstd yet, and put into frames of it without being compressed. */
   readonly isRaw?: boolean;
+  /** Is waited for before each piece is written, and gets its bytes. */
+  readonly pace?: (bytes: number) => Promise<void>;
 }
 
 /**
@@ -15,10 +17,11 @@ export interface StoreStream {
  * must not be waited for while writers are.
  * Throws DISK_FULL, the stream's error, or the system's.
  */
-export async function storeStream(stream: Readable, path: string, { key, isRaw = false }: StoreStream = {}): Promise<StoredFile> {
+export async function storeStream(stream: Readable, path: string, { key, isRaw = false, pace }: StoreStream = {}): Promise<StoredFile> {
   const stored = await StoredFileWriter.create(path, key);
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
+      await pace?.(chunk.length);
       await stored.write(isRaw ? Buffer.concat(rawFrame(chunk)) : chunk);
     }
     return await stored.end();

@@ -8,6 +8,7 @@ import { fileKeyFor } from '../../encryption/index.ts';
 import { writeOptionFile } from '../../mariadb/option-file.ts';
 import { accountOf } from '../../mariadb/session.ts';
 import { ProgramFailure, type RunningProgram, tiedToAgent } from '../../process/index.ts';
+import { isLimited, waitTurn } from '../../throttle/node.ts';
 import { type StoreStream, storeStream } from '../stored-file.ts';
 import type { Storing } from '../storing.ts';
 import type { Basis } from './basis.ts';
@@ -80,10 +81,12 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
       signal,
     );
     const path = join(part, nameOfImage(storing, basis).name);
-    const stored = storeImage(running, path, { key, isRaw: storing.level === 0 }, signal).finally(async () => {
-      over.abort();
-      await file.remove();
-    });
+    const stored = storeImage(running, path, { key, isRaw: storing.level === 0, pace: paceOf(running, signal) }, signal).finally(
+      async () => {
+        over.abort();
+        await file.remove();
+      },
+    );
     stored.catch(() => undefined);
     void watchProgress(options, running, over.signal);
     return { tool: running.source, stored };
@@ -109,6 +112,18 @@ const backupArguments = (
   '--innodb-log-checkpoint-now=1',
   ...(basis === undefined ? [] : [`--incremental-lsn=${basis.lsn}`]),
 ];
+
+/** Holds the tool back by its pipe, which nobody reads meanwhile: for what is stored, and for what it has written, and so read, to make that. */
+function paceOf({ source: { pid } }: RunningImage, signal: AbortSignal): (bytes: number) => Promise<void> {
+  let before: number | undefined = 0;
+  return async (bytes) => {
+    const written = isLimited() && pid !== undefined ? await bytesWritten(pid) : undefined;
+    const since = written === undefined || before === undefined ? 0 : written - before;
+    // What goes through without a limit does not count afterwards.
+    before = written;
+    await waitTurn(bytes + since, signal);
+  };
+}
 
 /** Every exit status counts, and the tool's own last word. */
 async function storeImage(running: RunningImage, path: string, how: StoreStream, signal: AbortSignal): Promise<StoredFile> {

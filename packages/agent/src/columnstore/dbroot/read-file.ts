@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { ThreadFailure } from '../../thread/failure.ts';
+import { takeTurn } from '../../throttle/thread.ts';
 import { entryOf, type ScannedEntry, stampOf } from './entry.ts';
 import { movedText, reading } from './failure-text.ts';
 
@@ -109,8 +110,9 @@ function withFile<T>(path: string, work: (file: number) => T): T {
   });
 }
 
-/** On a thread: reads until a buffer is full or the file ends. Gives the bytes. Throws the system's error. */
+/** On a thread: reads until a buffer is full or the file ends, within the limit of the node. Gives the bytes. Throws the system's error. */
 export function fill(file: number, buffer: Buffer, position: number): number {
+  takeTurn(buffer.length);
   let bytes = 0;
   while (bytes < buffer.length) {
     const count = readSync(file, buffer, bytes, buffer.length - bytes, position + bytes);
