@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { systemClock } from '@stillpoint/shared/time';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openSession } from '../../packages/agent/src/mariadb/session.ts';
 import { checksumTables, compareChecksums } from '../../packages/agent/src/proof/index.ts';
@@ -57,7 +58,7 @@ describe('the image of a copy that waited at the gate', () => {
     await capture(node);
     expect(await tablesOf(server)).toEqual(cut);
     await hold.release();
-    await eventually(async () => ((await tablesOf(server)).ticks ?? 0) > (cut.ticks ?? 0));
+    await eventually(async () => Number((await server.sql('SELECT COUNT(*) AS n FROM shop.ticks'))[0]?.n) > (cut.ticks ?? 0));
     const manifest = await publish(node);
     await stop();
     expect(manifest.mariadb?.position).toMatchObject({ file: hold.position?.file, offset: Number(hold.position?.offset) });
@@ -216,4 +217,37 @@ test('a session that keeps mariadb-backup from its first stage is waited for, an
   await busy.end();
   await copying;
   expect(await atGate(server)).toHaveLength(1);
+});
+
+describe('bounds', () => {
+  /** A node by whose clock a second is over in some milliseconds. */
+  const hasty = (): TestNode => {
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() * 100 };
+    return { ...node, agent: { ...node.agent, clock } };
+  };
+
+  test('who keeps mariadb-backup from its first stage for too long is named', async () => {
+    const busy = await server.root();
+    cleanups.push(async () => busy.destroy());
+    await busy.query('LOCK TABLES shop.orders WRITE');
+    const clock = { ...systemClock, sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms >= 10_000 ? 100 : ms, signal) };
+    const error = await failureOf(precopy({ ...node, agent: { ...node.agent, clock } }));
+    expect(error).toMatchObject({
+      code: 'LOCK_TIMEOUT',
+      blockers: expect.arrayContaining([expect.objectContaining({ connectionId: busy.threadId })]),
+    });
+    await busy.query('UNLOCK TABLES');
+    await nothingRuns();
+  });
+
+  test('what waits at the gate is given up when a client has waited with it for too long', async () => {
+    const quick = hasty();
+    await precopy(quick);
+    // Waits, and goes on once it is given up.
+    await server.sql('INSERT INTO shop.notes (v) VALUES (1)');
+    await eventually(() => tools().length === 0);
+    const error = await failureOf(quick.hold());
+    expect(error).toMatchObject({ code: 'LOCK_TIMEOUT', message: expect.stringContaining('given up') });
+    await nothingRuns();
+  });
 });

@@ -91,7 +91,7 @@ async function takeHold({ captures, config, clock }: Agent, timeoutMs: number): 
   const account = accountOf(config.mariadb);
   const since = clock.monotonicMs();
   const gate = captures.get(OPERATION)?.gate;
-  await gate?.prepare(60_000, signal);
+  await gate?.prepare(signal);
   const lock = await acquireLock(account, { timeoutMs, leaseMs: 30_000, gate, clock, signal });
   const snapshots: Snapshots = await openSnapshots(account, { include: [], exclude: [], connections: 2, signal });
   let releasedMs: number | undefined;

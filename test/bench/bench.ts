@@ -4,19 +4,27 @@ import { measureBlock } from './block.ts';
 import { measureCatalog } from './catalog.ts';
 import { measureColumnstore } from './columnstore.ts';
 import { measureDbroots } from './dbroots.ts';
+import { measureGate } from './gate.ts';
 import type { Figure } from './measure.ts';
 import { measureThroughput } from './throughput.ts';
 
-const USAGE = 'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [catalog] [columnstore]\n';
-const SUITES = { block: measureBlock, throughput: measureThroughput, dbroots: measureDbroots, catalog: measureCatalog } as const;
+const USAGE =
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [catalog] [gate] [gate-4g] [columnstore]\n';
+const SUITES = {
+  block: measureBlock,
+  throughput: measureThroughput,
+  dbroots: measureDbroots,
+  catalog: measureCatalog,
+  gate: measureGate(1),
+} as const;
 
 const { values, positionals } = parseArgs({
   options: { output: { type: 'string', default: 'text' }, rounds: { type: 'string', default: '5' } },
   allowPositionals: true,
 });
 const rounds = Number(values.rounds);
-/** Needs the engine, so it is measured only when it is asked for. */
-const ON_REQUEST = { columnstore: measureColumnstore } as const;
+/** Needs the engine, or much time and room, so it is measured only when it is asked for. */
+const ON_REQUEST = { columnstore: measureColumnstore, 'gate-4g': measureGate(4) } as const;
 const ALL = { ...SUITES, ...ON_REQUEST };
 const wanted = positionals.length === 0 ? Object.keys(SUITES) : positionals;
 if (!wanted.every((name): name is keyof typeof ALL => name in ALL) || !(rounds >= 1) || !/^(text|json)$/.test(values.output)) {

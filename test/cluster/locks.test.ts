@@ -13,7 +13,8 @@ let writer: Writer;
 let blocker: BlockingClient | undefined;
 
 beforeAll(async () => {
-  cluster = await startCluster({ backup: { lockTimeout: '1s', lockAttempts: 2, lockBackoff: '1s' } });
+  // Nothing is copied before the lock: a copy at the gate would wait for the same sessions, without anybody waiting for it.
+  cluster = await startCluster({ backup: { capture: 'locked', lockTimeout: '1s', lockAttempts: 2, lockBackoff: '1s' } });
   writer = cluster.writer();
 });
 afterEach(async () => {

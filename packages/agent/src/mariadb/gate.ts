@@ -17,7 +17,7 @@ export interface ClosedGate {
   drop(): void;
 }
 
-/** The server drops a gate whose agent has been silent for so long, seconds; it asks each second while its process runs. */
+/** The server drops connections of an agent that has been silent for so long, seconds; it asks each second while its process runs. */
 const SILENT_SECONDS = 5;
 const PING_MS = 1_000;
 /** How long the lock on the table may be waited for, seconds. */
@@ -99,18 +99,21 @@ export async function cutConnection(by: Session, connectionId: number): Promise<
 
 const CUT_MS = 2_000;
 
-/** A cut that the server will make. */
-export interface DueCut {
+/** What the server does when an agent is gone. */
+export interface DeadMansCut {
   readonly connectionId: number;
   /** Calls it off; does not wait for that. */
   callOff(by: Session): void;
 }
 
+/** How soon the server notices, seconds. */
+const NOTICE_SECONDS = 0.5;
+
 /**
- * Lets the server itself cut a connection of the agent's own account after a time, unless it is called off: an agent that is frozen could not do it.
+ * Lets the server itself cut a connection of the agent's own account as soon as `watcher` (see openWatcher) is gone: an agent that is frozen could not.
  * Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason.
  */
-export async function cutAfter(account: Account, connectionId: number, afterMs: number, signal: AbortSignal): Promise<DueCut> {
+export async function cutWithout(watcher: Session, account: Account, connectionId: number, signal: AbortSignal): Promise<DeadMansCut> {
   const session = await openSession(account, signal);
   try {
     await session.query('SET SESSION max_statement_time = 0', [], signal);
@@ -118,10 +121,24 @@ export async function cutAfter(account: Account, connectionId: number, afterMs: 
     session.destroy();
     throw error;
   }
-  const seconds = (afterMs / 1000).toFixed(3);
-  session.query(`BEGIN NOT ATOMIC DO SLEEP(${seconds}); KILL ${connectionId}; END`).catch(() => undefined);
+  const isThere = `EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = ${watcher.connectionId})`;
+  const statement = `BEGIN NOT ATOMIC WHILE ${isThere} DO DO SLEEP(${NOTICE_SECONDS}); END WHILE; KILL ${connectionId}; END`;
+  session.query(statement).catch(() => undefined);
   return {
     connectionId: session.connectionId,
     callOff: (by) => void cutConnection(by, session.connectionId).finally(() => session.destroy()),
   };
+}
+
+/** A connection that the server drops when this process is silent for some seconds. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
+export async function openWatcher(account: Account, clock: Clock, signal: AbortSignal): Promise<Session> {
+  const session = await openSession(account, signal);
+  try {
+    await session.query(`SET SESSION wait_timeout = ${SILENT_SECONDS}`, [], signal);
+  } catch (error) {
+    session.destroy();
+    throw error;
+  }
+  void keepAlive(session, clock);
+  return session;
 }

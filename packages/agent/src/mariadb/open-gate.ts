@@ -6,11 +6,8 @@ import type { Session } from './session.ts';
 export interface LockGate {
   /** Connections that belong to the gate: they are in nobody's way. */
   readonly connections: readonly number[];
-  /**
-   * Before the lock is asked for: makes sure that mariadb-backup stands before the gate. `boundMs` from now on the server ends it, whatever has become of the
-   * agent. Throws HOLD_LOST.
-   */
-  prepare(boundMs: number, signal: AbortSignal): Promise<void>;
+  /** Before the lock is asked for: makes sure that mariadb-backup stands before the gate. Throws HOLD_LOST. */
+  prepare(signal: AbortSignal): Promise<void>;
   /** Opens it, to be done while the lock is waited for. What stood before it does not go on yet. Throws HOLD_LOST. */
   open(): Promise<void>;
   /** The lock is granted, on this connection: what stood before the gate goes on. */

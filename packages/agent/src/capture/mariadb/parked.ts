@@ -4,15 +4,16 @@ import type { StoredFile } from '../../archive/index.ts';
 import {
   type ClosedGate,
   closeGate,
-  cutAfter,
   cutConnection,
-  type DueCut,
+  cutWithout,
+  type DeadMansCut,
   inTheWayOfStages,
+  openWatcher,
   stalledClients,
   waitingAtGate,
 } from '../../mariadb/gate.ts';
 import type { LockGate } from '../../mariadb/open-gate.ts';
-import { type Account, accountOf, openSession, type Session } from '../../mariadb/session.ts';
+import { type Account, accountOf, type Session } from '../../mariadb/session.ts';
 import { type ImageStream, type ImageStreamOptions, startImageStream } from './image-stream.ts';
 
 /** A mariadb-backup that was brought to the gate, and waits there with nothing but its last stages left to do. */
@@ -30,7 +31,7 @@ export interface ParkedBackup {
 /** How long any client may be kept from writing by what waits at the gate, milliseconds. Only those are who write tables without transactions, or change tables. */
 const LONGEST_STALL_MS = 30_000;
 /** How long mariadb-backup may wait for its first stage, milliseconds; nobody waits for it meanwhile. */
-const FIRST_STAGE_MS = 60_000;
+const FIRST_STAGE_MS = 30_000;
 const STALL_LOOK_MS = 500;
 const PARK_LOOK_MS = 10;
 /** Without the line that announces the last stages. */
@@ -84,7 +85,7 @@ class Parking implements ParkedBackup {
   #watcher: Session | undefined;
   #closed: ClosedGate | undefined;
   #toolId: number | undefined;
-  #cut: DueCut | undefined;
+  #cut: DeadMansCut | undefined;
   #holderId: number | undefined;
 
   constructor(options: ImageStreamOptions) {
@@ -95,7 +96,7 @@ class Parking implements ParkedBackup {
       get connections() {
         return ids();
       },
-      prepare: (boundMs, signal) => this.#prepare(boundMs, signal),
+      prepare: (signal) => this.#prepare(signal),
       open: () => this.#open(),
       granted: (holderId) => this.#granted(holderId),
       refused: () => this.#refused(),
@@ -107,37 +108,60 @@ class Parking implements ParkedBackup {
   }
 
   async reachGate(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options.agent;
-    const aborted = rejection(signal);
-    this.#watcher = await openSession(this.#account, signal);
-    const wants = Promise.withResolvers<void>();
-    const has = Promise.withResolvers<void>();
-    const near = Promise.withResolvers<void>();
+    const watcher = await openWatcher(this.#account, this.#options.agent.clock, signal);
+    this.#watcher = watcher;
+    // The server cuts it then.
+    watcher.gone.addEventListener('abort', () => this.#end(LOST('the agent was silent for too long')), { once: true });
+    const lines = { wants: new AbortController(), has: new AbortController(), near: new AbortController() };
     const onLine = (line: string): void => {
-      if (WANTS_FIRST_STAGE.test(line)) wants.resolve();
-      if (HAS_FIRST_STAGE.test(line)) has.resolve();
-      if (WANTS_LAST_STAGES.test(line)) near.resolve();
+      if (WANTS_FIRST_STAGE.test(line)) lines.wants.abort();
+      if (HAS_FIRST_STAGE.test(line)) lines.has.abort();
+      if (WANTS_LAST_STAGES.test(line)) lines.near.abort();
     };
     const stream = await startImageStream({ ...this.#options, onLine, signal: this.#life.signal });
     this.#stream = stream;
-    const ended = stream.stored.then(() => Promise.reject(new TooFast()));
-    ended.catch(() => undefined);
-    await Promise.race([has.promise, ended, aborted, this.#tooLate(wants.promise, has.promise)]);
-    await Promise.race([this.#close(signal), ended, aborted]);
-    void this.#watchStalls();
-    let looking = FAR_LOOK_MS;
-    void near.promise.then(() => {
-      looking = PARK_LOOK_MS;
-    });
-    while (this.#toolId === undefined) {
-      if (this.#stand === 'over') throw this.#why;
-      this.#toolId = await waitingAtGate(required(this.#watcher), signal);
-      const pause = looking === FAR_LOOK_MS ? near.promise : undefined;
-      if (this.#toolId === undefined) await Promise.race([clock.sleep(looking), pause, ended, aborted].filter((one) => one !== undefined));
+    // Whatever ends the way to the gate, with its reason.
+    const stopped = new AbortController();
+    stream.stored.then(
+      () => stopped.abort(new TooFast()),
+      (error: unknown) => stopped.abort(error),
+    );
+    const stop = AbortSignal.any([stopped.signal, signal]);
+    await this.#awaitFirstStage(watcher, lines, stop);
+    await orStopped(this.#close(signal), stop);
+    void this.#watchStalls(watcher);
+    await this.#awaitPlace(watcher, lines.near.signal, stop);
+    if (this.#stand === 'over') throw this.#why;
+    this.#stand = 'parked';
+    stream.stored.then(this.#ended, this.#ended);
+  }
+
+  /** Whoever is in the way of its first stage is in the way of the lock too. */
+  async #awaitFirstStage(watcher: Session, { wants, has }: Record<'wants' | 'has', AbortController>, stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options.agent;
+    await happens(AbortSignal.any([wants.signal, has.signal, stop]));
+    await clock.sleep(FIRST_STAGE_MS, AbortSignal.any([has.signal, stop])).catch(() => undefined);
+    stop.throwIfAborted();
+    if (has.signal.aborted) return;
+    const blockers = await inTheWayOfStages(watcher);
+    const late = `mariadb-backup was kept from BACKUP STAGE START for ${formatDuration(FIRST_STAGE_MS)}`;
+    throw new StillpointError('LOCK_TIMEOUT', late, { blockers });
+  }
+
+  async #awaitPlace(watcher: Session, near: AbortSignal, stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options.agent;
+    const soon = AbortSignal.any([near, stop]);
+    for (;;) {
+      stop.throwIfAborted();
+      const toolId = await waitingAtGate(watcher, stop);
+      if (toolId !== undefined) {
+        this.#toolId = toolId;
+        this.#cut = await cutWithout(watcher, this.#account, toolId, stop);
+        return;
+      }
+      const pause = near.aborted ? clock.sleep(PARK_LOOK_MS, stop) : clock.sleep(FAR_LOOK_MS, soon);
+      await pause.catch(() => undefined);
     }
-    if (this.#stand === 'coming') this.#stand = 'parked';
-    const end = (): void => this.#spoil('mariadb-backup came to its end before the lock was taken');
-    stream.stored.then(end, end);
   }
 
   async isWaiting(): Promise<boolean> {
@@ -172,17 +196,6 @@ class Parking implements ParkedBackup {
     await watcher.close();
   }
 
-  /** Whoever is in the way of its first stage is in the way of the lock too. */
-  async #tooLate(wants: Promise<void>, has: Promise<void>): Promise<never> {
-    await wants;
-    await Promise.race([has, this.#options.agent.clock.sleep(FIRST_STAGE_MS)]);
-    const watcher = required(this.#watcher);
-    const blockers = await inTheWayOfStages(watcher);
-    throw new StillpointError('LOCK_TIMEOUT', `mariadb-backup was kept from BACKUP STAGE START for ${formatDuration(FIRST_STAGE_MS)}`, {
-      blockers,
-    });
-  }
-
   /** A gate that is closed too late is opened again. */
   async #close(signal: AbortSignal): Promise<void> {
     const closed = await closeGate(this.#account, this.#options.agent.clock, signal);
@@ -195,7 +208,7 @@ class Parking implements ParkedBackup {
     closed.gone.addEventListener('abort', lost, { once: true });
   }
 
-  async #watchStalls(): Promise<void> {
+  async #watchStalls(watcher: Session): Promise<void> {
     const { clock } = this.#options.agent;
     const since = new Map<number, number>();
     try {
@@ -206,7 +219,7 @@ class Parking implements ParkedBackup {
           continue;
         }
         const now = clock.monotonicMs();
-        const stalled = new Set(await stalledClients(required(this.#watcher)));
+        const stalled = new Set(await stalledClients(watcher));
         for (const id of since.keys()) if (!stalled.has(id)) since.delete(id);
         for (const id of stalled) if (!since.has(id)) since.set(id, now);
         if ([...since.values()].some((from) => now - from >= LONGEST_STALL_MS)) this.#giveUp();
@@ -230,9 +243,8 @@ class Parking implements ParkedBackup {
     return there === this.#toolId && !gone.aborted;
   }
 
-  async #prepare(boundMs: number, signal: AbortSignal): Promise<void> {
+  async #prepare(signal: AbortSignal): Promise<void> {
     if (this.#stand !== 'parked' || !(await this.#standsAtGate(signal))) throw this.#why;
-    this.#cut = await cutAfter(this.#account, required(this.#toolId), boundMs + BEYOND_BOUND_MS, signal);
     this.#stand = 'prepared';
   }
 
@@ -254,8 +266,6 @@ class Parking implements ParkedBackup {
   #refused(): void {
     if (this.#stand === 'prepared') {
       this.#stand = 'parked';
-      this.#cut?.callOff(required(this.#watcher));
-      this.#cut = undefined;
     } else if (this.#stand === 'opened' || this.#stand === 'passed') {
       this.#end(LOST('its lock was not granted, or given back'));
     }
@@ -266,6 +276,8 @@ class Parking implements ParkedBackup {
     if (this.#stand !== 'passed') this.#end(LOST(why));
   }
 
+  readonly #ended = (): void => this.#spoil('mariadb-backup came to its end before the lock was taken');
+
   #end(why: StillpointError): void {
     if (this.#stand === 'over') return;
     this.#why = why;
@@ -275,18 +287,21 @@ class Parking implements ParkedBackup {
 
 const LOST = (why: string): StillpointError => new StillpointError('HOLD_LOST', `What waited at the gate is lost: ${why}`);
 
-/** A cut that is due this much after the longest block comes only where nothing else ended that, milliseconds. */
-const BEYOND_BOUND_MS = 1_000;
-
 function required<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('a backup that was never parked is used');
   return value;
 }
 
-function rejection(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => undefined);
-  if (signal.aborted) reject(signal.reason);
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  return promise;
+const happens = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** Throws the reason of a signal that is aborted meanwhile. */
+async function orStopped(work: Promise<void>, stop: AbortSignal): Promise<void> {
+  work.catch(() => undefined);
+  await Promise.race([work, happens(stop)]);
+  stop.throwIfAborted();
+  await work;
 }
