@@ -68,7 +68,7 @@ describe('text', () => {
         phase    nodes  writers  bound
         check    all    run
         quiesce  all    wait     5.00 s an attempt, 5 attempts
-        capture  all    wait     within 1 m 00 s of the first lock
+        capture  all    wait     within 1 m 00 s of the first lock of an attempt
 
       Writers wait at most 5.00 s for each attempt at the locks, and 1 m 00 s in all.
       Nothing was touched.
