@@ -7,6 +7,7 @@ import { findProgram } from '../process/index.ts';
 import { type FindRunning, missingHere, openEngine } from './discovery/index.ts';
 import { engineProgram } from './engine/program.ts';
 import { checkEngineService } from './service/check.ts';
+import { isInPrivateTmp } from './service/private-tmp.ts';
 import { runningProcesses } from './service/processes.ts';
 import { chooseDriver, readEngineStatus } from './suspend/index.ts';
 import type { Engine } from './types.ts';
@@ -39,6 +40,7 @@ export async function checkColumnstore(
     ...(await dbroots(engine, purpose, find)),
     storage(engine),
     account(engine),
+    ...(await scratch(engine)),
     await programs(engine, config),
   ];
   return [...looks, purpose === 'backup' ? await running(engine, config, signal) : await service(engine, config, signal)];
@@ -75,6 +77,13 @@ function account({ owner, dataDirectory }: Engine): CheckResult {
   if (own.uid === 0 || own.uid === owner.uid) return ok(name, `can act as the owner of ${dataDirectory}`);
   const message = `The agent runs as uid ${own.uid}, and ${dataDirectory} belongs to uid ${owner.uid}`;
   return failed(name, 'PRIVILEGE_MISSING', message, 'Run the agent as root, or as the account that owns the data of the engine.');
+}
+
+/** A restore clears copies of the block resolution manager in there, and would clear another directory of that name. */
+async function scratch({ topology: { scratchDirectory } }: Engine): Promise<CheckResult[]> {
+  if (!(await isInPrivateTmp(scratchDirectory))) return [];
+  const message = `The agent has a directory of its own where the engine has ${scratchDirectory}: its unit says PrivateTmp`;
+  return [failed('columnstore.scratch', 'COLUMNSTORE_CONFIG', message, 'Remove PrivateTmp from the unit of the agent, and restart it.')];
 }
 
 async function programs(engine: Engine, { columnstore }: AgentConfig): Promise<CheckResult> {

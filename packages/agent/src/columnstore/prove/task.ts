@@ -25,7 +25,6 @@ const DEFAULT_TIMEOUT_MS = 120_000;
  */
 export const proveEngineTask: TaskDefinition<'proveEngine'> = {
   run: async (agent, { timeout }, task) => {
-    // A node that runs SQL only, a user module of earlier releases, reads the tables too.
     const engine = await openEngine(agent.config);
     if (engine === undefined) throw new StillpointError('RESTORE_REFUSED', `There is no ${agent.config.columnstore.config}`);
     const { mariadb } = agent.config;

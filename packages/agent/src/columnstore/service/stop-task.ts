@@ -26,7 +26,9 @@ export const stopEngineTask: TaskDefinition<'stopEngine'> = {
     const before = await runningProcesses(names);
     await engineService({ engine, config, clock: agent.clock }).stop(stage, task.signal);
     await untilGone(agent, names, task);
-    if (last) await endEngine(engine, before.length > 0, task);
+    // What ended a workernode before this stage has seen to its memory, or left it half changed: cmapi, say, or a kill.
+    const isClean = before.some(({ name }) => name === 'workernode');
+    if (last) await endEngine(engine, isClean, task);
     return { result: { case: 'stopEngine', value: { stopped: [...new Set(before.map(({ name }) => name))] } } };
   },
 };
