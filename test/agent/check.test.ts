@@ -18,6 +18,7 @@ const cleanups: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   server = await startServer({ name: 'check' });
+  await server.sql('CREATE DATABASE stillpoint; CREATE TABLE stillpoint.gate (closed INT) ENGINE=MyISAM');
   node = testNode(server);
 });
 afterEach(async () => {
@@ -51,6 +52,7 @@ test('a sound node passes every check', async () => {
     'mariadb.layout',
     'repository.space',
     'mariadb.privileges',
+    'mariadb.gate',
     'mariadb.binlog',
     'mariadb.replication',
   ]);

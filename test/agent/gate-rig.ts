@@ -56,14 +56,14 @@ const CHANGES = [
 ];
 
 /** Clients that write into tables of every engine, and one that changes tables, until they are stopped. */
-export async function startLoad(server: TestServer): Promise<() => Promise<void>> {
+export async function startLoad(server: TestServer, tables: readonly string[] = INSERTS): Promise<() => Promise<void>> {
   let stop = false;
   const loop = async (statements: readonly string[]): Promise<void> => {
     const connection: Connection = await server.root();
     while (!stop) for (const statement of statements) await connection.query(statement);
     await connection.end();
   };
-  const loops = [...INSERTS.map((table) => loop([`INSERT INTO shop.${table} (v) VALUES (1)`])), loop(CHANGES)];
+  const loops = [...tables.map((table) => loop([`INSERT INTO shop.${table} (v) VALUES (1)`])), loop(CHANGES)];
   await eventually(async () => Number((await server.sql('SELECT COUNT(*) AS n FROM shop.ticks'))[0]?.n) > 20);
   return async () => {
     stop = true;

@@ -108,11 +108,17 @@ describe('the image of a copy that waited at the gate', () => {
   });
 });
 
-test('clients that write or create tables of InnoDB do not wait for what waits at the gate', async () => {
+test('clients that write or change tables of InnoDB do not wait for what waits at the gate', async () => {
   await precopy(node);
-  await server.sql(
-    'SET lock_wait_timeout = 5; INSERT INTO shop.ticks (v) VALUES (1); CREATE OR REPLACE TABLE shop.fresh (id INT) ENGINE=InnoDB',
-  );
+  const changes = [
+    'INSERT INTO shop.ticks (v) VALUES (1)',
+    'CREATE OR REPLACE TABLE shop.fresh (id INT) ENGINE=InnoDB',
+    'ALTER TABLE shop.fresh ADD COLUMN v INT, ALGORITHM=COPY',
+    'TRUNCATE shop.fresh',
+    'RENAME TABLE shop.fresh TO shop.renamed',
+    'DROP TABLE shop.renamed',
+  ];
+  await server.sql(`SET lock_wait_timeout = 5; ${changes.join('; ')}`);
   expect(await atGate(server)).toHaveLength(1);
 });
 

@@ -29,7 +29,7 @@ afterAll(() => server?.remove());
 
 /** Starts an agent and waits until it has the lock, or a copy at the gate. Gives what it has said so far. */
 async function startAgent(
-  mode: 'hold' | 'capture' | 'gate',
+  mode: 'hold' | 'capture' | 'gate' | 'opened',
   leaseMs = 10_000,
   until = 'held',
 ): Promise<{ agent: ChildProcess; said: () => string }> {

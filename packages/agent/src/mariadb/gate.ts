@@ -26,7 +26,7 @@ const UNLOCK_MS = 2_000;
 
 /**
  * Closes the gate. To be done when mariadb-backup has BACKUP STAGE START: before, it would keep it from having that.
- * Throws LOCK_TIMEOUT, PRIVILEGE_MISSING, SERVER_DOWN, ACCESS_DENIED or the signal's reason; the gate is open then.
+ * Throws LOCK_TIMEOUT, CHECK_FAILED, PRIVILEGE_MISSING, SERVER_DOWN, ACCESS_DENIED or the signal's reason; the gate is open then.
  */
 export async function closeGate(account: Account, clock: Clock, signal: AbortSignal): Promise<ClosedGate> {
   const session = await openSession(account, signal);
@@ -35,8 +35,13 @@ export async function closeGate(account: Account, clock: Clock, signal: AbortSig
     await session.query(`LOCK TABLES ${quoteTable(GATE_TABLE)} WRITE`, [], signal);
   } catch (error) {
     session.destroy();
-    if (!(error instanceof SqlFailure) || error.errno !== SQL_ERROR.LOCK_WAIT_TIMEOUT) throw error;
-    throw new StillpointError('LOCK_TIMEOUT', `The gate could not be closed within ${LOCK_SECONDS} s`, { cause: toStillpointError(error) });
+    if (!(error instanceof SqlFailure)) throw error;
+    if (error.errno === SQL_ERROR.LOCK_WAIT_TIMEOUT)
+      throw new StillpointError('LOCK_TIMEOUT', `The gate could not be closed within ${LOCK_SECONDS} s`, {
+        cause: toStillpointError(error),
+      });
+    const hint = 'Run the SQL that `stillpoint agent grants` prints, or use `--capture locked`.';
+    throw new StillpointError('CHECK_FAILED', `The gate cannot be closed: ${error.message}`, { hint });
   }
   void keepAlive(session, clock);
   return {
@@ -122,7 +127,8 @@ export async function cutWithout(watcher: Session, account: Account, connectionI
     throw error;
   }
   const isThere = `EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = ${watcher.connectionId})`;
-  const statement = `BEGIN NOT ATOMIC WHILE ${isThere} DO DO SLEEP(${NOTICE_SECONDS}); END WHILE; KILL ${connectionId}; END`;
+  // Seen by whoever looks at what runs on the server.
+  const statement = `BEGIN NOT ATOMIC /* Stillpoint: ends mariadb-backup when its agent is gone */ WHILE ${isThere} DO DO SLEEP(${NOTICE_SECONDS}); END WHILE; KILL ${connectionId}; END`;
   session.query(statement).catch(() => undefined);
   return {
     connectionId: session.connectionId,

@@ -28,7 +28,7 @@ export interface ParkedBackup {
   discard(): Promise<void>;
 }
 
-/** How long any client may be kept from writing by what waits at the gate, milliseconds. Only those are who write tables without transactions, or change tables. */
+/** How long any client may be kept from writing by what waits at the gate, milliseconds. Only those are who write tables without transactions. */
 const LONGEST_STALL_MS = 30_000;
 /** How long mariadb-backup may wait for its first stage, milliseconds; nobody waits for it meanwhile. */
 const FIRST_STAGE_MS = 30_000;
@@ -214,10 +214,7 @@ class Parking implements ParkedBackup {
     try {
       for (;;) {
         await clock.sleep(STALL_LOOK_MS, this.#life.signal);
-        if (this.#stand !== 'coming' && this.#stand !== 'parked') {
-          since.clear();
-          continue;
-        }
+        if (this.#stand === 'opened' || this.#stand === 'passed') continue;
         const now = clock.monotonicMs();
         const stalled = new Set(await stalledClients(watcher));
         for (const id of since.keys()) if (!stalled.has(id)) since.delete(id);
@@ -233,7 +230,7 @@ class Parking implements ParkedBackup {
     const bound = formatDuration(LONGEST_STALL_MS);
     const waited = `mariadb-backup waited at the gate for the other nodes, and a client had to wait with it for ${bound}: it was given up`;
     const hint =
-      'Only who writes tables without transactions, or changes tables, waits with it. With `--capture locked` nobody waits before the lock.';
+      'Only who writes tables without transactions (MyISAM, some of Aria) waits with it. With `--capture locked` nobody waits before the lock.';
     this.#end(new StillpointError('LOCK_TIMEOUT', waited, { hint }));
   }
 
