@@ -71,13 +71,18 @@ async function suspended(terms: Terms = {}): Promise<{ readonly talk: HoldTalk; 
 
 /** What must be true in the end, whatever has happened. */
 async function everythingIsUndone(): Promise<void> {
+  await writersWentOn();
+  await eventually(() => node.guardians().length === 0);
+  await eventually(() => !node.isRecorded());
+}
+
+/** All that clients notice. */
+async function writersWentOn(): Promise<void> {
   const { written } = observer;
   await eventually(() => observer.written > written + 5);
   expect(observer.violations).toEqual([]);
   expect(node.double.state()).toMatchObject({ readOnly: false, locks: [] });
   await eventually(async () => (await lockHolders()).length === 0);
-  await eventually(() => node.guardians().length === 0);
-  await eventually(() => !node.isRecorded());
 }
 
 /** Waits until writers go on, which must be soon enough. */
@@ -136,7 +141,53 @@ describe('the order holds, and everything is undone, when', () => {
     await node.process.kill('SIGKILL');
     await eventually(() => suspending().length === 0);
     await node.double.primary.run('dbrmctl', ['resume']);
-    await everythingIsUndone();
+    await writersWentOn();
+    // In controllernode it may be waiting in line yet.
+    expect(node.isRecorded()).toBe(true);
+  });
+
+  /** A hold that asks for the flag while controllernode answers for its status alone. */
+  async function suspendingInVain(): Promise<HoldTalk> {
+    const talk = talkAbout(client, acquire(op));
+    await talk.hear('acquired');
+    await eventually(stalled);
+    talk.say(advance(HoldPhase.DRAIN));
+    await talk.hear('advanced');
+    node.double.fault({ slaveLock: 'held' });
+    talk.say(advance(HoldPhase.SUSPEND));
+    await eventually(() => isQueued('readonly'));
+    return talk;
+  }
+  const isQueued = (command: string): boolean => node.double.state().queued.some((one) => one.command === command);
+
+  test.each(['free', 'unfair'] as const)(
+    'the flag waits in line until it was taken back (which is done in an order that is %s)',
+    async (then) => {
+      await suspendingInVain();
+      // To take it back is asked for again and again, while the status says all the time that the engine is read-write.
+      await eventually(() => isQueued('readwrite'));
+      const { written } = observer;
+      await eventually(() => node.double.state().queued.filter(({ command }) => command === 'readwrite').length > 2);
+      expect(observer.written).toBe(written);
+      node.double.fault({ slaveLock: then });
+      await writersWentOn();
+      expect(node.isRecorded()).toBe(true);
+    },
+  );
+
+  test('the agent is killed while the flag waits in line', async () => {
+    await suspendingInVain();
+    await node.process.kill('SIGKILL');
+    await eventually(() => isQueued('readwrite'));
+    node.double.fault({ slaveLock: 'unfair' });
+    await writersWentOn();
+    // Its guardian watches for the flag still; the next life of the agent does that in its place.
+    expect(node.isRecorded()).toBe(true);
+    await node.process.start();
+    await eventually(() => node.guardians().length === 0);
+    await node.double.primary.run('dbrmctl', ['readonly']);
+    await eventually(() => !node.double.state().readOnly);
+    await eventually(() => !node.isRecorded());
   });
 
   test('the agent is frozen for longer than its lease, and thaws', async () => {

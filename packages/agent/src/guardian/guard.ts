@@ -2,7 +2,8 @@ import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
 import { type Clock, formatDuration } from '@stillpoint/shared/time';
 import type { EngineControl } from '../columnstore/suspend/index.ts';
 import type { SecondLock } from '../mariadb/second-lock.ts';
-import { awaitSteadilyWritable, STEADY_MS } from './steady.ts';
+import { RESUME_MS, type Suspension, seeWritable } from './see-writable.ts';
+import { STEADY_MS } from './steady.ts';
 import { failureOf, type Order, type Word } from './talk.ts';
 
 /** What a guard works with. */
@@ -38,17 +39,12 @@ export interface Guard {
 /** How much longer than its lease an agent may be silent, milliseconds. It ends a hold in time by itself, if it can. */
 const MARGIN_MS = 1_000;
 const LOCK_MS = 5_000;
-/** How long writers are kept waiting for an engine that does not become read-write, milliseconds. */
-export const RESUME_MS = 60_000;
 
 /**
  * After the lease and this the server drops a session with a lock that it hears nothing of, milliseconds. Not sooner: when agent and guardian are
  * frozen both, writers are better off waiting, for one that thaws in time undoes everything in the right order.
  */
 export const SILENT_BEYOND_LEASE_MS = RESUME_MS + 10_000;
-
-/** How far the suspension of the engine by this node has come. */
-type Suspension = 'none' | 'begun' | 'complete';
 
 /** A guard that holds nothing yet. */
 export function createGuard(parts: GuardParts): Guard {
@@ -73,7 +69,7 @@ export function createGuard(parts: GuardParts): Guard {
     end(async () => {
       say({ word: 'taking-over', why });
       log('warn', `the guardian takes over: ${why}`);
-      const isWritable = await seeWritable(parts, suspension);
+      const isWritable = await undo(parts, suspension);
       parts.endShared();
       await letGo();
       if (isWritable) log('info', 'the engine is read-write, and writers go on');
@@ -132,27 +128,11 @@ export function createGuard(parts: GuardParts): Guard {
   };
 }
 
-/** On the primary by resuming what it has suspended; else by waiting until another node has. True when it is read-write. Never throws. */
-async function seeWritable(parts: GuardParts, suspension: Suspension): Promise<boolean> {
-  const { control, clock, cutOff, leaseMs } = parts;
-  if (!control.isPrimary || suspension === 'none') {
-    return await awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs: STEADY_MS, clock });
-  }
-  if (suspension === 'complete') return await resume(parts);
-  await cutOff();
-  // A flag that was on its way when the agent was killed.
-  return (
-    (await resume(parts)) && ((await awaitSteadilyWritable(control, { timeoutMs: 0, steadyMs: STEADY_MS, clock })) || (await resume(parts)))
-  );
-}
-
-async function resume({ control, clock, log }: GuardParts): Promise<boolean> {
-  try {
-    const { stuckLocks } = await control.resume({ timeoutMs: RESUME_MS, clock, signal: new AbortController().signal });
-    for (const stuck of stuckLocks) log('warn', stuck);
-    return true;
-  } catch (error) {
-    log('error', toStillpointError(error).message);
-    return false;
-  }
+/** True when the engine is read-write. Never throws. */
+async function undo({ control, cutOff, leaseMs, clock, log }: GuardParts, suspension: Suspension): Promise<boolean> {
+  if (suspension === 'begun') await cutOff();
+  const { isWritable, resumed, error } = await seeWritable({ control, suspension, steadyMs: STEADY_MS, leaseMs, clock });
+  for (const stuck of resumed?.stuckLocks ?? []) log('warn', stuck);
+  if (error !== undefined) log('error', error.message);
+  return isWritable;
 }

@@ -8,8 +8,9 @@ import { openControl } from '../columnstore/suspend/index.ts';
 import { openSecondLock } from '../mariadb/second-lock.ts';
 import { accountOf } from '../mariadb/session.ts';
 import { cutOff } from './cut-off.ts';
-import { createGuard, type Guard, RESUME_MS, SILENT_BEYOND_LEASE_MS } from './guard.ts';
+import { createGuard, type Guard, SILENT_BEYOND_LEASE_MS } from './guard.ts';
 import { announceGuardian } from './presence.ts';
+import { RESUME_MS } from './see-writable.ts';
 import { failureOf, type Instructions, lineOf, type Order, type Word } from './talk.ts';
 import { createUndoer } from './undoer.ts';
 

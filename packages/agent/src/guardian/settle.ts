@@ -1,8 +1,8 @@
 import type { Clock } from '@stillpoint/shared/time';
 import type { Logger } from 'pino';
 import { startedTicksOf } from '../host/index.ts';
-import { RESUME_MS } from './guard.ts';
 import { type LivingGuardian, livingGuardians } from './presence.ts';
+import { RESUME_MS } from './see-writable.ts';
 import type { Undoer } from './undoer.ts';
 
 export interface SettleParts {

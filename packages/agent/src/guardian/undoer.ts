@@ -63,7 +63,7 @@ async function undo(parts: UndoerParts, signal: AbortSignal, tried: () => void):
   const { clock, log } = parts;
   let told = '';
   while (!signal.aborted) {
-    const problem = await tryOnce(parts, signal);
+    const problem = await tryOnce(parts, signal, tried);
     tried();
     if (problem === undefined || signal.aborted) return;
     if (problem !== told) log.error(`the suspension on record is not undone yet, and will be tried again: ${problem}`);
@@ -73,14 +73,18 @@ async function undo(parts: UndoerParts, signal: AbortSignal, tried: () => void):
 }
 
 /** What has gone wrong; undefined when there is nothing left to do. */
-async function tryOnce({ config, clock, log, operationId }: UndoerParts, signal: AbortSignal): Promise<string | undefined> {
+async function tryOnce(
+  { config, clock, log, operationId }: UndoerParts,
+  signal: AbortSignal,
+  looked: () => void,
+): Promise<string | undefined> {
   try {
     const record = await readSuspension(config.stateDir);
     if (record === undefined || (operationId !== undefined && record.operationId !== operationId)) return undefined;
     const engine = await openEngine(config);
     if (engine === undefined) return `${record.operationId} suspended an engine whose configuration is not found any more`;
     const { columnstore, stateDir } = config;
-    const undone = await undoSuspension({ engine, config: columnstore, clock, stateDir, timeoutMs: TRY_MS, signal });
+    const undone = await undoSuspension({ engine, config: columnstore, clock, stateDir, timeoutMs: TRY_MS, signal, looked });
     if (undone.kind === 'unknown') return undone.message;
     tell(log, undone);
     return undefined;

@@ -1,18 +1,9 @@
-import { StillpointError, toStillpointError } from '@stillpoint/shared/errors';
+import { StillpointError } from '@stillpoint/shared/errors';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Resumed } from '../columnstore/suspend/index.ts';
-import { awaitSteadilyWritable, RESUME_MS, STEADY_MS } from '../guardian/index.ts';
+import { STEADY_MS, type Suspension, seeWritable } from '../guardian/index.ts';
 import type { HoldEngine } from './engine.ts';
 import type { Grip } from './phases.ts';
-
-/** How far the suspension of the engine has come, as this node can know. */
-export type Suspension =
-  /** Nobody suspends before every node has come further. */
-  | 'none'
-  /** This node, or another one for it, may be about to suspend. */
-  | 'begun'
-  /** The engine was read-only, and stays so until somebody resumes it. */
-  | 'complete';
 
 export interface EngineGripParts {
   readonly engine: Pick<HoldEngine, 'control' | 'record' | 'undoer'>;
@@ -26,37 +17,28 @@ export interface EngineGripParts {
   failed(error: StillpointError): void;
 }
 
-const NEVER = new AbortController().signal;
-
 /**
  * Keeps SQL writers waiting until the engine is read-write: a write that meets a read-only one fails, and may leave a table locked.
  *
- * The primary resumes what it suspended. The other nodes wait until they see that; so the order holds in the whole cluster although nobody
- * tells them, also when the controller or the agent of the primary is gone. Bounded: nobody waits longer than a minute (and, for others, a lease)
- * for an engine that does not become read-write.
+ * The primary resumes what it suspended; see `seeWritable`. While a request to suspend may be carried out yet, its record stays, and it is
+ * watched for, although writers go on.
  */
-export const engineGrip = (parts: EngineGripParts): Grip => ({
-  letGo: () => (parts.engine.control.isPrimary && parts.suspension() !== 'none' ? resume(parts) : awaitOthers(parts)),
-});
+export const engineGrip = (parts: EngineGripParts): Grip => ({ letGo: () => letGo(parts) });
 
-async function resume(parts: EngineGripParts): Promise<void> {
-  const { control, record, undoer } = parts.engine;
-  const { clock } = parts;
+async function letGo(parts: EngineGripParts): Promise<void> {
+  const { clock, engine, leaseMs } = parts;
+  const { control, record, undoer } = engine;
+  const suspension = parts.suspension();
+  const isOurs = control.isPrimary && suspension !== 'none';
   // The guardian has resumed it while this process was frozen. What is read-only now would be the doing of somebody else.
-  if (parts.suspension() === 'complete' && !(await record.isThere())) return;
-  try {
-    parts.resumed(await control.resume({ timeoutMs: RESUME_MS, clock, signal: NEVER }));
-    await record.remove();
-  } catch (error) {
-    parts.failed(toStillpointError(error, 'RESUME_FAILED'));
-    void undoer.begin();
+  if (isOurs && suspension === 'complete' && !(await record.isThere())) return;
+  const steadyMs = suspension === 'begun' ? STEADY_MS : 0;
+  const { isWritable, resumed, error } = await seeWritable({ control, suspension, steadyMs, leaseMs, clock });
+  if (resumed !== undefined) parts.resumed(resumed);
+  if (!isWritable) {
+    parts.failed(error ?? new StillpointError('RESUME_FAILED', 'Writers go on, but the engine was not seen read-write from this node'));
   }
-}
-
-async function awaitOthers(parts: EngineGripParts): Promise<void> {
-  const { clock, leaseMs } = parts;
-  const { control } = parts.engine;
-  const steadyMs = parts.suspension() === 'begun' ? STEADY_MS : 0;
-  if (await awaitSteadilyWritable(control, { timeoutMs: leaseMs + RESUME_MS, steadyMs, clock })) return;
-  parts.failed(new StillpointError('RESUME_FAILED', 'Writers go on, but the engine was not seen read-write from this node'));
+  if (!isOurs) return;
+  if (isWritable && suspension === 'complete') await record.remove();
+  else void undoer.begin();
 }

@@ -25,6 +25,7 @@ class StandIn {
   isPrimary = true;
   mode: 'read-write' | 'read-only' = 'read-write';
   isRecorded = false;
+  isConfirmed = false;
   /** What goes wrong. */
   broken: { writable?: StillpointError; guard?: StillpointError; suspend?: StillpointError; resumes?: boolean; holds?: boolean } = {};
 
@@ -54,19 +55,19 @@ class StandIn {
         if (broken.holds === false) throw new StillpointError('ATTEST_FAILED', 'controllernode is another one');
         return STAND;
       },
-      resume: async ({ timeoutMs }) => {
+      resume: async ({ timeoutMs }, { mayComeYet } = { mayComeYet: false }) => {
         if (broken.resumes === false) {
           await clock.sleep(timeoutMs);
           throw new StillpointError('RESUME_FAILED', 'it stays read-only');
         }
-        this.#note('read-write');
+        this.#note(mayComeYet ? 'read-write for certain' : 'read-write');
         this.mode = 'read-write';
         return { tookMs: 12, way: undefined, stuckLocks: ['d.t is locked'] };
       },
       awaitWritable: async ({ timeoutMs }) => {
         const endsMs = clock.monotonicMs() + timeoutMs;
         while (this.mode === 'read-only' && clock.monotonicMs() < endsMs) await clock.sleep(50);
-        if (this.mode === 'read-write') this.#note('seen read-write');
+        if (this.mode === 'read-write' && this.log.at(-1) !== 'seen read-write') this.#note('seen read-write');
         return this.mode === 'read-write';
       },
     };
@@ -95,6 +96,9 @@ class StandIn {
         write: async () => {
           this.#note('recorded');
           this.isRecorded = true;
+        },
+        confirm: () => {
+          this.isConfirmed = true;
         },
         isThere: async () => this.isRecorded,
         remove: async () => {
@@ -173,6 +177,11 @@ test('the guardian is there before the lock is asked for, and knows before the f
   expect(node.log).toEqual(['guardian', 'lock', 'second lock', 'drained', 'recorded', 'guardian knows', 'read-only', 'saved']);
 });
 
+test('that the engine was seen read-only is recorded', async () => {
+  await node.heldAt(DRAIN, SUSPEND);
+  expect(node).toMatchObject({ isRecorded: true, isConfirmed: true });
+});
+
 test('a phase that is asked for twice, because an answer was lost, is entered once', async () => {
   const hold = await node.heldAt(DRAIN, SUSPEND);
   await hold.advance(SUSPEND, PHASE);
@@ -209,8 +218,16 @@ describe('the engine is read-write before writers go on, when', () => {
     node.broken.suspend = new StillpointError('SUSPEND_FAILED', 'not confirmed');
     let code: unknown;
     const done = await node.afterwards(hold, () => void codeOf(hold.advance(SUSPEND, PHASE)).then((is) => (code = is)));
-    expect(done.slice(-3)).toEqual(RELEASED);
+    expect(done.at(-6)).toEqual('read-only');
+    expect(done.slice(-5)).toEqual(['read-write for certain', 'seen read-write', 'undoer begins', 'unlock', 'guardian let go']);
     expect(code).toBe('SUSPEND_FAILED');
+  });
+
+  test('a request to suspend comes late: it is watched for, though writers go on', async () => {
+    const hold = await node.heldAt(DRAIN);
+    node.broken.suspend = new StillpointError('SUSPEND_FAILED', 'no answer');
+    await node.afterwards(hold, () => void codeOf(hold.advance(SUSPEND, PHASE)));
+    expect({ isRecorded: node.isRecorded, isConfirmed: node.isConfirmed }).toEqual({ isRecorded: true, isConfirmed: false });
   });
 
   test('this process was frozen, and is the second to resume it', async () => {

@@ -34,6 +34,8 @@ export interface GuardianTerms {
 export interface SuspensionNote {
   /** On disk when this returns. Throws the system's error. */
   write(stand: Stand): Promise<void>;
+  /** Adds that the engine was seen read-only: the request will not be carried out a second time. Not waited for: in doubt it may. */
+  confirm(stand: Stand): void;
   /** False when the suspension was undone by somebody else: the guardian, while this process was frozen. True in doubt. */
   isThere(): Promise<boolean>;
   /** Never throws: what stays is found out to be over at the next start. */
@@ -69,13 +71,24 @@ export const columnstoreEngine =
   };
 
 function noteOf(stateDir: string, operationId: string, { driver }: EngineControl, clock: Clock): SuspensionNote {
+  let at = clock.now();
+  let confirmed = Promise.resolve();
+  const write = (stand: Stand, isConfirmed: boolean): Promise<void> =>
+    recordSuspension(stateDir, { operationId, driver, stand, at, isConfirmed });
   return {
-    write: (stand) => recordSuspension(stateDir, { operationId, driver, stand, at: clock.now() }),
+    write: (stand) => {
+      at = clock.now();
+      return write(stand, false);
+    },
+    confirm: (stand) => {
+      confirmed = write(stand, true).catch(() => undefined);
+    },
     isThere: () =>
       readSuspension(stateDir).then(
         (record) => record?.operationId === operationId,
         () => true,
       ),
-    remove: () => forgetSuspension(stateDir).catch(() => undefined),
+    // Not before the last word is written, or that one would stay.
+    remove: () => confirmed.then(() => forgetSuspension(stateDir)).catch(() => undefined),
   };
 }

@@ -2,9 +2,9 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { HoldPhase } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Resumed, Stand } from '../columnstore/suspend/index.ts';
-import type { Guardian } from '../guardian/index.ts';
+import type { Guardian, Suspension } from '../guardian/index.ts';
 import type { HoldEngine } from './engine.ts';
-import { engineGrip, type Suspension } from './engine-grip.ts';
+import { engineGrip } from './engine-grip.ts';
 import type { Grip, PhaseTerms } from './phases.ts';
 
 /** What happens to the engine during a hold, for those who record it. */
@@ -93,10 +93,13 @@ export class HeldEngine {
   }
 
   async #suspend(bound: Omit<Parameters<HoldEngine['control']['suspend']>[0], 'beforeFlag'>): Promise<void> {
-    const { control } = this.#engine;
+    const { control, record } = this.#engine;
     this.stand = await control.suspend({ ...bound, beforeFlag: (stand) => this.#beforeFlag(stand) });
     this.#suspension = 'complete';
-    if (control.isPrimary) this.guardian?.suspended();
+    if (control.isPrimary) {
+      this.guardian?.suspended();
+      record.confirm(this.stand);
+    }
     this.#options.tell({ is: 'suspended', stand: this.stand });
   }
 

@@ -16,18 +16,23 @@ const UNTOUCHED: Resumed = { tookMs: 0, way: undefined, stuckLocks: [] };
 export function createControl(parts: ControlParts): EngineControl {
   const { engine, driver } = parts;
   let isForeign = false;
-  let isAsked = false;
+  let asked: 'not' | 'asked' | 'seen' = 'not';
 
   const suspend = async (terms: SuspendTerms): Promise<Stand> => {
     if (!engine.isPrimary) return await awaitFrozen(parts, terms);
     const beforeFlag = async (stand: Stand): Promise<void> => {
       await terms.beforeFlag(stand);
-      isAsked = true;
+      asked = 'asked';
     };
-    return await freezePrimary(parts, { ...terms, beforeFlag }).catch((error: unknown) => {
-      isForeign = error instanceof StillpointError && error.code === 'ENGINE_READ_ONLY';
+    try {
+      const stand = await freezePrimary(parts, { ...terms, beforeFlag });
+      asked = 'seen';
+      return stand;
+    } catch (error) {
+      // Once something was asked for, a read-only engine is as likely our own doing, come late.
+      isForeign = asked === 'not' && error instanceof StillpointError && error.code === 'ENGINE_READ_ONLY';
       throw error;
-    });
+    }
   };
   return {
     driver: driver.name,
@@ -39,10 +44,10 @@ export function createControl(parts: ControlParts): EngineControl {
       if (engine.isPrimary) await saveBrm(engine, driver, signal);
     },
     attest: (since, signal) => attest(parts, since, signal),
-    resume: async (bound) => {
+    resume: async (bound, { mayComeYet } = { mayComeYet: asked === 'asked' }) => {
       if (!engine.isPrimary || isForeign) return UNTOUCHED;
-      const resumed = await resume(parts, bound, { isSurelyReadOnly: isAsked });
-      isAsked = false;
+      const resumed = await resume(parts, bound, { isSurelyReadOnly: asked !== 'not', mayComeYet });
+      asked = 'not';
       return resumed;
     },
     awaitWritable: (bound) => awaitWritable(parts, bound),

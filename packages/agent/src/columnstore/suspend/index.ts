@@ -40,12 +40,12 @@ export async function readEngineStatus(engine: Engine, config: ColumnstoreConfig
 }
 
 /**
- * Undoes, when the agent starts, what an earlier life of it suspended, if that is certain; see `undo.ts`. Under cmapi it goes on to look
- * for some minutes: do not wait for it. Throws RESUME_FAILED, with the record still there, or the signal's reason.
+ * Undoes, when the agent starts, what an earlier life of it suspended, if that is certain; see `undo.ts`. It may go on to look for some
+ * minutes: do not wait for it, but for `looked`. Throws RESUME_FAILED, with the record still there, or the signal's reason.
  */
 export const undoSuspension = (
-  options: ControlOptions & { readonly stateDir: string; readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<Undone> => undo(partsOf(options), options.stateDir, options);
+  options: ControlOptions & Omit<Bound, 'clock'> & { readonly stateDir: string; readonly looked: () => void },
+): Promise<Undone> => undo(partsOf(options), options.stateDir, options, options.looked);
 
 /**
  * Resumes an engine that came up suspended after a restore: images that were taken under mcsadmin hold its flag. True when it was, and is

@@ -15,8 +15,10 @@ export interface SuspensionRecord {
   readonly controllerStarted: bigint;
   /** Names the boot that pid and ticks are of. */
   readonly bootId: string;
-  /** When it was written. */
+  /** When the request was made. */
   readonly at: Date;
+  /** True when the engine was seen read-only after it; else the request may be waiting still, and be carried out later. */
+  readonly isConfirmed: boolean;
 }
 
 const recordSchema = z.strictObject({
@@ -26,6 +28,7 @@ const recordSchema = z.strictObject({
   controllerStarted: z.string().regex(/^\d+$/).transform(BigInt),
   bootId: z.string(),
   at: z.iso.datetime().transform((text) => new Date(text)),
+  isConfirmed: z.boolean().default(false),
 });
 
 const fileOf = (stateDir: string): string => join(stateDir, 'suspension.json');
@@ -38,7 +41,8 @@ export async function recordSuspension(
     driver,
     stand,
     at,
-  }: { readonly operationId: string; readonly driver: DriverName; readonly stand: Stand; readonly at: Date },
+    isConfirmed,
+  }: Pick<SuspensionRecord, 'operationId' | 'driver' | 'at' | 'isConfirmed'> & { readonly stand: Stand },
 ): Promise<void> {
   const record = {
     operationId,
@@ -47,6 +51,7 @@ export async function recordSuspension(
     controllerStarted: String(stand.controllerStarted),
     bootId: await readBootId(),
     at: at.toISOString(),
+    isConfirmed,
   };
   await writeFileDurably(fileOf(stateDir), `${JSON.stringify(record)}\n`);
 }

@@ -11,21 +11,37 @@ const LONGEST_PAUSE_MS = 1_000;
 const LOCKS_MS = 5_000;
 const SECOND_MS = 1_000;
 
-/** See `EngineControl.resume`. `isSurelyReadOnly` saves a question when whoever calls has just set the flag: writers wait meanwhile. */
-export async function resume(parts: ControlParts, bound: Bound, { isSurelyReadOnly = false } = {}): Promise<Resumed> {
+/** What is known of the engine when it is to be resumed. */
+export interface Known {
+  /** Whoever calls has just set the flag: that saves a question, for which writers would wait. */
+  readonly isSurelyReadOnly?: boolean;
+  /** A request to suspend it may be carried out yet. */
+  readonly mayComeYet?: boolean;
+}
+
+/** See `EngineControl.resume`. */
+export async function resume(parts: ControlParts, bound: Bound, known: Known = {}): Promise<Resumed> {
   const { clock } = parts;
   const beganMs = clock.monotonicMs();
   const beganAt = clock.now();
-  const way = await makeWritable(parts, bound, isSurelyReadOnly);
+  const way = await makeWritable(parts, bound, known);
   const tookMs = clock.monotonicMs() - beganMs;
   return { tookMs, way, stuckLocks: await stuckLocks(parts, beganAt, bound.signal) };
 }
 
-async function makeWritable({ driver, clock }: ControlParts, bound: Bound, isSurelyReadOnly: boolean): Promise<Way | undefined> {
+/**
+ * controllernode does `readonly` and `readwrite` one after the other, each in a thread that waits in line, also when whoever asked was ended
+ * meanwhile. Its status waits for nobody. So while a `readonly` may be in line, a status of read-write says nothing; that `readwrite` was done does.
+ */
+async function makeWritable(
+  { driver, clock }: ControlParts,
+  bound: Bound,
+  { isSurelyReadOnly = false, mayComeYet = false }: Known,
+): Promise<Way | undefined> {
   const { signal, timeoutMs } = bound;
   const left = countdown(bound);
   const pause = pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-  if (!isSurelyReadOnly && (await driver.status(signal)).mode === 'read-write') return undefined;
+  if (!isSurelyReadOnly && !mayComeYet && (await driver.status(signal)).mode === 'read-write') return undefined;
   for (let tries = 1; ; tries += 1) {
     // Never all of the time on one try: another way may be open where the first is not.
     const limit = within(Math.max(left() / 2, SHORTEST_TRY_MS), signal);
@@ -34,9 +50,9 @@ async function makeWritable({ driver, clock }: ControlParts, bound: Bound, isSur
       return error instanceof Error ? error.message : String(error);
     });
     const { mode, text } = await driver.status(signal);
-    if (mode === 'read-write') return typeof tried === 'string' ? { by: driver.name, detour: tried } : tried;
-    if (left() === 0 && tries >= FEWEST_TRIES)
-      throw notResumed(timeoutMs, typeof tried === 'string' ? `${tried}; its status: ${text}` : text);
+    const isDone = typeof tried !== 'string';
+    if (mode === 'read-write' && (isDone || !mayComeYet)) return isDone ? tried : { by: driver.name, detour: tried };
+    if (left() === 0 && tries >= FEWEST_TRIES) throw notResumed(timeoutMs, isDone ? text : `${tried}; its status: ${text}`, mayComeYet);
     await clock.sleep(Math.min(pause(), left()), signal);
   }
 }
@@ -45,8 +61,10 @@ async function makeWritable({ driver, clock }: ControlParts, bound: Bound, isSur
 const SHORTEST_TRY_MS = 2_000;
 const FEWEST_TRIES = 2;
 
-const notResumed = (timeoutMs: number, text: string): StillpointError =>
-  new StillpointError('RESUME_FAILED', `The engine was not seen read-write within ${formatDuration(timeoutMs)}: ${text}`);
+function notResumed(timeoutMs: number, text: string, mayComeYet: boolean): StillpointError {
+  const later = mayComeYet ? '. A request to suspend it may be carried out yet' : '';
+  return new StillpointError('RESUME_FAILED', `The engine was not seen read-write within ${formatDuration(timeoutMs)}: ${text}${later}`);
+}
 
 /**
  * Table locks that are older than the resume: SQL writers wait still, so nobody works under them. Loads may begin the moment the engine is

@@ -103,9 +103,11 @@ export interface EngineControl {
   /**
    * Sets the engine read-write and sees that it is, again and again within the bound. Then looks for locks that are left. Throws
    * RESUME_FAILED. Repeatable; without effect on an engine that is read-write, on nodes other than the primary, and after `suspend` found
-   * a suspension of somebody else (ENGINE_READ_ONLY).
+   * a suspension of somebody else (ENGINE_READ_ONLY). `mayComeYet`: a request to suspend it was made, and may be carried out later; then only
+   * an engine counts that has answered to a request to resume, for its status is told at once while requests wait in line. Default: what
+   * this control has asked for itself.
    */
-  resume(bound: Bound): Promise<Resumed>;
+  resume(bound: Bound, known?: { readonly mayComeYet: boolean }): Promise<Resumed>;
   /** Waits until the engine is read-write or gone, at most for the bound; for nodes on which others resume. True when it is read-write. */
   awaitWritable(bound: Bound): Promise<boolean>;
 }

@@ -22,8 +22,8 @@ afterEach(() => {
 });
 
 const at = new Date('2026-01-02T03:04:05.678Z');
-const record = (stand: Stand, driver: DriverName = 'dbrmctl', operationId = 'b-1') =>
-  recordSuspension(stateDir, { operationId, driver, stand, at });
+const record = (stand: Stand, driver: DriverName = 'dbrmctl', operationId = 'b-1', isConfirmed = false) =>
+  recordSuspension(stateDir, { operationId, driver, stand, at, isConfirmed });
 /** A suspension of a process that died after it. */
 async function leftSuspended(driver: DriverName = 'dbrmctl'): Promise<void> {
   await controlOf(engine).suspend(suspendTerms({ beforeFlag: (stand) => record(stand, driver) }));
@@ -52,6 +52,7 @@ describe('the record of a suspension', () => {
         controllerStarted: 1_000n,
         bootId: expect.stringMatching(/^[0-9a-f-]{36}$/),
         at,
+        isConfirmed: false,
       },
     });
     expect(readdirSync(stateDir)).toEqual(['suspension.json']);
@@ -153,20 +154,75 @@ describe('an agent that starts', () => {
   });
 });
 
-describe('a suspension by cmapi', () => {
-  /** Time goes on by a minute with each sleep. */
-  function minutes(then: (nth: number) => Promise<void> | void = () => undefined): Clock {
-    let nth = 0;
-    return {
-      ...onSleep(),
-      now: () => new Date(at.getTime() + nth * 60_000),
-      sleep: async () => {
-        nth += 1;
-        await then(nth);
-      },
-    };
-  }
+/** Time goes on by a minute with each sleep, from when the request was made. */
+function minutes(then: (nth: number) => Promise<void> | void = () => undefined): Clock {
+  let nth = 0;
+  return {
+    ...onSleep(),
+    now: () => new Date(at.getTime() + nth * 60_000),
+    sleep: async () => {
+      nth += 1;
+      await then(nth);
+    },
+  };
+}
 
+describe('a request to suspend that nobody has seen answered', () => {
+  const inLine = async (isConfirmed = false): Promise<void> => {
+    await leftSuspended();
+    const found = await readSuspension(stateDir);
+    writeFileSync(join(stateDir, 'suspension.json'), JSON.stringify({ ...found, controllerStarted: '1000', isConfirmed }));
+    engine.clear('ro');
+  };
+
+  test('is taken back although the status is read-write, and watched for', async () => {
+    await inLine();
+    const clock = minutes((nth) => {
+      if (nth === 3) engine.set('ro');
+    });
+    expect(await undo({ clock })).toMatchObject({ kind: 'resumed' });
+    expect(engine.commands()).toEqual(['dbrmctl readonly', 'dbrmctl readwrite', 'dbrmctl readwrite']);
+    expect(engine.has('ro')).toBe(false);
+    expect(await readSuspension(stateDir)).toBeUndefined();
+  });
+
+  test('is no more once it can no longer be carried out', async () => {
+    await inLine();
+    let slept = 0;
+    const clock = minutes((nth) => {
+      slept = nth;
+    });
+    expect(await undo({ clock })).toMatchObject({ kind: 'over' });
+    expect(slept).toBe(6);
+    expect(await readSuspension(stateDir)).toBeUndefined();
+  });
+
+  test('is taken back again and again while nobody answers: a status alone is not believed', async () => {
+    await inLine();
+    engine.before('dbrmctl readwrite', 'echo "Failure: controller node timed out."; exit');
+    await expect(undoSuspension(partsOf(engine, {}, minutes()), stateDir, bound(1))).rejects.toMatchObject({
+      code: 'RESUME_FAILED',
+      message: expect.stringMatching(/its status: OK.*may be carried out yet$/),
+    });
+    expect(await readSuspension(stateDir)).toMatchObject({ operationId: 'b-1' });
+  });
+
+  test('ends with the controllernode in which it waits', async () => {
+    await inLine();
+    restartController();
+    expect(await undo({ clock: minutes() })).toMatchObject({ kind: 'over' });
+    expect(engine.commands()).toEqual(['dbrmctl readonly']);
+  });
+
+  test('is another one than one that was carried out: that is not watched for', async () => {
+    await inLine(true);
+    expect(await undo({ clock: minutes() })).toMatchObject({ kind: 'over' });
+    expect(engine.commands()).toEqual(['dbrmctl readonly']);
+    expect(await readSuspension(stateDir)).toBeUndefined();
+  });
+});
+
+describe('a suspension by cmapi', () => {
   test('may come after its agent has gone: it is watched for until cmapi must have given up', async () => {
     await leftSuspended('cmapi');
     engine.clear('ro');

@@ -18,26 +18,38 @@ export type Undone =
   /** The engine or the record cannot be read. The record is still there: to be tried again. */
   | { readonly kind: 'unknown'; readonly message: string };
 
-/** cmapi may carry out a request for so long after it was made; whoever made it may be dead by then. */
-const CMAPI_MS = 330_000;
-const CMAPI_PAUSE_MS = 1_000;
+/**
+ * A request that nobody has seen answered may be carried out for so long after it was made: cmapi waits five minutes for its nodes, and
+ * controllernode for a workernode as long. Whoever made it may be dead by then.
+ */
+const MAY_COME_MS = 330_000;
+const PAUSE_MS = 1_000;
 
 /**
  * Undoes what an earlier life of this agent suspended: by the record of it, and only while the flag is in the memory of that same
- * controllernode (mcsadmin's is on disk). Then drops the record. Under cmapi it goes on to look for some minutes, so nobody should wait
- * for it; it ends when another operation suspends. Throws RESUME_FAILED, with the record still there, or the signal's reason.
+ * controllernode (mcsadmin's is on disk). Then drops the record. While the request may be carried out yet it is taken back, and watched for,
+ * for some minutes; nobody should wait for that: `looked` is called when it has looked for the first time. It ends when another operation
+ * suspends. Throws RESUME_FAILED, with the record still there, or the signal's reason.
  */
-export async function undoSuspension(parts: ControlParts, stateDir: string, bound: Bound): Promise<Undone> {
+export async function undoSuspension(parts: ControlParts, stateDir: string, bound: Bound, looked = (): void => undefined): Promise<Undone> {
   const first = await readRecord(stateDir);
   if (first === undefined) return { kind: 'none' };
   if (first instanceof StillpointError) return { kind: 'unknown', message: `${first.message}. ${first.hint}` };
-  for (;;) {
-    const undone = await undoOnce(parts, first, bound);
-    const mayComeYet = first.driver === 'cmapi' && parts.clock.now().getTime() < first.at.getTime() + CMAPI_MS;
-    if (undone.kind !== 'over' || !mayComeYet) return await concluded(undone, first, stateDir);
-    await parts.clock.sleep(CMAPI_PAUSE_MS, bound.signal);
+  for (let isFirst = true; ; isFirst = false) {
+    const mayCome = await mayComeYet(parts, first);
+    const undone = await undoOnce(parts, first, bound, mayCome && isFirst);
+    looked();
+    // Seen read-only and resumed, it has come.
+    if (undone.kind !== 'over' || !mayCome) return await concluded(undone, first, stateDir);
+    await parts.clock.sleep(PAUSE_MS, bound.signal);
     if (!(await isStill(first, stateDir))) return undone;
   }
+}
+
+async function mayComeYet(parts: ControlParts, record: SuspensionRecord): Promise<boolean> {
+  if (record.isConfirmed || parts.clock.now().getTime() >= record.at.getTime() + MAY_COME_MS) return false;
+  // What waits in controllernode ends with it.
+  return record.driver !== 'dbrmctl' || (await isSameController(parts, record));
 }
 
 /**
@@ -52,10 +64,13 @@ export async function resumeIfSuspended(parts: ControlParts, bound: Bound): Prom
   return true;
 }
 
-async function undoOnce(parts: ControlParts, record: SuspensionRecord, bound: Bound): Promise<Undone> {
+async function undoOnce(parts: ControlParts, record: SuspensionRecord, bound: Bound, takeBack: boolean): Promise<Undone> {
   const { operationId } = record;
   const { mode, text } = await parts.driver.status(bound.signal);
-  if (mode === 'read-write') return { kind: 'over', operationId, message: `The engine is read-write: ${text}` };
+  if (mode === 'read-write') {
+    if (takeBack) await resume(parts, bound, { mayComeYet: true });
+    return { kind: 'over', operationId, message: `The engine is read-write: ${text}` };
+  }
   const isSame = record.driver === 'mcsadmin' || (await isSameController(parts, record));
   if (mode === 'read-only') {
     if (isSame) return { kind: 'resumed', operationId, resumed: await resume(parts, bound, { isSurelyReadOnly: true }) };
