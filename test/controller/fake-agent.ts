@@ -196,6 +196,7 @@ function factsOf(node: FakeNode) {
     },
     repository: { path: `/backup/${node.name}`, freeBytes: 1_000_000n },
     unfinishedRestore: node.restore?.operationId ?? '',
+    unfinishedRestoreStaged: node.restore?.phase === 'staged',
     now: timestampFromDate(new Date()),
   };
 }

@@ -140,6 +140,23 @@ describe('going back', () => {
   });
 });
 
+it('one that the journal has lost, and that was merely staged, leaves servers and engine running', async () => {
+  rig.cluster.node('db3').faults.once('task.stage', fails('STAGE_FAILED'));
+  await failure(run());
+  const operationId = rig.restoreId();
+  rig.forget();
+  expect(await failure(rig.finish(operationId))).toMatchObject({ code: 'RESTORE_REFUSED' });
+  expect(await failure(rig.resume(operationId))).toMatchObject({
+    code: 'RESTORE_REFUSED',
+    message: expect.stringContaining('not known any more'),
+  });
+  await rig.rollback(operationId);
+  expectEngine(OLD);
+  rig.expectOld();
+  expect(engine().services).toEqual([]);
+  for (const { history } of rig.cluster.nodes) expect(history).not.toContain('stopServer started');
+});
+
 it('one that the journal has lost can be finished', async () => {
   const { operationId } = await run();
   rig.forget();

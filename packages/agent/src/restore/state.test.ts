@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadState, newState, saveState, unfinishedRestore } from './state.ts';
+import { isOnlyStaged, loadState, newState, saveState, unfinishedRestore } from './state.ts';
 
 const stateDir = mkdtempSync(join(tmpdir(), 'stillpoint-restore-state-'));
 afterAll(() => rmSync(stateDir, { recursive: true }));
@@ -35,6 +35,7 @@ test('a journal of the first version is gone on with', async () => {
     configuration: [{ path: '/etc/my.cnf', how: 'replace' }],
   });
   expect(await unfinishedRestore(stateDir)).toBe('restore-1');
+  expect(await isOnlyStaged(stateDir, 'restore-1')).toBe(false);
   writeFileSync(join(stateDir, 'restore', 'restore-1.json'), JSON.stringify({ ...FIRST, phase: 'finished' }));
   expect(await unfinishedRestore(stateDir)).toBeUndefined();
 });
@@ -52,10 +53,12 @@ test('what is written is read; a journal of an unknown version is refused, and c
   };
   await saveState(stateDir, newState(known));
   expect(await loadState(stateDir, 'restore-2')).toEqual(newState(known));
+  expect(await isOnlyStaged(stateDir, 'restore-2')).toBe(true);
   writeFileSync(join(stateDir, 'restore', 'restore-2.json'), JSON.stringify({ ...newState(known), format: 'stillpoint-restore/3' }));
   await expect(loadState(stateDir, 'restore-2')).rejects.toMatchObject({
     code: 'CATALOG_UNUSABLE',
     message: expect.stringContaining('format'),
   });
   expect(await unfinishedRestore(stateDir)).toBe('restore-2');
+  expect(await isOnlyStaged(stateDir, 'restore-2')).toBe(false);
 });

@@ -183,6 +183,12 @@ export async function unfinishedRestore(stateDir: string): Promise<string | unde
   return undefined;
 }
 
+/** True for a restore that has only been staged here: nothing of it is in place. False where its journal cannot be read. */
+export async function isOnlyStaged(stateDir: string, operationId: string): Promise<boolean> {
+  const state = await loadState(stateDir, operationId).catch(() => undefined);
+  return state?.phase === 'staging' || state?.phase === 'staged';
+}
+
 /** Journals of versions that knew no data but that of the server. */
 const firstFormat = z.looseObject({
   format: z.literal('stillpoint-restore/1'),

@@ -7,7 +7,7 @@ import { VERSION } from '@stillpoint/shared/version';
 import { describeColumnstore } from '../columnstore/facts.ts';
 import { readKeyring } from '../encryption/index.ts';
 import { describeMariadb } from '../mariadb/facts.ts';
-import { unfinishedRestore } from '../restore/state.ts';
+import { isOnlyStaged, unfinishedRestore } from '../restore/state.ts';
 import type { ServiceParts } from './service.ts';
 
 /** All that can be told about the node without changing anything. Works with the server stopped. */
@@ -16,13 +16,15 @@ export async function describeNode({ agent, claims, repository }: ServiceParts, 
   const mariadb = config.mariadb === undefined ? undefined : await describeMariadb(config.mariadb, signal);
   const columnstore = await describeColumnstore(config, signal);
   const claim = claims.current();
+  const unfinished = await unfinishedRestore(config.stateDir);
   return create(NodeFactsSchema, {
     node: config.node,
     agentVersion: VERSION,
     hostname: hostname(),
     roles: rolesOf(mariadb, (columnstore?.module ?? 0) !== 0),
     repository: { path: config.repository, freeBytes: BigInt(await repository.freeBytes()) },
-    unfinishedRestore: (await unfinishedRestore(config.stateDir)) ?? '',
+    unfinishedRestore: unfinished ?? '',
+    unfinishedRestoreStaged: unfinished !== undefined && (await isOnlyStaged(config.stateDir, unfinished)),
     now: timestampFromDate(clock.now()),
     ...(mariadb && { mariadb }),
     ...(columnstore && { columnstore }),

@@ -11,8 +11,9 @@ import { nodeStand } from './restore-stand.ts';
 
 /**
  * Makes the record of a restore that this journal does not know, from the agents that say it is unfinished on their nodes: the
- * state directory was lost, or is that of another host. How far the restore had come nobody tells, so it is taken for switched:
- * it can be rolled back or finished, each agent refusing what does not fit, but not resumed. Does nothing for one that is known.
+ * state directory was lost, or is that of another host. Agents tell whether anything of it is in place. How far it had come from there nobody
+ * tells, so it is taken for switched: it can be rolled back or finished, each agent refusing what does not fit, but not resumed. One
+ * that is merely staged can be rolled back. Does nothing for one that is known.
  * Throws OPERATION_NOT_FOUND when no agent names it, and what asking a node throws that is not left out.
  */
 export async function adoptUnknown(context: ControllerContext, operationId: string, options: SettleOptions): Promise<void> {
@@ -30,14 +31,21 @@ export async function adoptUnknown(context: ControllerContext, operationId: stri
   const silent = answers.find((answer) => 'error' in answer);
   if (silent !== undefined && 'error' in silent) throw silent.error;
   const plan = planOf(context, named, without);
+  const staged = named.flatMap(({ facts, node }) => (facts.unfinishedRestoreStaged ? [node] : []));
   store.db.transaction(() => {
     store.plans.save(plan);
     const names = plan.nodes.map(({ node }) => node);
-    store.journal.adopt({ id: operationId, kind: 'restore', planId: plan.id, nodes: names }, 'switched', reason(named));
+    store.journal.adopt(
+      { id: operationId, kind: 'restore', planId: plan.id, nodes: names },
+      staged.length < plan.nodes.length ? 'switched' : 'interrupted',
+      reason(named),
+    );
     const steps = stepsOf(store.db, operationId, clock);
     const begun = [
       ...plan.nodes.map(({ node }) => ({ kind: 'stage', node })),
-      ...plan.nodes.flatMap(({ node }) => nodeStand([], plan, node).missing.map((step) => ({ kind: step, node }))),
+      ...plan.nodes
+        .filter(({ node }) => !staged.includes(node))
+        .flatMap(({ node }) => nodeStand([], plan, node).missing.map((step) => ({ kind: step, node }))),
     ];
     for (const { kind, node } of begun) {
       steps.started(kind, node, 1);
@@ -48,6 +56,9 @@ export async function adoptUnknown(context: ControllerContext, operationId: stri
 
 const reason = (named: readonly NodeAnswer[]): string =>
   `its record was lost and was made again from what ${named.map(({ node }) => node).join(', ')} said`;
+
+/** True for a plan that was made again from what agents said: what was to be restored is not known any more. */
+export const isAdopted = ({ setId }: RestorePlan): boolean => setId === '';
 
 function planOf({ clock, config }: ControllerContext, named: readonly NodeAnswer[], without: readonly string[]): RestorePlan {
   const now = clock.now();

@@ -8,6 +8,7 @@ import { changesSince } from '../plan/changes.ts';
 import type { EngineNode } from '../plan/engine.ts';
 import type { RestorePlan } from '../plan/restore.ts';
 import { phasesBeforeBarrier, phasesBehindBarrier, type RestorePhase } from '../plan/restore-phases.ts';
+import { isAdopted } from './adopt.ts';
 import { proveEngine, runningEngines, startEngine, stopEngine } from './engine.ts';
 import { requireUnmovedEngine } from './engine-unmoved.ts';
 import { cancelInDoubt } from './journaled-task.ts';
@@ -64,6 +65,11 @@ export function resumeRestore(
   if (state === 'refused' || state === 'rolled-back' || state === 'finished' || complete) {
     throw new StillpointError('RESTORE_REFUSED', `${operationId} is ${state}; there is nothing to resume`, {
       hint: insteadOfResuming(operationId, state),
+    });
+  }
+  if (isAdopted(whole)) {
+    throw new StillpointError('RESTORE_REFUSED', `what ${operationId} was to restore is not known any more: its record was lost`, {
+      hint: `Go back with \`stillpoint restore rollback ${operationId}\`, and make a new plan.`,
     });
   }
   const plan = leaveOut(whole, options.without ?? []);
