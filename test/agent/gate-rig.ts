@@ -7,6 +7,7 @@ import {
   type CaptureOptions,
   CaptureOptionsSchema,
   CaptureTaskSchema,
+  PrecopyStorage,
   PrecopyTaskSchema,
   PublishTaskSchema,
   ServerStrategy,
@@ -33,7 +34,7 @@ export const SHOP = `
 const options = (): CaptureOptions => create(CaptureOptionsSchema, { server: ServerStrategy.GATE });
 
 export const precopy = (node: TestNode, task = testTask('precopy-1')) =>
-  precopyTask.run(node.agent, create(PrecopyTaskSchema, { setId: SET, options: options() }), task);
+  precopyTask.run(node.agent, create(PrecopyTaskSchema, { setId: SET, options: options(), storage: PrecopyStorage.SERVER }), task);
 
 export const capture = (node: TestNode, task = testTask('capture')) =>
   captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET, options: options() }), task);

@@ -53,14 +53,14 @@ export class NodeCapture {
     this.storing = storingOf(options);
     const parent = parentOf(agent.config, options);
     this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, parent, options });
-    this.#engine = engineCapture({ agent, part, options });
+    this.#engine = engineCapture({ agent, part, parent, options });
   }
 
-  /** Brings over what can be had while clients write. Throws what the strategies throw. */
-  async precopy(task: TaskContext): Promise<Precopied> {
-    const both = await this.#both(task, 'precopy', (storage, work) => storage.precopy(work));
-    const sum = (key: keyof Precopied): number => both.reduce((all, each = NOTHING_BEFORE) => all + each[key], 0);
-    return { bytes: sum('bytes'), changedBytes: sum('changedBytes') };
+  /** Brings over what can be had of one kind of storage while clients write. Throws what its strategy throws. */
+  async precopy(what: 'server' | 'dbroots', task: TaskContext): Promise<Precopied> {
+    const storage = what === 'server' ? this.#server : this.#engine;
+    const progress = (done: number, total: number): void => task.progress('precopy', done, total);
+    return (await storage?.precopy({ signal: task.signal, note: task.log, progress })) ?? NOTHING_BEFORE;
   }
 
   /** What waits at the gate of the server; undefined when nothing does. */

@@ -1,3 +1,5 @@
+import { StillpointError } from '@stillpoint/shared/errors';
+import { PrecopyStorage } from '@stillpoint/shared/proto';
 import { durationOf } from '@stillpoint/shared/time';
 import type { TaskDefinition } from '../task/types.ts';
 import { abandonCapture, recoverCapture, underWay } from './under-way.ts';
@@ -7,11 +9,11 @@ import { abandonCapture, recoverCapture, underWay } from './under-way.ts';
  * point), it brings that up to date.
  */
 export const precopyTask: TaskDefinition<'precopy'> = {
-  run: async (agent, { setId, options }, task) => {
+  run: async (agent, { setId, options, storage }, task) => {
     const begunMs = agent.clock.monotonicMs();
     try {
       const capture = await underWay(agent, task.operationId, setId, options);
-      const { bytes, changedBytes } = await capture.precopy(task);
+      const { bytes, changedBytes } = await capture.precopy(partOf(storage), task);
       const took = durationOf(agent.clock.monotonicMs() - begunMs);
       return { result: { case: 'precopy', value: { bytes: BigInt(bytes), changedBytes: BigInt(changedBytes), took } } };
     } catch (error) {
@@ -20,3 +22,10 @@ export const precopyTask: TaskDefinition<'precopy'> = {
   },
   recover: recoverCapture,
 };
+
+/** Throws USAGE for what only a newer controller knows. */
+function partOf(storage: PrecopyStorage): 'server' | 'dbroots' {
+  if (storage === PrecopyStorage.SERVER) return 'server';
+  if (storage === PrecopyStorage.DBROOTS) return 'dbroots';
+  throw new StillpointError('USAGE', 'The task does not say what to bring over');
+}

@@ -16,6 +16,9 @@ import type { HoldServer } from './server.ts';
 import type { HoldState, HoldTerms } from './state.ts';
 import type { Hold } from './types.ts';
 
+/** How often connections that wait for their use say so, milliseconds. */
+const AWAKE_MS = 10_000;
+
 export interface NodeHoldOptions {
   readonly operationId: string;
   readonly terms: HoldTerms;
@@ -139,6 +142,7 @@ export class NodeHold implements Hold {
   async acquire(): Promise<void> {
     const { clock } = this.#options;
     await this.#prepared();
+    await this.#while('idle', () => this.#startProbe());
     await this.#while('idle', () => this.#gripping(this.#prepareGate()));
     if (this.reason === undefined) {
       this.requestedAt = clock.now();
@@ -188,13 +192,8 @@ export class NodeHold implements Hold {
 
   /** What must be, and takes its time, before writers are made to wait. */
   #prepared(): Promise<void> {
-    this.#preparing ??= this.#while('idle', () => this.#gripping(this.#prepare()));
+    this.#preparing ??= this.#while('idle', () => this.#gripping(this.#prepareEngine()));
     return this.#preparing;
-  }
-
-  async #prepare(): Promise<void> {
-    await this.#startProbe();
-    await this.#prepareEngine();
   }
 
   /** Last: from here on it is short of being opened, and the lock is asked for at once. */
@@ -213,6 +212,7 @@ export class NodeHold implements Hold {
     const connections = await server?.connect(this.#course.over);
     this.#connections = connections;
     this.#grips.push({ letGo: async () => closeBoth(connections) });
+    if (connections !== undefined) void this.#keepAwake(connections);
     const held = new HeldEngine(engine, { leaseMs: terms.leaseMs, clock, over: this.#course.over, tell: (event) => tell?.(event) });
     this.engine = held;
     this.#grips.push({ letGo: async () => held.guardian?.release() });
@@ -220,6 +220,20 @@ export class NodeHold implements Hold {
     const { guardian } = held;
     guardian?.lost.addEventListener('abort', () => this.#fail(guardian.lost.reason), { once: true });
     guardian?.lost.throwIfAborted();
+  }
+
+  /** Other nodes may take hours until the lock is asked for, and servers drop who says nothing. Connections that are lost, the lock finds out. */
+  async #keepAwake({ holder, watcher }: LockConnections): Promise<void> {
+    const { clock } = this.#options;
+    try {
+      for (;;) {
+        await clock.sleep(AWAKE_MS, this.#course.over);
+        if (this.state.at !== 'idle') return;
+        await Promise.all([holder.ping(), watcher.ping()]);
+      }
+    } catch {
+      // Over.
+    }
   }
 
   /** A backup is worth more than a figure about it: what keeps the probe from writing is told with its end. */

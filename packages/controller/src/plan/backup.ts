@@ -127,9 +127,6 @@ function engineOf(engines: readonly EngineNode[], views: readonly NodeView[]): B
   return { version, configRevision: Number(configRevision), primary: primary.node, driver: suspendDriver };
 }
 
-/** Strategies that have work to do before the still point. */
-const BEFORE: ReadonlySet<CaptureStrategy> = new Set(['gate', 'precopy']);
-
 /**
  * Every node holds and attests, also one without a server: a set is what stood still together. The engine is set read-only by its
  * primary alone; what the other modules see of it then can only be seen afterwards.
@@ -143,7 +140,8 @@ function phasesOf(
   const all = placements.map(({ node }) => node);
   const modules = engines.map(({ node }) => node);
   const primary = engines.filter(({ engine }) => isEnginePrimary(engine)).map(({ node }) => node);
-  const before = planned.filter(({ captures }) => captures.some(({ strategy }) => BEFORE.has(strategy))).map(({ node }) => node);
+  const doing = (strategy: CaptureStrategy): string[] =>
+    planned.filter(({ captures }) => captures.some((capture) => capture.strategy === strategy)).map(({ node }) => node);
   const others = modules.filter((node) => !primary.includes(node));
   const budget = `within ${formatDuration(settings.maxBlock)} of the first lock of an attempt`;
   const phase = (kind: BackupStep['kind'], nodes: readonly string[], blocksWriters: boolean, bound: string): BackupPhase => ({
@@ -155,8 +153,9 @@ function phasesOf(
   });
   const phases = [
     phase('check', all, false, ''),
-    phase('precopy', before, false, ''),
+    phase('precopy', doing('precopy'), false, ''),
     phase('ready', all, false, ''),
+    phase('park', doing('gate'), false, ''),
     phase('quiesce', all, true, `${formatDuration(settings.lockTimeout)} an attempt, ${settings.lockAttempts} attempts`),
     phase('drain', modules, true, `${formatDuration(settings.columnstore.drainTimeout)} an attempt, ${budget}`),
     phase('suspend', primary, true, budget),

@@ -7,10 +7,12 @@
 export type BackupStep =
   /** Is the node fit for a backup? */
   | { readonly kind: 'check'; readonly node: string }
-  /** What can be had while clients write is brought over. */
+  /** What can be had of dbroots while clients write is brought over. */
   | { readonly kind: 'precopy'; readonly node: string }
   /** All that takes time before a lock can be asked for. */
   | { readonly kind: 'ready'; readonly node: string }
+  /** mariadb-backup copies while clients write, and comes to the gate. */
+  | { readonly kind: 'park'; readonly node: string }
   /** Writers are made to wait. */
   | { readonly kind: 'quiesce'; readonly node: string }
   /** No ColumnStore table lock and no cpimport is left. */

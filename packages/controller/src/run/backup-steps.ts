@@ -8,6 +8,7 @@ import {
   type HoldAdvanced,
   HoldPhase,
   type MariadbPosition,
+  PrecopyStorage,
   ServerStrategy,
   type TaskResult,
 } from '@stillpoint/shared/proto';
@@ -20,6 +21,7 @@ import type { BackupStep } from '../plan/steps.ts';
 import type { BackupRun } from './backup-run.ts';
 import { requireUnmoved } from './engine-stand.ts';
 import { requireFit } from './fitness.ts';
+import type { Precopied } from './precopy.ts';
 import { releaseHold } from './release.ts';
 import { storageOptions } from './storage-options.ts';
 
@@ -34,6 +36,10 @@ export const backupExecutors = {
   check: (run, { node }, { signal }) => requireFit(run.agents.get(node), 'backup', signal),
   precopy,
   ready,
+  park: async (run, { node }, scope) => {
+    const attempt = run.operation.steps.get('park', '')?.attempt ?? 1;
+    await bringOver(run, node, `park-${attempt}`, PrecopyStorage.SERVER, scope);
+  },
   quiesce,
   drain: async (run, { node }, scope) => {
     await advance(run, node, HoldPhase.DRAIN, run.settings.columnstore.drainTimeout, scope);
@@ -54,13 +60,17 @@ export const backupExecutors = {
 /** Once or more before every attempt at the still point, as another task each time: the agent brings up to date what it has. */
 async function precopy(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const attempt = run.operation.steps.get('precopy', '')?.attempt ?? 1;
-  const { result } = await task(run, node, scope, `precopy-${attempt}`, {
-    task: { case: 'precopy', value: { setId: run.setId, options: captureOptions(run, node) } },
-  });
-  if (result.case !== 'precopy') throw new StillpointError('INTERNAL', `${node}: precopy ended without a result`, { node });
-  const { bytes, changedBytes, took } = result.value;
-  const pass = { bytes: Number(bytes), changedBytes: Number(changedBytes), ms: took === undefined ? 0 : durationMs(took) };
+  const pass = await bringOver(run, node, `precopy-${attempt}`, PrecopyStorage.DBROOTS, scope);
   run.precopied.set(node, [...(run.precopied.get(node) ?? []), pass]);
+}
+
+async function bringOver(run: BackupRun, node: string, taskId: string, storage: PrecopyStorage, scope: Scope): Promise<Precopied> {
+  const { result } = await task(run, node, scope, taskId, {
+    task: { case: 'precopy', value: { setId: run.setId, options: captureOptions(run, node), storage } },
+  });
+  if (result.case !== 'precopy') throw new StillpointError('INTERNAL', `${node}: ${taskId} ended without a result`, { node });
+  const { bytes, changedBytes, took } = result.value;
+  return { bytes: Number(bytes), changedBytes: Number(changedBytes), ms: took === undefined ? 0 : durationMs(took) };
 }
 
 function captureOptions({ plan, settings }: BackupRun, node: string): MessageInitShape<typeof CaptureOptionsSchema> {

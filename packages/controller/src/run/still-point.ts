@@ -100,7 +100,7 @@ async function tryToRest(run: BackupRun, signal: AbortSignal): Promise<Scope> {
 }
 
 async function goTo(run: BackupRun, scope: Scope): Promise<void> {
-  await phasesInOrder(run, ['ready', 'quiesce', 'drain', 'suspend', 'confirm'], scope);
+  await phasesInOrder(run, ['ready', 'park', 'quiesce', 'drain', 'suspend', 'confirm'], scope);
   const { columnstore } = run.plan;
   if (columnstore !== undefined) requireOneEngine(columnstore, run.stands);
 }
