@@ -1,11 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decodePartManifest, LAYOUT, type PartManifest, partDirectory, sha256Of } from '@stillpoint/shared/manifest';
-import { type CaptureResult, CaptureTaskSchema, PublishTaskSchema, VerifyTaskSchema } from '@stillpoint/shared/proto';
+import {
+  type CaptureOptionsSchema,
+  type CaptureResult,
+  CaptureTaskSchema,
+  type PrecopyResult,
+  PrecopyStorage,
+  PrecopyTaskSchema,
+  PublishTaskSchema,
+  VerifyTaskSchema,
+} from '@stillpoint/shared/proto';
 import { systemClock } from '@stillpoint/shared/time';
 import type { Agent } from '../../packages/agent/src/agent.ts';
-import { captureTask, createCaptures, publishTask } from '../../packages/agent/src/capture/index.ts';
+import { captureTask, createCaptures, precopyTask, publishTask } from '../../packages/agent/src/capture/index.ts';
 import { openEngine } from '../../packages/agent/src/columnstore/discovery/index.ts';
 import { agentConfigSchema } from '../../packages/agent/src/config/schema.ts';
 import type { Hold } from '../../packages/agent/src/hold/types.ts';
@@ -16,13 +25,17 @@ import type { DoubleNode } from '../fixtures/columnstore/double-node.ts';
 
 export const SET = '20261121-091500-aaaaaaaa';
 
+export type CaptureOptionsInit = MessageInitShape<typeof CaptureOptionsSchema>;
+
 /** A node of the double with an agent that is called like a function, and holds that the test puts in. */
 export interface CapturedNode {
   readonly agent: Agent;
   readonly part: string;
   hold: Hold;
   readonly lost: AbortController;
-  capture(task?: TestTask): Promise<CaptureResult>;
+  /** Before the still point. */
+  precopy(options?: CaptureOptionsInit): Promise<PrecopyResult>;
+  capture(task?: TestTask, options?: CaptureOptionsInit): Promise<CaptureResult>;
   publish(task?: TestTask): Promise<PartManifest>;
   verify(): Promise<readonly string[]>;
 }
@@ -51,8 +64,17 @@ export async function capturedNode(
     part: partDirectory(config.repository, 'shop', SET, name),
     lost,
     hold: holdWith(lost, engine?.configSha256 ?? ''),
-    capture: async (task = testTask('capture')) => {
-      const { result } = await captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET }), task);
+    precopy: async (options = {}) => {
+      const { result } = await precopyTask.run(
+        node.agent,
+        create(PrecopyTaskSchema, { setId: SET, options, storage: PrecopyStorage.DBROOTS }),
+        testTask('precopy'),
+      );
+      if (result?.case !== 'precopy') throw new Error('no result');
+      return result.value as PrecopyResult;
+    },
+    capture: async (task = testTask('capture'), options = {}) => {
+      const { result } = await captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET, options }), task);
       if (result?.case !== 'capture') throw new Error('no result');
       return result.value as CaptureResult;
     },
@@ -77,9 +99,11 @@ export function holdWith(lost: AbortController, configSha256: string): Hold {
   };
 }
 
-/** Captured, published, and committed. */
-export async function taken(node: CapturedNode): Promise<PartManifest> {
-  await node.capture();
+/** Captured, published, and committed; with `options`, after a precopy that `between` follows. */
+export async function taken(node: CapturedNode, options?: CaptureOptionsInit, between: () => void = () => {}): Promise<PartManifest> {
+  if (options !== undefined) await node.precopy(options);
+  between();
+  await node.capture(testTask('capture'), options);
   const part = await node.publish();
   const manifest = setManifest(
     { cluster: 'shop', setId: SET },

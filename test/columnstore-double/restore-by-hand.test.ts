@@ -1,8 +1,9 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LAYOUT, type PartManifest, setDirectory } from '@stillpoint/shared/manifest';
+import { DbrootStrategy } from '@stillpoint/shared/proto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Double, startDouble } from '../fixtures/columnstore/double.ts';
 import type { DoubleNode } from '../fixtures/columnstore/double-node.ts';
@@ -14,7 +15,10 @@ import { engineTree, layOut, pictureOf } from './dbroot-tree.ts';
 const OWNER = { uid: 4711, gid: 4712 };
 
 /** The commands are those of an administrator: only root may give files away. */
-describe.runIf(process.getuid?.() === 0)('dbroots restored by hand', () => {
+describe.runIf(process.getuid?.() === 0).each([
+  ['under the lock', undefined],
+  ['before, and changed since', { dbroots: [1, 3, 4].map((number) => ({ number, strategy: DbrootStrategy.PRECOPY })) }],
+])('dbroots that were captured %s, restored by hand', (_, options) => {
   let double: Double;
   let home: string;
   let primary: CapturedNode;
@@ -28,8 +32,11 @@ describe.runIf(process.getuid?.() === 0)('dbroots restored by hand', () => {
     for (const { number, path } of dbroots()) layOut(path, engineTree({ first: false, columns: 3, segmentBytes: 1_200_000 + number }));
     primary = await capturedNode(node(0), home);
     other = await capturedNode(node(1), join(home, 'other'));
-    part = await taken(primary);
-    await taken(other);
+    const change = (index: number) => (): void => {
+      for (const { path } of options === undefined ? [] : node(index).dbroots) changeAll(path);
+    };
+    part = await taken(primary, options, change(0));
+    await taken(other, options, change(1));
     pictures = Object.fromEntries(dbroots().map(({ number, path }) => [number, pictureOf(path)]));
   });
   afterAll(() => double?.stop());
@@ -138,13 +145,11 @@ describe.runIf(process.getuid?.() === 0)('dbroots restored by hand', () => {
 
   test('not by the manual page when a file is not what the list says', () => {
     const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'restore-by-hand.md'), 'utf8');
-    const block = /^(zstd -dc "\$PART"\/dbroot\$NUMBER\.files[\s\S]*?)^```$/m.exec(page)?.[1] ?? 'no such block';
+    const block = /^(zstd -dc "\$PART"\/dbroot\$NUMBER\.files\S* \| grep[\s\S]*?)^```$/m.exec(page)?.[1] ?? 'no such block';
     const [{ path } = { path: '' }] = node(0).dbroots;
     const head = `PART=${primary.part}\nNUMBER=1\nDBROOT=${path}\n`;
-    execFileSync('bash', [
-      '-c',
-      `cd ${primary.part} && mkdir ${path}.coming && for s in dbroot1.base.*; do zstd -dc $s | tar -xp -C ${path}.coming; done`,
-    ]);
+    const unpack = /^(zstd -dc "\$PART"\/dbroot\$NUMBER\.files\S* \| sed[\s\S]*?)^```$/m.exec(page)?.[1] ?? 'no such block';
+    expect(run(`${head}ENGINE_OWNER=0:0\n${unpack}`)).toBe('');
     expect(run(`${head}${block}`)).toBe('');
     writeFileSync(join(`${path}.coming`, 'bulkRollback/3001'), 'other');
     expect(run(`${head}${block}`)).toContain('did NOT match');
@@ -153,3 +158,15 @@ describe.runIf(process.getuid?.() === 0)('dbroots restored by hand', () => {
     expect(part.columnstore?.dbroots).toHaveLength(2);
   });
 });
+
+/** Files that are written, gone, new, and something else than they were. */
+function changeAll(root: string): void {
+  rmSync(join(root, 'bulkRollback/3001_data'), { recursive: true, force: true });
+  writeFileSync(join(root, 'bulkRollback/3001_data'), 'a file in the place of a directory');
+  rmSync(join(root, 'versionbuffer.cdf'), { recursive: true, force: true });
+  mkdirSync(join(root, 'versionbuffer.cdf'));
+  writeFileSync(join(root, 'versionbuffer.cdf/within'), 'a directory in the place of a file');
+  rmSync(join(root, '000.dir/000.dir/011.dir/001.dir'), { recursive: true, force: true });
+  writeFileSync(join(root, '000.dir/000.dir/011.dir/000.dir/000.dir/FILE001.cdf'), 'shorter');
+  writeFileSync(join(root, 'with a blank'), 'new');
+}

@@ -42,9 +42,32 @@ const extract = (
 ): string => `Extract the dbroots beside the present ones, shards in order: the last has the directories.
 ${dbroots.map(extractOne).join('\n')}`;
 
-const extractOne = (dbroot: PartDbroot): string => `mkdir -m 755 "$${variableOf(dbroot)}".coming
-${dbroot.shards.map((name) => `${contentOf(name)} | tar -xp -C "$${variableOf(dbroot)}".coming`).join('\n')}
-chown -R "$ENGINE_OWNER" "$${variableOf(dbroot)}".coming`;
+const extractOne = (dbroot: PartDbroot): string => {
+  const variable = `"$${variableOf(dbroot)}"`;
+  const unpacked = dbroot.shards.map((name) => `${contentOf(name)} | tar -xp -C ${variable}.coming`);
+  return `mkdir -m 755 ${variable}.coming
+${dbroot.superseded ? unpackedByList(dbroot, variable, unpacked) : unpacked.join('\n')}
+chown -R "$ENGINE_OWNER" ${variable}.coming`;
+};
+
+/**
+ * Shards that were written before the still point hold what had changed by then, or was gone: what the list does not have is removed before
+ * the next one is unpacked. Types are compared too, as a directory may have taken the place of a file.
+ */
+const unpackedByList = (
+  { list }: PartDbroot,
+  variable: string,
+  unpacked: readonly string[],
+): string => `# The first shards were written before the still point: the last has what had changed by then, and what the list does not have was gone.
+${contentOf(list)} | sed -nE 's/^\\{"type":"(.)[a-z]*","path":"(([^"\\]|\\\\.)*)".*/\\1 \\2/p' \\
+  | sed -E 's/\\\\(["\\])/\\1/g' | LC_ALL=C sort >${variable}.listed
+${unpacked.join(`\n${removed(variable)}\n`)}
+rm ${variable}.listed`;
+
+const removed = (
+  variable: string,
+): string => `(cd ${variable}.coming && find . -mindepth 1 -printf '%y %P\\n' | LC_ALL=C sort | LC_ALL=C comm -23 - ${variable}.listed \\
+  | cut -c3- | tr '\\n' '\\0' | xargs -0r rm -rf)`;
 
 /** As pgrep sees them: the kernel keeps 15 characters of a name. */
 const PROCESSES = 'workernode|controllernode|PrimProc|WriteEngineServ|ExeMgr|DMLProc|DDLProc';
