@@ -96,7 +96,13 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
   }
 }
 
-/** Short copy intervals, because with the default second the tool alone would make writers wait for one more. */
+/**
+ * How long the tool's copy of the redo log rests between two looks, milliseconds. With the default second the tool alone would make writers wait for one
+ * more; with 10 it is nearly always looking for the end of the log when it is to stop, which takes it 0.2 s (10.11.19: the last stages took 290 ms with 10,
+ * 90 to 290 with 50).
+ */
+const COPY_INTERVAL_MS = 50;
+
 const backupArguments = (
   optionFile: string,
   scratch: string,
@@ -108,7 +114,7 @@ const backupArguments = (
   `--target-dir=${scratch}`,
   `--extra-lsndir=${lsnDirectory(scratch)}`,
   `--parallel=${parallel || Math.min(4, availableParallelism())}`,
-  '--log-copy-interval=10',
+  `--log-copy-interval=${COPY_INTERVAL_MS}`,
   '--innodb-log-checkpoint-now=1',
   ...(basis === undefined ? [] : [`--incremental-lsn=${basis.lsn}`]),
 ];
