@@ -57,7 +57,7 @@ async function backUp(cluster: TestCluster, capture: 'auto' | 'locked', progress
     const totalS = (performance.now() - startedAt) / 1000;
     const [feltMs = 0, unsafeMs = 0] = windows.map((window) => window().longestMs);
     const { set } = result.line<BackupReport>('backup');
-    const isByGate = set.phases.some(({ phase }) => phase === 'precopy');
+    const isByGate = set.phases.some(({ phase }) => phase === 'park');
     if (isByGate !== (capture === 'auto')) throw new Error(`the image was ${isByGate ? '' : 'not '}taken by the gate`);
     await cluster.ok('backup', 'delete', set.setId, '--yes');
     return { feltMs, unsafeMs, reportedMs: Math.max(...set.members.map((member) => member.blockedMs)), totalS };

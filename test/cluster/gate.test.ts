@@ -43,12 +43,12 @@ it('every server of the cluster is captured by the gate, replicas that are read_
     cluster.nodes.map(() => [expect.objectContaining({ storage: 'server', strategy: 'gate' })]),
   );
   const { set } = (await cluster.ok('backup', 'create')).line<BackupReport>('backup');
-  expect(set.phases.map(({ phase }) => phase)).toContain('precopy');
+  expect(set.phases.map(({ phase }) => phase)).toContain('park');
   await cluster.ok('backup', 'verify', set.setId);
   await nothingWaits();
 });
 
-describe.each(['precopy', 'quiesce', 'capture'])('an agent that is killed during %s', (phase) => {
+describe.each(['park', 'quiesce', 'capture'])('an agent that is killed during %s', (phase) => {
   it('takes along what waited at its gate, and costs the set', async () => {
     const node = cluster.node('db1');
     const before = await goodSets(cluster);
@@ -71,7 +71,7 @@ describe.each(['precopy', 'quiesce', 'capture'])('an agent that is killed during
   });
 });
 
-describe.each(['precopy', 'quiesce', 'capture'])('a controller that is killed during %s', (phase) => {
+describe.each(['park', 'quiesce', 'capture'])('a controller that is killed during %s', (phase) => {
   it('leaves nothing that waits at a gate once the nodes are free again', async () => {
     const window = writer.window();
     const command = cluster.start('backup', 'create');
