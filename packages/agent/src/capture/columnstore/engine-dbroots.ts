@@ -20,6 +20,7 @@ import type { ImageWork, Precopied } from '../storage.ts';
 import { storingOf } from '../storing.ts';
 import type { EngineCaptureOptions } from './engine-image.ts';
 import { lockedDbroot } from './locked-dbroot.ts';
+import { parentDbroot } from './parent-dbroot.ts';
 
 /** Threads that look at all dbroots of a node, at most. More only take memory. */
 const MOST_THREADS = 8;
@@ -38,7 +39,11 @@ export class EngineDbroots {
   }
 
   /** Throws BRM_FAILED, CAPTURE_FAILED, or the system's error. */
-  static async begin(engine: Engine, { agent, part, options }: EngineCaptureOptions): Promise<EngineDbroots> {
+  static async begin(
+    engine: Engine,
+    { agent, part, parent, options }: EngineCaptureOptions,
+    note: (message: string) => void,
+  ): Promise<EngineDbroots> {
     const brmDirectory = engine.isPrimary ? await brmDirectoryOf(engine) : undefined;
     const { length } = engine.owned;
     const dbroots: StagedDbroot[] = [];
@@ -47,6 +52,7 @@ export class EngineDbroots {
         ...{ number, path, part, cluster: agent.config.cluster, root: await requireDirectory(path) },
         ...{ shards: shardsOfEach(length), threads: threadsOfEach(length), ...storingOf(options) },
         brmDirectory: number === 1 ? brmDirectory : undefined,
+        parent: await parentDbroot(parent, number, note),
       };
       dbroots.push(await inTheMaking(dbroot, options));
     }
@@ -93,7 +99,8 @@ function inTheMaking(dbroot: DbrootToCapture, { dbroots }: CaptureOptions): Stag
     case DbrootStrategy.REFLINK:
       return new DbrootReflink(dbroot);
     case DbrootStrategy.PRECOPY:
-      return DbrootPrecopy.begin(dbroot);
+      // Of an increment, what has changed is all that the still point would read.
+      return dbroot.parent === undefined ? DbrootPrecopy.begin(dbroot) : lockedDbroot(dbroot);
     default:
       return lockedDbroot(dbroot);
   }

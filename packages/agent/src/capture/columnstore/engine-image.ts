@@ -7,6 +7,7 @@ import { openEngine } from '../../columnstore/discovery/index.ts';
 import type { Engine } from '../../columnstore/types.ts';
 import type { Hold } from '../../hold/types.ts';
 import { accountName } from '../../host/index.ts';
+import type { Parent } from '../parent.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
 import { EngineDbroots } from './engine-dbroots.ts';
 
@@ -23,6 +24,8 @@ export interface EngineCaptureOptions {
   readonly agent: Agent;
   /** Directory of the part. */
   readonly part: string;
+  /** What the dbroots are to be increments of; undefined stores all of them. */
+  readonly parent: Parent | undefined;
   readonly options: CaptureOptions;
 }
 
@@ -48,7 +51,7 @@ class EngineCapture implements StorageCapture<EngineImage | undefined> {
     const engine = await openEngine(this.#options.agent.config);
     if (engine === undefined) return NOTHING_BEFORE;
     requireDbroots(engine);
-    return (await this.#of(engine)).precopy(work);
+    return (await this.#of(engine, work)).precopy(work);
   }
 
   async take(hold: Hold, work: ImageWork): Promise<void> {
@@ -57,7 +60,7 @@ class EngineCapture implements StorageCapture<EngineImage | undefined> {
     requireDbroots(engine);
     requireSuspended(engine, hold);
     const brmCurrent = engine.isPrimary ? (await currentBrm(engine.topology.dbrmRoot)).set : '';
-    await (await this.#of(engine)).take(work);
+    await (await this.#of(engine, work)).take(work);
     const { configFile, configSha256, generation, isPrimary: primary, module, owner, topology, version } = engine;
     const { configRevision, dbrmRoot } = topology;
     const described = { version, generation, configFile, configRevision, module, primary, dbrmRoot, brmCurrent };
@@ -80,10 +83,10 @@ class EngineCapture implements StorageCapture<EngineImage | undefined> {
   }
 
   /** Those of the engine as it is configured now: what was copied of another place is worth nothing. */
-  async #of(engine: Engine): Promise<EngineDbroots> {
+  async #of(engine: Engine, { note }: Pick<ImageWork, 'note'>): Promise<EngineDbroots> {
     if (this.#dbroots !== undefined && !this.#dbroots.areThoseOf(engine))
       throw new StillpointError('CAPTURE_MOVED', `By ${engine.configFile}, dbroots of this node are others than when the backup began`);
-    this.#dbroots ??= await EngineDbroots.begin(engine, this.#options);
+    this.#dbroots ??= await EngineDbroots.begin(engine, this.#options, note);
     return this.#dbroots;
   }
 }

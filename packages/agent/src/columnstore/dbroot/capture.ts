@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type CapturedDbroot, describeDbroot } from './described.ts';
+import type { Increment } from './increment/increment.ts';
 import { namedShard } from './packing/names.ts';
 import { packDbroot } from './packing/pack.ts';
 import { requireDirectory } from './root.ts';
@@ -30,6 +31,8 @@ export interface DbrootCapture {
   readonly level: number;
   /** Public keys that everything is encrypted for; none leaves it as it is. */
   readonly recipients: readonly string[];
+  /** What is stored already; undefined stores all of it. */
+  readonly increment?: Increment | undefined;
   /** What has been found, once it is known. */
   readonly onFound: (totals: ScanTotals) => void;
   /** Bytes of files that were read, as they come. */
@@ -49,12 +52,28 @@ export interface DbrootCapture {
 export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbroot> {
   const { number, path, part, signal, note } = capture;
   const root = await requireDirectory(path);
+  const lookedAtMs = Date.now();
   const scan = await keepScan(join(part, `.dbroot${number}.scan`), scanDbroot({ root, note, signal }));
   capture.onFound(scan.totals);
   const restless = restlessFiles(capture.brmDirectory);
-  const { shards, level, recipients, onBytes } = capture;
+  const { increment, shards, level, recipients, onBytes } = capture;
+  await increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
+  const borrowed = increment?.borrowed(shards);
   const packed = await packDbroot({
-    ...{ number, root, isCopy: false, entries: scan, restless, part, shards, level, recipients, onBytes, signal },
+    ...{
+      number,
+      root,
+      isCopy: false,
+      entries: increment?.ofThose(scan) ?? scan,
+      alsoListed: borrowed?.lines,
+      restless,
+      part,
+      shards,
+      level,
+      recipients,
+      onBytes,
+      signal,
+    },
     onceRead: (within) =>
       requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
   });
@@ -63,5 +82,17 @@ export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbr
   const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
   // Of the bytes that were read: a file that may be written meanwhile counts as it was then.
   const { dataBytes, list } = packed;
-  return describeDbroot({ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false });
+  return describeDbroot({
+    number,
+    path,
+    recipients,
+    files,
+    directories,
+    dataBytes,
+    archives,
+    list,
+    superseded: false,
+    lookedAtMs,
+    borrowed: borrowed?.of,
+  });
 }

@@ -1,5 +1,6 @@
 import type { PartDbroot, Shard } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../archive/index.ts';
+import type { Borrowed } from './increment/increment.ts';
 import { type NamedBy, namedList } from './packing/names.ts';
 
 /** A dbroot in a part. */
@@ -14,17 +15,19 @@ export interface StoredDbroot extends NamedBy {
   readonly path: string;
   readonly files: number;
   readonly directories: number;
-  /** Of the files, as they were read. */
+  /** Of the files that were stored, as they were read. */
   readonly dataBytes: number;
   readonly archives: readonly (StoredFile & Pick<Shard, 'name' | 'encoding'>)[];
   readonly list: StoredFile;
   /** See PartDbroot. */
   readonly superseded: boolean;
+  readonly lookedAtMs: number;
+  readonly borrowed?: Borrowed | undefined;
 }
 
 /** What part.json says of a dbroot, and of its files in the part. Pure. */
-export function describeDbroot({ archives, list, superseded, recipients, ...described }: StoredDbroot): CapturedDbroot {
-  const { number, path, files, directories, dataBytes } = described;
+export function describeDbroot({ archives, borrowed, list, superseded, recipients, ...described }: StoredDbroot): CapturedDbroot {
+  const { number, path, files, directories, dataBytes, lookedAtMs } = described;
   const named = archives.map(
     ({ name, encoding, bytes, sha256 }): Shard => ({ name, encoding, content: 'dbroot', storedBytes: bytes, sha256 }),
   );
@@ -35,6 +38,11 @@ export function describeDbroot({ archives, list, superseded, recipients, ...desc
     sha256: list.sha256,
   };
   const shards = named.map(({ name }) => name);
-  const dbroot = { number, path, files, directories, dataBytes, shards, ...(superseded && { superseded }), list: listed.name };
+  const dbroot = {
+    ...{ number, path, files, directories, dataBytes: dataBytes + (borrowed?.dataBytes ?? 0), shards },
+    ...(superseded && { superseded }),
+    ...(borrowed && { borrowed: { ...borrowed, shards: [...borrowed.shards] } }),
+    ...{ lookedAtMs, list: listed.name },
+  };
   return { dbroot, shards: [...named, listed] };
 }

@@ -29,6 +29,9 @@ export const commonOf = ({ path, mode, user, group, mtimeNs }: NamedEntry) => ({
   mtimeNs,
 });
 
+/** What a line of the list says of a file, beside that, by which it is known again. Pure. */
+export const stampsOf = ({ ctimeNs, inode }: ScannedEntry) => ({ ctimeNs, inode });
+
 /** A line of the list for a directory or a link. Pure. */
 export const plainLineOf = (entry: NamedEntry): ListedEntry =>
   entry.type === 'link' ? { type: 'link', ...commonOf(entry), target: entry.target } : { type: 'directory', ...commonOf(entry) };

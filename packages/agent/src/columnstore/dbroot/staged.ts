@@ -1,4 +1,5 @@
 import type { CapturedDbroot } from './described.ts';
+import type { ParentDbroot } from './increment/parent-dbroot.ts';
 
 /** Which dbroot, and how it is stored. */
 export interface DbrootToCapture {
@@ -20,6 +21,8 @@ export interface DbrootToCapture {
   readonly level: number;
   /** Public keys that everything is encrypted for; none leaves it as it is. */
   readonly recipients: readonly string[];
+  /** The same dbroot in an earlier set, whose files are not stored again; undefined stores all of it. */
+  readonly parent?: ParentDbroot | undefined;
 }
 
 /** What a stage may use. */

@@ -41,6 +41,8 @@ export interface DbrootPacking {
   readonly recipients: readonly string[];
   /** Bytes of files that were read, as they come. */
   readonly onBytes: (bytes: number) => void;
+  /** Lines of the list for files that are not packed, as their bytes lie in parts of other sets. */
+  readonly alsoListed?: (() => AsyncIterable<Uint8Array>) | undefined;
   /** Done once all files are read, while the shards are ended. */
   readonly onceRead?: (signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
@@ -84,10 +86,15 @@ export async function packDbroot(packing: DbrootPacking): Promise<PackedDbroot> 
 }
 
 /** Directories and links first, so that each directory stands before what lies in it. */
-async function* allLines({ entries }: DbrootPacking, owners: Owners, files: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* allLines(
+  { alsoListed, entries }: DbrootPacking,
+  owners: Owners,
+  files: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   for await (const some of plainEntries(entries.plain(), owners))
     yield Buffer.from(some.map((entry) => encodeEntry(plainLineOf(entry))).join(''));
   yield* files;
+  if (alsoListed !== undefined) yield* alsoListed();
 }
 
 async function* plainEntries(entries: AsyncIterable<ScannedEntry>, owners: Owners): AsyncGenerator<NamedEntry[]> {

@@ -3,7 +3,7 @@ import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/stored.ts';
 import { ArchiveWriter, type FilePlace, type FileToAdd } from '../../../archive/write.ts';
 import { type ScannedEntry, stampOf } from '../entry.ts';
-import { commonOf, headerOf, type NamedEntry } from '../named.ts';
+import { commonOf, headerOf, type NamedEntry, stampsOf } from '../named.ts';
 import { FileReader, readAtRest, readInto } from '../read-file.ts';
 import type { ShardToPack } from './orders.ts';
 
@@ -79,7 +79,8 @@ export class ShardPacker {
   /** As `encodeEntry` makes it, which would bring all schemas of manifests onto every thread. */
   #line(entry: NamedEntry, sha256: string, place: FilePlace | undefined): string {
     if (place === undefined) throw new Error('a file of a frame has no place in it');
-    const line: ListedFile = { type: 'file', ...commonOf(entry), size: entry.size, sha256, shard: this.#shard.index, ...place };
+    const common = { ...commonOf(entry), ...stampsOf(entry), size: entry.size, sha256 };
+    const line: ListedFile = { type: 'file', ...common, shard: this.#shard.index, ...place };
     return `${JSON.stringify(line)}\n`;
   }
 }

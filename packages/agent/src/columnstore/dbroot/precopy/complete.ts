@@ -36,6 +36,8 @@ export interface ImageToComplete {
   readonly stored: StoredFiles;
   /** The look inside the still point. */
   readonly seen: number;
+  /** When that began. */
+  readonly lookedAtMs: number;
   /** Beginning of the names of files that are removed again. */
   readonly scratch: string;
   readonly onBytes: (bytes: number) => void;
@@ -70,7 +72,7 @@ export async function completeImage(image: ImageToComplete): Promise<CapturedDbr
     const archives = [...base, { ...namedDelta(image), ...delta }];
     const { number, path, found } = image;
     const counted = { files: totals.files, directories: found.directories, dataBytes: totals.bytes };
-    return describeDbroot({ number, path, recipients, ...counted, archives, list, superseded: true });
+    return describeDbroot({ number, path, recipients, ...counted, archives, list, superseded: true, lookedAtMs: image.lookedAtMs });
   } finally {
     await lines.remove();
   }

@@ -22,6 +22,7 @@ export type StoredShard = StoredFile & Pick<Shard, 'name' | 'encoding'>;
 
 /** What was seen and taken inside the still point. */
 interface Taken {
+  readonly lookedAtMs: number;
   readonly found: Found;
   readonly files: readonly TakenFile[];
   /** Directories and links. */
@@ -89,6 +90,7 @@ export class DbrootPrecopy implements StagedDbroot {
    * CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
    */
   async take({ signal, onBytes, onFound, note }: DbrootWork): Promise<void> {
+    const lookedAtMs = Date.now();
     const plain = await LinesFile.create(`${this.#scratch}.plain`);
     const changed: ScannedEntry[] = [];
     const found = await this.#look(signal, false, note, async ({ lines, plain: some }) => {
@@ -106,7 +108,7 @@ export class DbrootPrecopy implements StagedDbroot {
     };
     await this.#scans.take(batchesOf(changed, this.#stored), add, signal);
     await requireUnmovedSince(found, this.#scans, this.#options.path, signal);
-    this.#taken = { found, files, plain };
+    this.#taken = { lookedAtMs, found, files, plain };
     // Their memory and files of names are needed no more, and ending them takes a while: writers do not wait for it.
     void this.#scans.end();
   }
@@ -115,11 +117,11 @@ export class DbrootPrecopy implements StagedDbroot {
   async finish({ signal, onBytes, onFound }: DbrootWork): Promise<CapturedDbroot> {
     if (this.#taken === undefined) throw new Error('an image is finished that was not taken');
     await this.#scans.end();
-    const { found, files, plain } = this.#taken;
+    const { found, files, lookedAtMs, plain } = this.#taken;
     onFound(files.reduce((sum, { entry: { size } }) => sum + size, 0));
     const image = await completeImage({
       ...this.#options,
-      ...{ signal, onBytes, found, files, plain, scratch: this.#scratch },
+      ...{ signal, onBytes, lookedAtMs, found, files, plain, scratch: this.#scratch },
       ...{ base: this.#shards, stored: this.#stored, seen: this.#looks },
     });
     await Promise.all([plain.remove(), this.#stored.remove()]);

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/stored.ts';
 import { ArchiveWriter, BLOCK_BYTES, type FilePlace, type FileToAdd } from '../../../archive/write.ts';
-import { commonOf, headerOf, type NamedEntry } from '../named.ts';
+import { commonOf, headerOf, type NamedEntry, stampsOf } from '../named.ts';
 import { FLAGS, fill } from '../read-file.ts';
 import { blockDigest, LARGE_BYTES } from './blocks.ts';
 import { LiveFile } from './live-file.ts';
@@ -129,7 +129,8 @@ export class ShardFiller {
   /** As `encodeEntry` makes it, which would bring all schemas of manifests onto every thread. */
   #line(entry: NamedEntry, sha256: string, place: FilePlace | undefined): string {
     if (place === undefined) throw new Error('a file of a frame has no place in it');
-    const line: ListedFile = { type: 'file', ...commonOf(entry), size: entry.size, sha256, shard: this.#shard.index, ...place };
+    const common = { ...commonOf(entry), ...stampsOf(entry), size: entry.size, sha256 };
+    const line: ListedFile = { type: 'file', ...common, shard: this.#shard.index, ...place };
     return `${JSON.stringify(line)}\n`;
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { runProgram } from '../../../process/index.ts';
 import { type CapturedDbroot, describeDbroot } from '../described.ts';
+import { Increment, knownFilesOf } from '../increment/increment.ts';
 import { LinesFile } from '../lines-file.ts';
 import { namedShard } from '../packing/names.ts';
 import { packDbroot } from '../packing/pack.ts';
@@ -15,6 +16,7 @@ import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
 import { clonesIn, findClonePlace } from './place.ts';
 
 interface Cloned {
+  readonly lookedAtMs: number;
   readonly found: Found;
   readonly all: LinesFile;
   readonly plain: LinesFile;
@@ -28,6 +30,7 @@ export class DbrootReflink implements StagedDbroot {
   readonly #options: DbrootToCapture;
   readonly #restless: ReadonlySet<string>;
   readonly #scans: ScanThreads;
+  #increment: Increment | undefined;
   #clones: string | undefined;
   #cloned: Cloned | undefined;
 
@@ -44,6 +47,8 @@ export class DbrootReflink implements StagedDbroot {
    */
   async precopy({ signal, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
     await this.#place();
+    const { parent } = this.#options;
+    if (parent !== undefined) this.#increment ??= await Increment.of(parent, knownFilesOf(this.#options), signal);
     await runProgram('sync', ['-f', this.#options.root], { signal }).catch((error: unknown) => {
       signal.throwIfAborted();
       note(`${this.#options.root} could not be written out before the still point: ${(error as Error).message}`);
@@ -55,6 +60,7 @@ export class DbrootReflink implements StagedDbroot {
   async take({ note, signal }: DbrootWork): Promise<void> {
     const { number, part, path } = this.#options;
     const cloneTo = await this.#place();
+    const lookedAtMs = Date.now();
     await rm(cloneTo, { recursive: true, force: true });
     await mkdir(cloneTo, { mode: 0o700 });
     const [all, plain] = [
@@ -70,7 +76,7 @@ export class DbrootReflink implements StagedDbroot {
         },
       });
       await requireUnmovedSince(found, this.#scans, path, signal);
-      this.#cloned = { found, all, plain };
+      this.#cloned = { lookedAtMs, found, all, plain };
     } finally {
       await Promise.all([all.close(), plain.close()]);
     }
@@ -79,24 +85,41 @@ export class DbrootReflink implements StagedDbroot {
   /** After it. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
   async finish({ onBytes, onFound, signal }: DbrootWork): Promise<CapturedDbroot> {
     if (this.#cloned === undefined || this.#clones === undefined) throw new Error('an image is finished that was not taken');
-    const { all, found, plain } = this.#cloned;
+    const { all, found, lookedAtMs, plain } = this.#cloned;
     const { level, number, part, path, recipients, shards } = this.#options;
     await this.#scans.end();
     onFound(found.bytes);
     const scan = keptScan(found, all, plain);
+    const [root, restless] = [this.#clones, this.#restless];
+    await this.#increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
+    const borrowed = this.#increment?.borrowed(shards);
     const packed = await packDbroot({
-      ...{ number, root: this.#clones, isCopy: true, entries: scan, restless: this.#restless },
+      ...{ number, root, isCopy: true, entries: this.#increment?.ofThose(scan) ?? scan, alsoListed: borrowed?.lines, restless },
       ...{ part, shards, level, recipients, onBytes, signal },
     });
     await Promise.all([scan.remove(), this.#removeClones()]);
+    this.#increment?.remove();
     const { dataBytes, list } = packed;
     const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
     const { files, directories } = found;
-    return describeDbroot({ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false });
+    return describeDbroot({
+      number,
+      path,
+      recipients,
+      files,
+      directories,
+      dataBytes,
+      archives,
+      list,
+      superseded: false,
+      lookedAtMs,
+      borrowed: borrowed?.of,
+    });
   }
 
   async discard(): Promise<void> {
     await this.#scans.end();
+    this.#increment?.remove();
     await this.#removeClones().catch(() => undefined);
   }
 
