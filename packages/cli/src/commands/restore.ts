@@ -88,7 +88,11 @@ function runCommand(perform: Perform): Command {
     exits: [...CLUSTER_EXITS, 'CHECK_FAILED', 'BUSY', 'NOT_FOUND', 'VERIFY_FAILED', 'RESTORE_REFUSED', 'RESTORE_FAILED'],
   })
     .argument('<plan>', 'id that `stillpoint restore plan` printed')
-    .option('--stop-servers', 'stop servers that run, by the service driver of their agents', false)
+    .option(
+      '--stop-servers',
+      'stop what runs: servers, and on nodes of ColumnStore the engine and cmapi, by the service drivers of their agents',
+      false,
+    )
     .action(
       perform(async (session: Session, { stopServers }: { stopServers: boolean }, plan: string) =>
         reported(session, (controller, run) => controller.runRestore(plan, { ...run, stopServers })),
@@ -102,7 +106,11 @@ function resumeCommand(perform: Perform): Command {
     exits: [...CLUSTER_EXITS, 'CHECK_FAILED', 'BUSY', 'NOT_FOUND', 'VERIFY_FAILED', 'RESTORE_REFUSED', 'RESTORE_FAILED'],
   })
     .argument('<operation>', 'id of the restore')
-    .option('--stop-servers', 'stop servers that run, by the service driver of their agents', false)
+    .option(
+      '--stop-servers',
+      'stop what runs: servers, and on nodes of ColumnStore the engine and cmapi, by the service drivers of their agents',
+      false,
+    )
     .option(...WITHOUT, list)
     .action(
       perform(async (session: Session, { stopServers, without }: WithoutOption & { stopServers: boolean }, operation: string) =>

@@ -4,7 +4,7 @@ import { SET_ERRORS } from './sets.ts';
 
 /**
  * The closed table of errors. Whoever raises an error picks a row; exit code, gRPC code, retry rule and the
- * reference page (docs/errors.md, generated) follow from it.
+ * reference page (docs/reference/errors.md, generated) follow from it.
  */
 export const ERROR_TABLE = {
   INTERNAL: {

@@ -23,7 +23,7 @@ export const file_stillpoint_v1_error: GenFile = /*@__PURE__*/
  */
 export type ErrorDetail = Message<"stillpoint.v1.ErrorDetail"> & {
   /**
-   * A code of the error table (docs/errors.md), for example LOCK_TIMEOUT.
+   * A code of the error table (docs/reference/errors.md), for example LOCK_TIMEOUT.
    *
    * @generated from field: string code = 1;
    */
