@@ -69,7 +69,8 @@ export function createGuard(parts: GuardParts): Guard {
     end(async () => {
       say({ word: 'taking-over', why });
       log('warn', `the guardian takes over: ${why}`);
-      const isWritable = await undo(parts, suspension);
+      // Whatever goes wrong, writers do not wait for ever.
+      const isWritable = await undo(parts, suspension).catch(() => false);
       parts.endShared();
       await letGo();
       if (isWritable) log('info', 'the engine is read-write, and writers go on');

@@ -38,10 +38,11 @@ async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
   const signal = new AbortController().signal;
   const engine = await openEngine({ columnstore });
   if (engine === undefined) throw new StillpointError('COLUMNSTORE_CONFIG', `${columnstore.config} is gone`);
+  if (engine.contradictions.length > 0) throw new StillpointError('COLUMNSTORE_CONFIG', engine.contradictions.join('; '));
   const control = openControl({ engine, config: columnstore, clock });
   const lock =
     mariadb === undefined ? undefined : await openSecondLock(accountOf(mariadb), leaseMs + SILENT_BEYOND_LEASE_MS, clock, signal);
-  const presence = await announceGuardian(stateDir, operationId);
+  const presence = await announceGuardian(stateDir, operationId, leaseMs);
   const undoer = createUndoer({ config: { columnstore, stateDir }, clock, log, operationId });
   const conclude = async (): Promise<void> => {
     await undoer.begin();
@@ -55,7 +56,7 @@ async function prepare(instructions: Instructions, log: Logger): Promise<Duty> {
     endShared: () => {
       if (isShared) endShared();
     },
-    cutOff: () => cutOff('dbrmctl', 'readonly', CUT_OFF_MS, clock),
+    cutOff: () => cutOff(CUT_OFF_MS, clock),
   });
   const noted = guard.released.then(presence.released);
   return {

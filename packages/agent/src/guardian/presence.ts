@@ -9,6 +9,8 @@ export interface LivingGuardian {
   readonly pid: number;
   /** True while writers may be waiting for what it holds; afterwards it only sees to it that nothing is left. */
   readonly isHolding: boolean;
+  /** How long its agent could be silent, milliseconds: on a node that does not suspend it holds that much longer. */
+  readonly leaseMs: number;
 }
 
 /** What this process says of itself, for a later life of the agent. */
@@ -27,12 +29,12 @@ const HOLDING = 'holding';
 /**
  * Writes down that this process guards an operation. Not synced: what ends the host ends this process as well. Throws the system's error.
  */
-export async function announceGuardian(stateDir: string, operationId: string): Promise<Presence> {
+export async function announceGuardian(stateDir: string, operationId: string, leaseMs: number): Promise<Presence> {
   await mkdir(directoryOf(stateDir), { recursive: true, mode: 0o700 });
   const file = fileOf(stateDir, operationId);
   const self = `${process.pid} ${await startedTicksOf(process.pid)}`;
   const isMine = async (): Promise<boolean> => (await readFile(file, 'utf8').catch(() => '')).startsWith(`${self} `);
-  await writeFile(file, `${self} ${HOLDING}\n`, { mode: 0o600 });
+  await writeFile(file, `${self} ${HOLDING} ${leaseMs}\n`, { mode: 0o600 });
   return {
     // A later guardian of the same operation has written its own there.
     released: async () => {
@@ -49,9 +51,9 @@ export async function livingGuardians(stateDir: string): Promise<readonly Living
   const found = await Promise.all(
     (await announced(stateDir)).map(async (name) => {
       const file = join(directoryOf(stateDir), name);
-      const [pid = '', started, state] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
+      const [pid = '', started, state, lease = ''] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
       if (String(await startedTicksOf(Number(pid))) === started) {
-        return { operationId: name.slice(0, -SUFFIX.length), pid: Number(pid), isHolding: state === HOLDING };
+        return { operationId: name.slice(0, -SUFFIX.length), pid: Number(pid), isHolding: state === HOLDING, leaseMs: Number(lease) || 0 };
       }
       await rm(file, { force: true });
       return undefined;

@@ -12,7 +12,7 @@ export interface SettleParts {
   readonly undoer: Undoer;
 }
 
-/** A guardian sees at once that its agent is gone, and then keeps writers waiting for so long at most. */
+/** A guardian sees at once that its agent is gone, and then keeps writers waiting for so long at most, and for a lease where it does not suspend. */
 const GUARDIAN_MS = RESUME_MS + 30_000;
 const LOOK_EVERY_MS = 50;
 
@@ -21,13 +21,13 @@ const LOOK_EVERY_MS = 50;
  * writers waiting is waited for: it knows best when they may go on. Never throws.
  */
 export async function settleEarlierLife({ stateDir, clock, log, undoer }: SettleParts): Promise<void> {
-  const endsMs = clock.monotonicMs() + GUARDIAN_MS;
   const read = (): Promise<readonly LivingGuardian[]> =>
     livingGuardians(stateDir).catch((err: unknown) => {
       log.error({ err }, 'guardians of an earlier life of the agent cannot be told');
       return [];
     });
   let guardians = await read();
+  const endsMs = clock.monotonicMs() + Math.max(0, ...guardians.map(({ leaseMs }) => leaseMs)) + GUARDIAN_MS;
   for (const { operationId, pid, isHolding } of guardians) {
     if (isHolding)
       log.warn({ operation: operationId, pid }, 'the guardian of an earlier life of the agent is at work; waiting for its end');

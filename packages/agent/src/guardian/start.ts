@@ -106,7 +106,11 @@ function openTalk(program: Program, clock: Clock): Talk {
   if (stdin === undefined || stdout === undefined) throw new Error('a guardian is started with pipes');
   stdin.on('error', () => undefined);
   stdout.on('error', () => undefined);
-  createInterface({ input: stdout }).on('line', (line) => hear(JSON.parse(line) as Word));
+  createInterface({ input: stdout }).on('line', (line) => {
+    const word = wordOf(line);
+    if (word === undefined) lose('The guardian of the hold has said something that is not understood');
+    else hear(word);
+  });
   program.done.then(
     () => lose('The guardian of the hold has ended'),
     (error: unknown) => lose(`The guardian of the hold is gone: ${toStillpointError(error).message}`),
@@ -131,6 +135,15 @@ function openTalk(program: Program, clock: Clock): Talk {
       await Promise.race([heard.promise, late]).finally(() => over.abort());
     },
   };
+}
+
+/** Undefined for a line that is torn, or that something else wrote. */
+function wordOf(line: string): Word | undefined {
+  try {
+    return JSON.parse(line) as Word;
+  } catch {
+    return undefined;
+  }
 }
 
 function guardianOver(program: Program, talk: Talk, leaseMs: number, clock: Clock): Guardian {
