@@ -7,6 +7,8 @@ import type { EngineControl, Stand } from '../columnstore/suspend/index.ts';
 import type { Guardian } from '../guardian/index.ts';
 import type { LockConnections, ServerLock } from '../mariadb/lock.ts';
 import type { Session } from '../mariadb/session.ts';
+import type { Snapshots } from '../mariadb/snapshots.ts';
+import type { TableSelection } from '../mariadb/tables.ts';
 import { lastAnswer } from './answers.ts';
 import type { HoldEngine } from './engine.ts';
 import { NodeHold } from './node-hold.ts';
@@ -26,6 +28,7 @@ class StandIn {
   mode: 'read-write' | 'read-only' = 'read-write';
   isRecorded = false;
   isConfirmed = false;
+  renewed = 0;
   /** What goes wrong. */
   broken: { writable?: StillpointError; guard?: StillpointError; suspend?: StillpointError; resumes?: boolean; holds?: boolean } = {};
 
@@ -78,7 +81,9 @@ class StandIn {
       pid: 1234,
       lost: this.guardianLost.signal,
       lock: async () => this.#note('second lock'),
-      renew: () => undefined,
+      renew: () => {
+        this.renewed += 1;
+      },
       suspending: async () => {
         if (this.broken.guard !== undefined) throw this.broken.guard;
         this.#note('guardian knows');
@@ -135,9 +140,10 @@ class StandIn {
     };
   }
 
-  newHold(): NodeHold {
-    const { clock, server } = this;
-    return new NodeHold({ operationId: 'backup-1', terms: TERMS, checksums: undefined, server, engine: async () => this.engine, clock });
+  newHold(checksums?: TableSelection & { readonly connections: number }, snapshots?: HoldServer['snapshots']): NodeHold {
+    const { clock } = this;
+    const server = { ...this.server, ...(snapshots && { snapshots }) };
+    return new NodeHold({ operationId: 'backup-1', terms: TERMS, checksums, server, engine: async () => this.engine, clock });
   }
 
   /** A hold that has come as far as that phase. */
@@ -180,6 +186,20 @@ test('the guardian is there before the lock is asked for, and knows before the f
 test('that the engine was seen read-only is recorded', async () => {
   await node.heldAt(DRAIN, SUSPEND);
   expect(node).toMatchObject({ isRecorded: true, isConfirmed: true });
+});
+
+test('the guardian is told that this process lives while snapshots are still being opened, and not for longer', async () => {
+  const opening = Promise.withResolvers<Snapshots>();
+  const hold = node.newHold({ include: [], exclude: [], connections: 1 }, () => opening.promise);
+  const acquiring = hold.acquire();
+  for (let waited = 0; waited < 10; waited++) await node.clock.pass(250);
+  expect(node.renewed).toBeGreaterThanOrEqual(2);
+  opening.resolve({ tables: 0, sum: () => Promise.reject(new Error('nobody sums')), close: async () => undefined });
+  await acquiring;
+  const { renewed } = node;
+  for (let waited = 0; waited < 8; waited++) await node.clock.pass(250);
+  expect(node.renewed).toBe(renewed);
+  await node.afterwards(hold, () => void hold.release());
 });
 
 test('a phase that is asked for twice, because an answer was lost, is entered once', async () => {

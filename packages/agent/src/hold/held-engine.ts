@@ -13,6 +13,8 @@ export type EngineEvent =
   | { readonly is: 'resumed'; readonly how: Resumed }
   | { readonly is: 'not-resumed'; readonly error: StillpointError };
 
+const RENEW_MS = 1_000;
+
 export interface HeldEngineOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
@@ -71,6 +73,24 @@ export class HeldEngine {
     const [writable, guarded] = await Promise.allSettled([control.requireWritable(over), starting]);
     if (writable.status === 'rejected') throw writable.reason;
     if (guarded.status === 'rejected') throw guarded.reason;
+  }
+
+  /**
+   * Tells the guardian that this process lives, until the hold is over or the given function is called: while locks and snapshots are still
+   * being taken, nobody else does.
+   */
+  keepGuardian(): () => void {
+    const { clock, leaseMs, over } = this.#options;
+    const enough = new AbortController();
+    const signal = AbortSignal.any([over, enough.signal]);
+    const tell = async (): Promise<void> => {
+      for (;;) {
+        await clock.sleep(Math.min(RENEW_MS, leaseMs / 3), signal);
+        this.guardian?.renew();
+      }
+    };
+    tell().catch(() => undefined);
+    return () => enough.abort();
   }
 
   /** Brings the engine to a phase. Throws what the control does, USAGE, or HOLD_LOST of the guardian. */

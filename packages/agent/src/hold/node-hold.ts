@@ -263,8 +263,13 @@ export class NodeHold implements Hold {
       lock.lost.throwIfAborted();
     }
     if (engine !== undefined) this.#grips.push(engine.grip);
-    await engine?.guardian?.lock(signal);
-    if (checksums !== undefined) this.snapshots = await server?.snapshots({ ...checksums, signal });
+    const taken = engine?.keepGuardian();
+    try {
+      await engine?.guardian?.lock(signal);
+      if (checksums !== undefined) this.snapshots = await server?.snapshots({ ...checksums, signal });
+    } finally {
+      taken?.();
+    }
     this.grantedAt = this.lock?.grantedAt ?? clock.now();
     this.#grantedMs = clock.monotonicMs();
     this.#course.apply({ is: 'granted' });
