@@ -56,6 +56,8 @@ export interface SetSummary {
   readonly nodes: readonly string[];
   readonly storedBytes: number;
   readonly dataBytes: number;
+  /** Set that it was made as an increment of; empty for a full one. */
+  readonly parent?: string;
   /** Longest wait of writers on any node, ms. */
   readonly blockedMs: number;
   /** Why it is not good; empty when it is. */
@@ -157,6 +159,8 @@ export interface RestoreReport {
 }
 
 export interface BackupRequest {
+  /** Store only what is new or has changed since another set: the newest good one, or the one that is named. */
+  readonly incremental?: { readonly parent?: string };
   /** Overrides of the configuration. */
   readonly settings?: Partial<BackupSettings>;
 }

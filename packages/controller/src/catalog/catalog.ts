@@ -56,15 +56,20 @@ interface Row {
   blocked_ms: number;
   reason: string;
   protected: number;
+  /** Only where it was asked for. */
+  parent?: string | null;
 }
 
 const COLUMNS = 'set_id, operation_id, state, cut_at, nodes, stored_bytes, data_bytes, blocked_ms, reason, protected';
+
+/** What a set is an increment of; the manifest alone tells. */
+const PARENT = `(SELECT json_extract(CAST(manifest AS TEXT), '$.parent') FROM manifests m WHERE m.cluster = sets.cluster AND m.set_id = sets.set_id) AS parent`;
 
 /** Backups that left no set behind: only the journal knows them. */
 const FAILED_BACKUPS = `
   SELECT set_id, id AS operation_id, 'failed' AS state, started_at AS cut_at, nodes,
          0 AS stored_bytes, 0 AS data_bytes, 0.0 AS blocked_ms,
-         CASE reason WHEN '' THEN state ELSE reason END AS reason, 0 AS protected
+         CASE reason WHEN '' THEN state ELSE reason END AS reason, 0 AS protected, NULL AS parent
   FROM operations o
   WHERE cluster = $cluster AND kind = 'backup' AND state IN ('failed', 'cancelled', 'interrupted')
     AND NOT EXISTS (SELECT 1 FROM sets s WHERE s.cluster = o.cluster AND s.set_id = o.set_id)`;
@@ -149,8 +154,8 @@ export function openCatalog(db: Database, cluster: string, clock: Clock): Catalo
       db
         .all<Row>(
           all
-            ? `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster UNION ALL ${FAILED_BACKUPS} ORDER BY cut_at DESC, set_id DESC`
-            : `SELECT ${COLUMNS} FROM sets WHERE cluster = $cluster AND state <> 'failed' ORDER BY cut_at DESC, set_id DESC`,
+            ? `SELECT ${COLUMNS}, ${PARENT} FROM sets WHERE cluster = $cluster UNION ALL ${FAILED_BACKUPS} ORDER BY cut_at DESC, set_id DESC`
+            : `SELECT ${COLUMNS}, ${PARENT} FROM sets WHERE cluster = $cluster AND state <> 'failed' ORDER BY cut_at DESC, set_id DESC`,
           { cluster },
         )
         .map(summaryOf),
@@ -216,4 +221,5 @@ const summaryOf = (row: Row): SetSummary => ({
   blockedMs: row.blocked_ms,
   reason: row.reason,
   isProtected: row.protected === 1,
+  ...(row.parent ? { parent: row.parent } : {}),
 });

@@ -44,13 +44,17 @@ export function judgeSets(cluster: string, listings: readonly Listing[]): Judged
   return [...holders].map(([setId, byNode]) => {
     const held = [...byNode.values()];
     const readBy = held.find((holding) => holding.readBy !== '')?.readBy ?? '';
-    return { ...judge(cluster, setId, byNode, listings), isProtected: held.some(({ isProtected }) => isProtected), readBy };
+    return { ...judge(cluster, setId, holders, listings), isProtected: held.some(({ isProtected }) => isProtected), readBy };
   });
 }
 
+/** By set, and then by node. */
+type Holders = ReadonlyMap<string, ReadonlyMap<string, Holding>>;
+
 type Judgement = Omit<JudgedSet, 'isProtected' | 'readBy'>;
 
-function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holding>, listings: readonly Listing[]): Judgement {
+function judge(cluster: string, setId: string, holders: Holders, listings: readonly Listing[]): Judgement {
+  const byNode = holders.get(setId) ?? new Map<string, Holding>();
   const failed = (reason: string, set?: SetManifest, unasked: readonly string[] = []): Judgement => ({
     setId,
     state: 'failed',
@@ -78,6 +82,7 @@ function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holdi
     else if (holding === undefined || holding.manifest.length === 0) missing.push(`set.json is missing on ${node}`);
     else if (!holding.hasPart) missing.push(`the part of ${node} is missing`);
   }
+  missing.push(...missingUsed(decoded, holders, listings));
   if (![...byNode.values()].some(({ hasPart }) => hasPart)) return failed('no part of it is left', decoded);
   const silence = unasked.length > 0 ? [`${unasked.join(', ')} could not be asked for a share of it`] : [];
   const reasons = [...missing, ...silence];
@@ -85,6 +90,25 @@ function judge(cluster: string, setId: string, byNode: ReadonlyMap<string, Holdi
     return { setId, state: 'incomplete', reason: reasons.join('; '), set: decoded, unasked: missing.length > 0 ? [] : unasked };
   }
   return { setId, state: 'good', reason: '', set: decoded, unasked };
+}
+
+/**
+ * What is gone of the sets whose bytes a set uses. Which nodes had a part of one is known from its set.json; without any, whoever has a part of the
+ * set that uses it should have had one.
+ */
+function missingUsed({ members, uses }: SetManifest, holders: Holders, listings: readonly Listing[]): string[] {
+  return uses.flatMap((used) => {
+    const held = holders.get(used) ?? new Map<string, Holding>();
+    const written = [...held.values()].find(({ manifest }) => manifest.length > 0);
+    const known = written === undefined ? used : decode(written.manifest, `set.json of ${used}`);
+    const had = typeof known === 'string' ? undefined : known.members.map(({ node }) => node);
+    return members
+      .map(({ node }) => node)
+      .filter((node) => had?.includes(node) ?? true)
+      .filter((node) => listings.some((listing) => listing.node === node && 'holdings' in listing))
+      .filter((node) => held.get(node)?.hasPart !== true)
+      .map((node) => `the part of ${node} in set ${used}, which it uses, is missing`);
+  });
 }
 
 function decode(manifest: Uint8Array, where: string): SetManifest | string {

@@ -77,6 +77,19 @@ const backupSchema = z.strictObject({
     .describe('what each node may read and write for a backup; not while writers wait, which is as fast as can be whatever is set here'),
   nice: z.number().int().min(0).max(19).default(0).describe('niceness of work that no writer waits for'),
   ionice: ioniceSetting.optional().describe('class of input and output of work that no writer waits for'),
+  incremental: z
+    .strictObject({
+      maxChain: z
+        .number()
+        .int()
+        .min(1)
+        .max(100)
+        .default(7)
+        .describe(
+          'increments of a server that may follow a full image of it; the one after them is full again, as each takes a restore longer',
+        ),
+    })
+    .prefault({}),
   parallel: z.number().int().min(1).max(64).default(2).describe('copy threads of mariadb-backup'),
   retention: retentionSchema.describe(
     'old sets are removed after each good backup, and by `stillpoint backup prune`; without any rule to keep, nothing is',

@@ -4,6 +4,7 @@ import { formatDuration } from '@stillpoint/shared/time';
 import type { BackupSettings } from '../config/schema.ts';
 import { type CaptureStrategy, capturesOf, type PlannedCapture } from './capture-strategies.ts';
 import { type EngineNode, engineNodes, enginePrimary, isEnginePrimary, ownedDbroots } from './engine.ts';
+import type { ChosenParent } from './parent.ts';
 import type { BackupStep } from './steps.ts';
 import { type PlannedStorage, storageOf } from './storage.ts';
 import { type NodeView, type Placement, placementsOf } from './topology.ts';
@@ -62,11 +63,18 @@ export interface BackupPlan {
   readonly lockTimeoutMs: number;
   readonly maxBlockMs: number;
   readonly storage: PlannedStorage;
+  /** Set of which this one is made as an increment; undefined for a full one. What a node has no part of there it takes in full. */
+  readonly parent?: string | undefined;
   readonly warnings: readonly string[];
 }
 
 /** Plans a backup of all nodes. Pure. Throws NO_SQL_NODE, and COLUMNSTORE_CONFIG when it is not clear which node suspends the engine. */
-export function planBackup(cluster: string, views: readonly NodeView[], settings: BackupSettings): BackupPlan {
+export function planBackup(
+  cluster: string,
+  views: readonly NodeView[],
+  settings: BackupSettings,
+  { parent, warnings }: ChosenParent = { parent: undefined, warnings: [] },
+): BackupPlan {
   const placements = placementsOf(views);
   if (!placements.some(({ roles }) => roles.includes('sql'))) {
     throw new StillpointError('NO_SQL_NODE', `none of ${views.map(({ node }) => node).join(', ')} has a MariaDB server`);
@@ -77,11 +85,15 @@ export function planBackup(cluster: string, views: readonly NodeView[], settings
     cluster,
     nodes,
     columnstore: engineOf(engines, views),
-    phases: phasesOf(placements, engines, nodes, settings),
+    phases: phasesOf(placements, engines, nodes, settings, parent),
     lockTimeoutMs: settings.lockTimeout,
     maxBlockMs: settings.maxBlock,
     storage: storageOf(settings),
-    warnings: nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
+    parent,
+    warnings: [
+      ...warnings,
+      ...nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
+    ],
   };
 }
 
@@ -136,6 +148,7 @@ function phasesOf(
   engines: readonly EngineNode[],
   planned: readonly BackupNode[],
   settings: BackupSettings,
+  parent: string | undefined,
 ): BackupPhase[] {
   const all = placements.map(({ node }) => node);
   const modules = engines.map(({ node }) => node);
@@ -153,7 +166,12 @@ function phasesOf(
   });
   const phases = [
     phase('check', all, false, ''),
-    phase('precopy', doing('precopy'), false, ''),
+    phase(
+      'precopy',
+      parent === undefined ? doing('precopy') : planned.filter(({ dbroots }) => dbroots.length > 0).map(({ node }) => node),
+      false,
+      '',
+    ),
     phase('ready', all, false, ''),
     phase('park', doing('gate'), false, ''),
     phase('quiesce', all, true, `${formatDuration(settings.lockTimeout)} an attempt, ${settings.lockAttempts} attempts`),

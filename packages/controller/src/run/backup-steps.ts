@@ -83,6 +83,8 @@ function captureOptions({ plan, settings }: BackupRun, node: string): MessageIni
       .filter(({ dbroot }) => dbroot !== 0)
       .map(({ dbroot, strategy }) => ({ number: dbroot, strategy: DBROOT_STRATEGIES.get(strategy) ?? DbrootStrategy.LOCKED })),
     parallel,
+    parentSet: plan.parent ?? '',
+    maxChain: settings.incremental.maxChain,
     ...storageOptions(plan.storage),
   };
 }

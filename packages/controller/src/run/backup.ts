@@ -6,6 +6,7 @@ import type { BackupSettings } from '../config/schema.ts';
 import type { ControllerContext } from '../context.ts';
 import { type BackupPlan, planBackup } from '../plan/backup.ts';
 import { type BackupRun, runBackupPhase } from './backup-run.ts';
+import { chooseParent } from './choose-parent.ts';
 import { commitSet, settleOpenCommits } from './commit.ts';
 import { composeSet } from './compose-set.ts';
 import { requireFitCluster } from './fitness.ts';
@@ -15,8 +16,9 @@ import { stillPoint } from './still-point.ts';
 
 /** What a backup of all nodes would do. Touches nothing. Throws NO_SQL_NODE, COLUMNSTORE_CONFIG, and what describing the nodes throws. */
 export async function backupPlan(context: ControllerContext, request: BackupRequest, signal: AbortSignal): Promise<BackupPlan> {
-  const { agents, clock, config } = context;
-  return planBackup(config.cluster, await factsOfAll(agents.all, clock, signal), settingsOf(context, request));
+  const { agents, clock, config, store } = context;
+  const parent = chooseParent(store.catalog, request);
+  return planBackup(config.cluster, await factsOfAll(agents.all, clock, signal), settingsOf(context, request), parent);
 }
 
 /**
@@ -44,11 +46,12 @@ export function createBackup(context: ControllerContext, request: BackupRequest,
 
 /** A plan from facts that fit together. Throws what `backupPlan` does, and what a failed check across nodes foretells. */
 async function planned(context: ControllerContext, operation: Operation, request: BackupRequest, signal: AbortSignal): Promise<BackupRun> {
-  const { agents, clock, config } = context;
+  const { agents, clock, config, store } = context;
+  const parent = chooseParent(store.catalog, request);
   const answers = await factsOfAll(agents.all, clock, signal);
   requireFitCluster(context, answers);
   const settings = settingsOf(context, request);
-  const plan = planBackup(config.cluster, answers, settings);
+  const plan = planBackup(config.cluster, answers, settings, parent);
   for (const message of plan.warnings) operation.observe({ type: 'warning', node: '', message, hint: '' });
   return newRun(context, operation, plan, settings);
 }

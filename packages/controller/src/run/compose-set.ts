@@ -1,5 +1,5 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import { encodeManifest, type SetManifest, type SetMember } from '@stillpoint/shared/manifest';
+import { borrowedOf, encodeManifest, type SetManifest, type SetMember } from '@stillpoint/shared/manifest';
 import { VERSION } from '@stillpoint/shared/version';
 import type { BackupRun } from './backup-run.ts';
 
@@ -11,6 +11,8 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
   const { cut, operation, plan, setId, times } = run;
   if (cut === undefined) throw new Error('a set without a cut');
   const columnstore = engineOf(run);
+  const borrowed = [...run.parts.values()].flatMap(({ part }) => borrowedOf(part));
+  const uses = [...new Set(borrowed.map(({ set }) => set))].toSorted();
   const manifest: SetManifest = {
     format: 'stillpoint-set/1',
     cluster: plan.cluster,
@@ -23,7 +25,8 @@ export function composeSet(run: BackupRun): { readonly manifest: SetManifest; re
     holdSkewMs: cut.holdSkewMs,
     phases: times.all.map(({ phase, ms, blocksWriters }) => ({ phase, ms, blocksWriters })),
     members: plan.nodes.map(({ node }) => memberOf(run, node)),
-    uses: [],
+    ...(plan.parent !== undefined && uses.length > 0 ? { parent: plan.parent } : {}),
+    uses,
     ...(columnstore && { columnstore }),
   };
   return { manifest, bytes: encodeManifest(manifest) };
@@ -41,11 +44,13 @@ function memberOf({ blockedMs, felt, holds, parts, plan, times }: BackupRun, nod
     planned.dbroots.map(({ number }) => number),
     dbroots.map(({ number }) => number),
   );
+  const borrowedBytes = borrowedOf(part).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   return {
     node,
     roles: [...planned.roles],
     partSha256: sha256,
     storedBytes: part.shards.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
+    ...(borrowedBytes > 0 && { borrowedBytes }),
     dataBytes: dbroots.reduce((sum, { dataBytes }) => sum + dataBytes, part.mariadb?.dataBytes ?? 0),
     mariadbVersion: part.mariadb?.version ?? '',
     gtidBinlogPos: position?.gtidBinlogPos ?? '',

@@ -11,6 +11,8 @@ const member = z.strictObject({
   partSha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Bytes stored in the part. */
   storedBytes: z.number().int().nonnegative(),
+  /** Bytes of the files of other sets' parts that this one needs besides; absent when it needs none. */
+  borrowedBytes: z.number().int().nonnegative().optional(),
   /** Bytes of the server's files. */
   dataBytes: z.number().int().nonnegative(),
   /** Server version; empty on a node without one. */

@@ -47,8 +47,7 @@ export class DbrootReflink implements StagedDbroot {
    */
   async precopy({ signal, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
     await this.#place();
-    const { parent } = this.#options;
-    if (parent !== undefined) this.#increment ??= await Increment.of(parent, knownFilesOf(this.#options), signal);
+    await this.#increments(signal);
     await runProgram('sync', ['-f', this.#options.root], { signal }).catch((error: unknown) => {
       signal.throwIfAborted();
       note(`${this.#options.root} could not be written out before the still point: ${(error as Error).message}`);
@@ -91,10 +90,11 @@ export class DbrootReflink implements StagedDbroot {
     onFound(found.bytes);
     const scan = keptScan(found, all, plain);
     const [root, restless] = [this.#clones, this.#restless];
-    await this.#increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
-    const borrowed = this.#increment?.borrowed(shards);
+    const increment = await this.#increments(signal);
+    await increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
+    const borrowed = increment?.borrowed(shards);
     const packed = await packDbroot({
-      ...{ number, root, isCopy: true, entries: this.#increment?.ofThose(scan) ?? scan, alsoListed: borrowed?.lines, restless },
+      ...{ number, root, isCopy: true, entries: increment?.ofThose(scan) ?? scan, alsoListed: borrowed?.lines, restless },
       ...{ part, shards, level, recipients, onBytes, signal },
     });
     await Promise.all([scan.remove(), this.#removeClones()]);
@@ -121,6 +121,13 @@ export class DbrootReflink implements StagedDbroot {
     await this.#scans.end();
     this.#increment?.remove();
     await this.#removeClones().catch(() => undefined);
+  }
+
+  /** What the parent has, if there is one. */
+  async #increments(signal: AbortSignal): Promise<Increment | undefined> {
+    const { parent } = this.#options;
+    if (parent !== undefined) this.#increment ??= await Increment.of(parent, knownFilesOf(this.#options), signal);
+    return this.#increment;
   }
 
   /** Where the clones go. Throws CAPTURE_FAILED when there is no such place. */
