@@ -37,13 +37,14 @@ export interface ClaimContext {
  * claim is lost. Nodes are claimed one by one in the order of their names, so that two controllers cannot block each
  * other with half of the nodes each.
  *
- * Throws NODE_BUSY, or what `work` throws.
+ * `onGivenBack` is called at the end if every node that may be claimed was told. Throws NODE_BUSY, or what `work` throws.
  */
 export async function withClaims<R>(
   agents: readonly NodeAgent[],
   claimant: Claimant,
   context: ClaimContext,
   work: (signal: AbortSignal) => Promise<R>,
+  onGivenBack: () => void = () => {},
 ): Promise<R> {
   const claimed: NodeAgent[] = [];
   // A claim whose answer was lost must be given back too, but that nobody can be told of one that never was is no news.
@@ -63,10 +64,11 @@ export async function withClaims<R>(
   } finally {
     done.abort();
     await Promise.all(renewing);
-    await Promise.all([
+    const told = await Promise.all([
       giveBack(claimed, claimant.operationId, context.observe),
       giveBack(asked === undefined ? [] : [asked], claimant.operationId, () => {}),
     ]);
+    if (told.every(Boolean)) onGivenBack();
   }
 }
 
@@ -87,19 +89,22 @@ async function keepClaim(agent: NodeAgent, claimant: Claimant, clock: Clock, sco
   }
 }
 
-/** Gives nodes back for an operation; those that it has not claimed are fine. Never throws: an agent that cannot be told lets the claim run out. */
-export async function giveBack(agents: readonly NodeAgent[], operationId: string, observe: Observer): Promise<void> {
-  await onEveryNode(agents, undefined, async (agent) => {
+/**
+ * Gives nodes back for an operation; those that it has not claimed are fine. True when all were told. Never throws: an agent that cannot be told
+ * lets the claim run out.
+ */
+export async function giveBack(agents: readonly NodeAgent[], operationId: string, observe: Observer): Promise<boolean> {
+  const told = await onEveryNode(agents, undefined, async (agent) => {
     try {
       await agent.rpc.releaseNode({ operationId }, { timeoutMs: RELEASE_TIMEOUT_MS });
+      return true;
     } catch (thrown) {
       const error: StillpointError = toStillpointError(thrown);
-      if (error.code !== 'CLAIM_MISSING')
-        observe({
-          type: 'log',
-          node: agent.node,
-          message: `the node could not be given back: ${withoutNode(error.on(agent.node)).message}`,
-        });
+      if (error.code === 'CLAIM_MISSING') return true;
+      const message = `the node could not be given back: ${withoutNode(error.on(agent.node)).message}`;
+      observe({ type: 'log', node: agent.node, message });
+      return false;
     }
   });
+  return told.every(Boolean);
 }

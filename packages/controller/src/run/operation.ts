@@ -99,14 +99,13 @@ export async function withNodes<R>(
   nodes: readonly NodeAgent[],
   work: (signal: AbortSignal) => Promise<R>,
 ): Promise<R> {
-  for (const { id } of store.journal.abandoned()) {
+  const givingBack = store.journal.abandoned().map(async ({ id }) => {
     await giveBack(agents.all, id, operation.observe);
     store.journal.setClaimsOpen(id, false);
-  }
+  });
+  await Promise.all(givingBack);
   store.journal.setClaimsOpen(operation.id, true);
-  const result = await withClaims(nodes, operation.claimant, operation, work);
-  store.journal.setClaimsOpen(operation.id, false);
-  return result;
+  return withClaims(nodes, operation.claimant, operation, work, () => store.journal.setClaimsOpen(operation.id, false));
 }
 
 /** What has come to nodes so far, comparable. */
