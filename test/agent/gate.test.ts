@@ -122,6 +122,19 @@ test('clients that write or change tables of InnoDB do not wait for what waits a
   expect(await atGate(server)).toHaveLength(1);
 });
 
+test('a statement that runs on while the lock is waited for moves nothing', async () => {
+  await server.sql('INSERT INTO shop.ticks (v) VALUES (1)');
+  await precopy(node);
+  const slow = server.sql('UPDATE shop.ticks SET v = v + 1 + SLEEP(1.5) ORDER BY id LIMIT 1');
+  await eventually(async () => (await server.sql("SELECT 1 FROM information_schema.processlist WHERE state = 'User sleep'")).length > 0);
+  const hold = await held();
+  await slow;
+  expect(hold.lockWaitMs).toBeGreaterThan(500);
+  await capture(node);
+  await hold.release();
+  expect((await publish(node)).mariadb?.position).toMatchObject({ offset: Number(hold.position?.offset) });
+});
+
 describe('an attempt that fails', () => {
   /** A session that keeps the lock from being granted. */
   const inTheWay = async (): Promise<() => Promise<void>> => {
