@@ -1,12 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import type { ListedEntry, ListedFile, Shard } from '@stillpoint/shared/manifest';
+import { PrioritySchema } from '@stillpoint/shared/proto';
 import { beforeEach, expect, test } from 'vitest';
 import { readArchive, readList } from '../../packages/agent/src/archive/index.ts';
 import { type CapturedDbroot, captureDbroot } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { type Keyring, readKeyring } from '../../packages/agent/src/encryption/index.ts';
+import { letStepBack } from '../../packages/agent/src/priority/node.ts';
+import { liftLimit, limitNode } from '../../packages/agent/src/throttle/node.ts';
 import { type AgeKey, ageKey } from '../harness/age-key.ts';
+import { eventually } from '../harness/eventually.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { engineTree, layOut, pictureOf } from './dbroot-tree.ts';
 
@@ -26,10 +32,10 @@ beforeEach(async () => {
   return () => rmSync(home, { recursive: true, force: true });
 });
 
-const capture = (level: number, recipients: readonly string[]): Promise<CapturedDbroot> =>
+const capture = (level: number, recipients: readonly string[], onBytes = (_bytes: number): void => {}): Promise<CapturedDbroot> =>
   captureDbroot({
     ...{ number: 1, path: root, brmDirectory: 'systemFiles/dbrm', part, shards: 2, level, recipients },
-    ...{ onFound: () => {}, onBytes: () => {}, note: () => {}, signal: new AbortController().signal },
+    ...{ onFound: () => {}, onBytes, note: () => {}, signal: new AbortController().signal },
   });
 
 /** What a person writes before `zstd -dc`. */
@@ -117,3 +123,35 @@ test('without the identity nothing of an encrypted one can be read, and a damage
   writeFileSync(shard, data);
   await expect(readBack(captured, keyring)).rejects.toMatchObject({ code: 'PART_CORRUPT', message: expect.stringContaining('chunk 3') });
 });
+
+test('threads that pack step back and are throttled, until somebody waits for the node', async () => {
+  const nice = getPriority() + 4;
+  let read = 0;
+  // A byte in a second.
+  limitNode(1);
+  letStepBack(create(PrioritySchema, { nice }));
+  const capturing = capture(3, [], (bytes) => {
+    read += bytes;
+  });
+  await eventually(() => readdirSync('/proc/self/task').filter((thread) => niceness(thread) === nice).length === 2);
+  const before = read;
+  const lower = liftLimit();
+  try {
+    const { dbroot } = await capturing;
+    expect(before).toBeLessThan(dbroot.dataBytes / 2);
+    expect(read).toBe(dbroot.dataBytes);
+  } finally {
+    lower();
+    limitNode(0);
+    letStepBack(undefined);
+  }
+});
+
+/** Undefined for a thread that has gone meanwhile. */
+function niceness(thread: string): number | undefined {
+  try {
+    return getPriority(Number(thread));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,4 +1,5 @@
 import { StillpointError } from '@stillpoint/shared/errors';
+import { letStepBack } from '../priority/node.ts';
 import { limitNode } from '../throttle/node.ts';
 import { NodeCapture, type NodeCaptureOptions } from './node-capture.ts';
 
@@ -28,12 +29,16 @@ export function createCaptures(): Captures {
       const capture = new NodeCapture(options);
       captures.set(options.operationId, capture);
       limitNode(Number(options.options.throttle));
+      letStepBack(options.options.priority);
       return capture;
     },
     forget: async (operationId) => {
       const capture = captures.get(operationId);
       captures.delete(operationId);
-      if (captures.size === 0) limitNode(0);
+      if (captures.size === 0) {
+        limitNode(0);
+        letStepBack(undefined);
+      }
       await capture?.discard();
     },
   };

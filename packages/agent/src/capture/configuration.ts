@@ -5,8 +5,10 @@ import { type ConfigurationFile, LAYOUT, type Shard, sha256Of, shardNamed } from
 import { pack } from 'tar-stream';
 import { fileKeyFor } from '../encryption/index.ts';
 import { accountName } from '../host/index.ts';
+import { backLauncher } from '../priority/words.ts';
 import { ProgramFailure, startProgram } from '../process/index.ts';
 import { storeStream } from './stored-file.ts';
+import type { Storing } from './storing.ts';
 
 /** The configuration of a node, packed. */
 export interface PackedConfiguration {
@@ -39,7 +41,7 @@ export async function packConfiguration(
   note: (message: string) => void,
   signal: AbortSignal,
   ifThere: readonly string[] = [],
-  recipients: readonly string[] = [],
+  storing: Pick<Storing, 'recipients' | 'priority'> = { recipients: [], priority: undefined },
 ): Promise<PackedConfiguration> {
   const roots = [...paths, ...ifThere].map((path) => resolve(path));
   const found = new Set<string>();
@@ -53,7 +55,7 @@ export async function packConfiguration(
     const file = await readConfiguration(path, note);
     if (file !== undefined) files.push(file);
   }
-  const shard = files.length === 0 ? undefined : await storeArchive(files, part, recipients, signal);
+  const shard = files.length === 0 ? undefined : await storeArchive(files, part, storing, signal);
   return { shard, files: files.map(({ file }) => file) };
 }
 
@@ -101,10 +103,15 @@ async function readConfiguration(path: string, note: (message: string) => void):
   }
 }
 
-async function storeArchive(files: readonly ReadFile[], part: string, recipients: readonly string[], signal: AbortSignal): Promise<Shard> {
+async function storeArchive(
+  files: readonly ReadFile[],
+  part: string,
+  { recipients, priority }: Pick<Storing, 'recipients' | 'priority'>,
+  signal: AbortSignal,
+): Promise<Shard> {
   const named = shardNamed(LAYOUT.configuration, 'tar+zstd', recipients.length > 0);
   const key = await fileKeyFor(recipients);
-  const zstd = startProgram('zstd', ['-q', '-c'], { stdin: 'pipe', stdout: 'pipe', signal });
+  const zstd = startProgram('zstd', ['-q', '-c'], { stdin: 'pipe', stdout: 'pipe', signal, launcher: await backLauncher(priority) });
   if (zstd.stdin === undefined || zstd.stdout === undefined) throw new Error('startProgram gave no pipes although they were asked for');
   const archive = pack();
   // Whoever waits for zstd learns from its exit why it went away.

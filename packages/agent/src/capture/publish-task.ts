@@ -9,6 +9,7 @@ import type { AgentConfig } from '../config/schema.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
+import { unheeded } from '../priority/words.ts';
 import { openRepository } from '../repository/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
@@ -60,7 +61,8 @@ async function packAll(
   { part, storing }: Pick<NodeCapture, 'part' | 'storing'>,
   { log, signal }: TaskContext,
 ): Promise<PackedConfiguration> {
-  const packed = await packConfiguration(config.configuration, part, log, signal, await engineConfiguration(config), storing.recipients);
+  for (const sentence of await unheeded(storing.priority)) log(sentence);
+  const packed = await packConfiguration(config.configuration, part, log, signal, await engineConfiguration(config), storing);
   if (engine === undefined) return packed;
   const { configFile } = engine.columnstore;
   const file = packed.files.find(({ path }) => path === configFile);

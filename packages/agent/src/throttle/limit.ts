@@ -30,7 +30,11 @@ export class Limit {
   }
 
   get inForce(): boolean {
-    return this.#rate() > 0 && Atomics.load(this.#words, LIFTED) === 0;
+    return this.#rate() > 0 && !this.isLifted;
+  }
+
+  get isLifted(): boolean {
+    return Atomics.load(this.#words, LIFTED) > 0;
   }
 
   /** Lifts it, and wakes whoever waits for a turn on a thread. To be taken back as often as it was lifted. */

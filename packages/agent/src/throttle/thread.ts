@@ -14,3 +14,9 @@ export function takeTurn(bytes: number): void {
   if (limit === undefined && memory instanceof SharedArrayBuffer) limit = new Limit(memory);
   limit?.wait(bytes);
 }
+
+/** On a thread: whether writers wait for this node, as far as one can see from here. */
+export function isLifted(): boolean {
+  const memory = getEnvironmentData(LIMIT);
+  return memory instanceof SharedArrayBuffer && new Limit(memory).isLifted;
+}

@@ -1,9 +1,11 @@
+import { stepBack } from '../../../priority/thread.ts';
 import { serveThread } from '../../../thread/serve.ts';
 import type { PackAnswer, PackOrder, PackWord, ShardToPack } from './orders.ts';
 import { ShardPacker } from './shard-packer.ts';
 
 /** A thread that packs one shard. */
 serveThread<ShardToPack, PackOrder, PackAnswer, PackWord>((shard, say) => {
+  stepBack();
   const packer = new ShardPacker(shard, say);
   return (order) => {
     if (order.kind === 'alone') return { lines: packer.addAlone(order.file) };

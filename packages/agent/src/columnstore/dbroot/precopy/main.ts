@@ -1,9 +1,11 @@
+import { stepBack } from '../../../priority/thread.ts';
 import { serveThread } from '../../../thread/serve.ts';
 import type { FillAnswer, FillOrder, FillWord, ShardToFill } from './orders.ts';
 import { ShardFiller } from './shard-filler.ts';
 
 /** A thread that fills one shard. */
 serveThread<ShardToFill, FillOrder, FillAnswer, FillWord>((shard, say) => {
+  stepBack();
   const filler = new ShardFiller(shard, say);
   return (order) => {
     switch (order.kind) {
