@@ -197,6 +197,25 @@ describe('cleaning', () => {
     expect(readdirSync(join(setAt(good), NODE)).sort()).toEqual(['data.zst', 'part.json']);
   });
 
+  test('finds what captures left outside of their parts, unless an operation has the node', async () => {
+    const clones = join(node.repository, `.stillpoint-clones-${CLUSTER}-dbroot1`);
+    mkdirSync(clones);
+    const options = join(node.stateDir, '.mariadb-backup-0badcafe0bad.cnf');
+    writeFileSync(options, 'password');
+    mkdirSync(join(node.repository, '.stillpoint-clones-other-dbroot1'));
+    const operationId = await claim('backup');
+    expect(await clean('')).toEqual([]);
+    await client.releaseNode({ operationId });
+    const found = await clean(await claim('clean'));
+    expect(found.map(({ path, removed }) => [path, removed]).toSorted()).toEqual(
+      [
+        [clones, true],
+        [options, true],
+      ].toSorted(),
+    );
+    expect(existsSync(clones) || existsSync(options)).toBe(false);
+  });
+
   test('does not touch what is no set of ours, nor the parts of other nodes', async () => {
     const setId = set();
     writePartManifest({ repository: node.repository, cluster: CLUSTER, setId, node: 'db2' });

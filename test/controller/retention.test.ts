@@ -254,6 +254,14 @@ describe('a protected set', () => {
     expect(holders(first)).toEqual([]);
   });
 
+  it('that has lost a share is protected where there is something to protect', async () => {
+    const [first = ''] = await backups(1);
+    cluster.node('db2').repository.clear();
+    expect(await protect(first)).toMatchObject({ nodes: ['db1', 'db3'], silent: [] });
+    for (const { repository } of cluster.nodes) repository.clear();
+    expect(await failure(protect(first))).toMatchObject({ code: 'SET_NOT_FOUND' });
+  });
+
   it('must be one that can be restored', async () => {
     expect(await failure(protect('20200101-000000-00000000'))).toMatchObject({ code: 'SET_NOT_FOUND' });
   });

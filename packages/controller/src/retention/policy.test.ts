@@ -228,6 +228,11 @@ describe('for any sets and rules', () => {
   });
 });
 
+it('a set that needs a newer one, by clocks that went back, is removed before it', () => {
+  const [newer, older] = [daysAgo(0), daysAgo(1)];
+  expect(ids(removalOrder([newer, { ...older, uses: [newer.setId] }]))).toEqual([older.setId, newer.setId]);
+});
+
 it('sets that need each other in a circle are removed all the same', () => {
   expect(ids(removalOrder([daysAgo(0, { setId: 'a', uses: ['b'] }), daysAgo(1, { setId: 'b', uses: ['a'] })]))).toEqual(['a', 'b']);
 });

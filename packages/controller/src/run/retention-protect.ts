@@ -36,11 +36,12 @@ export async function protectSet(
         } catch (thrown) {
           const error = toStillpointError(thrown).on(node);
           // One that has lost its share has nothing to protect.
-          if (!isLostContact(error) && error.code !== 'SET_NOT_FOUND') throw error;
+          if (error.code === 'SET_NOT_FOUND') return;
+          if (!isLostContact(error)) throw error;
           silent.push({ node, error });
         }
       });
-      if (nodes.length === 0 && silent[0] !== undefined) throw silent[0].error;
+      if (nodes.length === 0) throw silent[0]?.error ?? new StillpointError('SET_NOT_FOUND', `no node holds set ${setId} any more`);
       if (protect || silent.length === 0) store.catalog.setProtected(setId, protect);
       return { setId, protect, nodes: nodes.sort(), silent };
     });
