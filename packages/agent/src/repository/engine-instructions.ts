@@ -44,21 +44,27 @@ ${dbroots.map(extractOne).join('\n')}`;
 
 const extractOne = (dbroot: PartDbroot): string => {
   const variable = `"$${variableOf(dbroot)}"`;
-  const unpacked = dbroot.shards.map((name) => `${contentOf(name)} | tar -xp -C ${variable}.coming`);
+  const borrowed = dbroot.borrowed?.shards ?? [];
+  const unpacked = [...borrowed, ...dbroot.shards].map((name) => `${contentOf(name)} | tar -xp -C ${variable}.coming`);
   return `mkdir -m 755 ${variable}.coming
-${dbroot.superseded ? unpackedByList(dbroot, variable, unpacked) : unpacked.join('\n')}
+${dbroot.superseded || borrowed.length > 0 ? unpackedByList(dbroot, variable, unpacked) : unpacked.join('\n')}
 chown -R "$ENGINE_OWNER" ${variable}.coming`;
 };
 
+const BEFORE_CUT =
+  'The first shards were written before the still point: the last has what had changed by then, and what the list does not have was gone.';
+const OF_OTHERS =
+  'The first shards are those of other sets, oldest first: later ones have what had changed since, and what the list does not have was gone.';
+
 /**
- * Shards that were written before the still point hold what had changed by then, or was gone: what the list does not have is removed before
+ * Shards that were written before the still point, or for other sets, hold what had changed by then, or was gone: what the list does not have is removed before
  * the next one is unpacked. Types are compared too, as a directory may have taken the place of a file.
  */
 const unpackedByList = (
-  { list }: PartDbroot,
+  { borrowed, list }: PartDbroot,
   variable: string,
   unpacked: readonly string[],
-): string => `# The first shards were written before the still point: the last has what had changed by then, and what the list does not have was gone.
+): string => `# ${borrowed === undefined ? BEFORE_CUT : OF_OTHERS}
 ${contentOf(list)} | sed -nE 's/^\\{"type":"(.)[a-z]*","path":"(([^"\\]|\\\\.)*)".*/\\1 \\2/p' \\
   | sed -E 's/\\\\(["\\])/\\1/g' | LC_ALL=C sort >${variable}.listed
 ${unpacked.join(`\n${removed(variable)}\n`)}

@@ -1,7 +1,8 @@
-import type { PartManifest, SetManifest, Shard } from '@stillpoint/shared/manifest';
+import { posix } from 'node:path';
+import { type BorrowedShard, borrowedOf, type PartManifest, type SetManifest, type Shard } from '@stillpoint/shared/manifest';
 import { currentGtidPosition } from '@stillpoint/shared/replication';
 import { engineSteps } from './engine-instructions.ts';
-import { command, contentOf, quote } from './shell.ts';
+import { command, contentOf, pathOf, quote } from './shell.ts';
 
 /** A part as it lies in a repository. */
 export interface StoredPart {
@@ -28,6 +29,18 @@ const USUAL: ServerCommands = {
 const NEEDED_TO_OPEN = `# The files are encrypted: age is needed, and the identity of one of the recipients that are named below, in a file.
 `;
 
+/** One increment of the server's image. */
+const applying = (
+  stored: string | BorrowedShard,
+  index: number,
+): string => `Apply increment ${index + 1}. If this is interrupted, remove "$WORK" and "$WORK".increment and begin again with the
+# first step that extracts: gone on with, it can lose tables without a word.
+mkdir -m 700 "$WORK".increment
+${contentOf(stored)} | mbstream -x -C "$WORK".increment
+test -s "$WORK".increment/xtrabackup_info
+mariadb-backup --prepare --target-dir="$WORK" --incremental-dir="$WORK".increment
+rm -r "$WORK".increment`;
+
 /**
  * HOW-TO-RESTORE.txt: a shell script with explanations, one section a part, that restores it with the tools of the
  * distribution alone. What a person has to decide stands in the variables at its head.
@@ -45,12 +58,16 @@ ${parts.some(({ part }) => part.encryption !== undefined) ? NEEDED_TO_OPEN : ''}
 }
 
 function section({ directory, part, server = USUAL }: StoredPart, primary: string): string {
-  const image = part.shards.find(({ content }) => content === 'mariadb-full');
+  const image = part.shards.find(({ content }) => content === 'mariadb-full' || content === 'mariadb-incremental');
   const configuration = part.shards.find(({ content }) => content === 'configuration');
+  const borrowed = borrowedOf(part);
   const engine = part.columnstore === undefined ? undefined : engineSteps(part.columnstore, primary);
   const steps = [
     `${variables(directory, part, server)}${engine?.variables ?? ''}`,
-    checkBytes(part.shards),
+    checkBytes([
+      ...part.shards.map((shard) => ({ ...shard, path: pathOf(shard.name) })),
+      ...borrowed.map((shard) => ({ ...shard, path: pathOf(shard) })),
+    ]),
     ...(image === undefined ? [] : preparing(image, part)),
     ...(engine?.before ?? []),
     ...(engine?.inPlace ?? []),
@@ -61,13 +78,11 @@ function section({ directory, part, server = USUAL }: StoredPart, primary: strin
   return [`# ---- node ${part.node} ----`, ...steps.map((step, index) => `# ${index + 1}. ${step}`), ''].join('\n\n');
 }
 
-const variables = (
-  directory: string,
-  { encryption, mariadb, setId, node }: PartManifest,
-  { defaultsFile }: ServerCommands,
-): string => `Where things are. Correct these if they have moved.
+const variables = (directory: string, part: PartManifest, { defaultsFile }: ServerCommands): string => {
+  const { encryption, mariadb, setId, node } = part;
+  return `Where things are. Correct these if they have moved.
 PART=${quote(directory)}
-WORK=${quote(`/var/tmp/restore-${setId}-${node}`)}
+${borrowedOf(part).length === 0 ? '' : `# This set is an increment: it needs files of other sets too, below the directory of all of them.\nSETS=${quote(posix.dirname(posix.dirname(directory)))}\n`}WORK=${quote(`/var/tmp/restore-${setId}-${node}`)}
 ${encryption === undefined ? '' : `# The identity of one of ${encryption.recipients.join(', ')}\nKEY=/root/identity.txt\n`}${
   mariadb === undefined
     ? ''
@@ -77,20 +92,26 @@ OWNER=$(stat -c %U:%G "$DATADIR" || echo mysql:mysql)
 GTID=${quote(currentGtidPosition(mariadb.position.gtidBinlogPos, mariadb.position.gtidSlavePos))}
 `
 }`;
+};
 
-const checkBytes = (shards: readonly Shard[]): string => `Compare every byte with what was written.
-${shards.map(({ name, sha256 }) => `echo ${quote(`${sha256}  `)}"$PART"/${quote(name)} | sha256sum -c -`).join('\n')}`;
+const checkBytes = (
+  shards: readonly { readonly path: string; readonly sha256: string }[],
+): string => `Compare every byte with what was written.
+${shards.map(({ path, sha256 }) => `echo ${quote(`${sha256}  `)}${path} | sha256sum -c -`).join('\n')}`;
 
 function preparing(image: Shard, { mariadb }: PartManifest): string[] {
   const version = mariadb?.version ?? '';
+  const [base = image.name, ...others] = mariadb?.chain ?? [];
+  const increments = mariadb?.chain === undefined ? [] : [...others, image.name];
   return [
     `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
 mkdir -m 700 "$WORK"
-${contentOf(image.name)} | mbstream -x -C "$WORK"
+${contentOf(base)} | mbstream -x -C "$WORK"
 test -s "$WORK"/xtrabackup_info`,
     `Prepare: without it the server would start on it all the same, with wrong data (server: ${version}).
 mariadb-backup --prepare --target-dir="$WORK"
 grep 'backup_type = log-applied' "$WORK"/xtrabackup_checkpoints`,
+    ...increments.map(applying),
     `Tell the data its place in the history of transactions. Otherwise the server would number its next
 # transaction like one that is long gone, and replicas would take the one for the other.
 # Nobody else can reach this server.

@@ -1,9 +1,20 @@
+import type { BorrowedShard } from '@stillpoint/shared/manifest';
+
 /** One word of the shell. */
 export const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** A command line of an argument vector. */
 export const command = (argv: readonly string[]): string => argv.map(quote).join(' ');
 
-/** Commands that give what a stored file of a part holds, decompressed. One that is encrypted is opened with the identity in `$KEY`. */
-export const contentOf = (name: string): string =>
-  name.endsWith('.age') ? `age -d -i "$KEY" "$PART"/${quote(name)} | zstd -dc` : `zstd -dc "$PART"/${quote(name)}`;
+/** A stored file: by its name one of the part, or one of another set. */
+type Stored = string | BorrowedShard;
+
+/** Path of a stored file, below `$PART` or `$SETS`. */
+export const pathOf = (stored: Stored): string =>
+  typeof stored === 'string' ? `"$PART"/${quote(stored)}` : `"$SETS"/${quote(`${stored.set}/${stored.node}/${stored.name}`)}`;
+
+/** Commands that give what a stored file holds, decompressed. One that is encrypted is opened with the identity in `$KEY`. */
+export const contentOf = (stored: Stored): string =>
+  (typeof stored === 'string' ? stored : stored.name).endsWith('.age')
+    ? `age -d -i "$KEY" ${pathOf(stored)} | zstd -dc`
+    : `zstd -dc ${pathOf(stored)}`;

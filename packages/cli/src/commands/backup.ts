@@ -1,4 +1,4 @@
-import type { BackupSettings } from '@stillpoint/controller';
+import type { BackupRequest, BackupSettings } from '@stillpoint/controller';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Command, Option } from 'commander';
 import type { Perform } from '../session.ts';
@@ -19,6 +19,8 @@ interface CreateOptions {
   readonly throttle?: number;
   readonly capture?: BackupSettings['capture'];
   readonly probe?: true;
+  readonly incremental?: true;
+  readonly parent?: string;
 }
 
 /** `stillpoint backup`. */
@@ -39,11 +41,14 @@ function createCommand(perform: Perform): Command {
     examples: [
       { line: 'stillpoint backup create --dry-run', about: 'what would happen, and how long writers could wait' },
       { line: 'stillpoint backup create', about: 'with the settings of the configuration' },
+      { line: 'stillpoint backup create --incremental', about: 'only what has changed since the newest good set' },
       { line: "stillpoint backup create --max-block 20s --exclude 'logs.*'", about: 'bounded wait; no checksums for one database' },
     ],
     exits: [...CLUSTER_EXITS, 'CHECK_FAILED', 'BUSY', 'LOCK', 'BACKUP_FAILED'],
   })
     .option('--dry-run', 'show the plan and touch nothing')
+    .option('--incremental', 'store only what is new or has changed since the newest good set')
+    .option('--parent <set>', 'with --incremental: since this set')
     .option('--no-checksums', 'do not sum tables at the cut; a restore cannot prove them then')
     .option('--include <db.table>', 'sum these tables only; * and ? are wildcards; may be repeated', tables)
     .option('--exclude <db.table>', 'do not sum these tables; may be repeated', tables)
@@ -64,12 +69,18 @@ function createCommand(perform: Perform): Command {
     .action(
       perform(async ({ withController, run }, options: CreateOptions) =>
         withController(async ({ config, controller }) => {
-          const request = { settings: overrides(config.backup, options) };
+          const request = { settings: overrides(config.backup, options), ...incrementOf(options) };
           if (options.dryRun) return { type: 'backup-plan', plan: await controller.planBackup(request, run.signal) };
           return { type: 'backup', report: await controller.createBackup(request, run) };
         }),
       ),
     );
+}
+
+function incrementOf({ incremental, parent }: CreateOptions): Pick<BackupRequest, 'incremental'> {
+  if (incremental) return { incremental: parent === undefined ? {} : { parent } };
+  if (parent === undefined) return {};
+  throw new StillpointError('USAGE', '--parent is for incremental sets', { hint: 'Add --incremental.' });
 }
 
 /** What the command line says differently than the configuration. */

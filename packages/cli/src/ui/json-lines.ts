@@ -96,9 +96,19 @@ const findingLine = ({ file, key, status, message, hint, error }: Finding): Json
 
 // Fields are named one by one: what the controller adds for its own use does not become part of the output by accident.
 
-const backupPlanLine = ({ cluster, columnstore, nodes, phases, lockTimeoutMs, maxBlockMs, storage, warnings }: BackupPlan): JsonLine => ({
+const backupPlanLine = ({
+  cluster,
+  columnstore,
+  nodes,
+  parent = '',
+  phases,
+  lockTimeoutMs,
+  maxBlockMs,
+  storage,
+  warnings,
+}: BackupPlan): JsonLine => ({
   type: 'backup-plan',
-  ...{ cluster, lockTimeoutMs, maxBlockMs, warnings },
+  ...{ cluster, parent, lockTimeoutMs, maxBlockMs, warnings },
   nodes: nodes.map(({ node, roles, source, captures, dataBytes, dbroots, repository, freeBytes }) => ({
     ...{ node, roles, source, dataBytes, repository, freeBytes },
     captures: captures.map(({ storage, dbroot, strategy, reason }) => ({ storage, dbroot, strategy, reason })),
@@ -130,9 +140,11 @@ const setLine = ({
   blockedMs,
   reason,
   isProtected,
+  parent = '',
 }: SetSummary): JsonLine => ({
   type: 'set',
   ...{ setId, operationId, state, cutAt, nodes, storedBytes, dataBytes, blockedMs, reason },
+  parent,
   protected: isProtected,
 });
 

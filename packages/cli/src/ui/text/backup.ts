@@ -38,6 +38,11 @@ export function backupPlanText({ plan }: ResultOf<'backup-plan'>, style: Style):
     ),
     plannedEngineLines(plan, style),
     captureLines(plan),
+    plan.parent === undefined
+      ? []
+      : [
+          `Only what is new or has changed since set ${plan.parent} is stored. What a node cannot use of it is stored in full, and said so.`,
+        ],
     storageLines(plan.storage),
     table([{ title: 'phase' }, { title: 'nodes' }, { title: 'writers' }, { title: 'bound', shrink: true }], phaseRows(plan, style), style),
     [
@@ -94,6 +99,8 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
       ['cut', formatTime(set.cutAt)],
       ['data', formatBytes(data)],
       ['stored', `${formatBytes(stored)}${data > 0 ? ` (${formatShare(stored, data)})` : ''}`],
+      ['increment of', set.parent ?? ''],
+      ['uses', usesText(set)],
       ['writers waited', `${formatDuration(Math.max(...set.members.map((member) => member.blockedMs)))} at most`],
       ['columnstore', setEngineText(set)],
       ['client waited', probeText(set)],
@@ -105,6 +112,13 @@ function setFacts(set: SetManifest, elapsedMs: number | undefined, style: Style)
     ],
     style,
   );
+}
+
+/** What an increment needs besides its own files. */
+function usesText({ members, uses }: SetManifest): string {
+  if (uses.length === 0) return '';
+  const bytes = members.reduce((total, { borrowedBytes = 0 }) => total + borrowedBytes, 0);
+  return `${formatBytes(bytes)} stored in ${uses.join(', ')}`;
 }
 
 /** What the probes felt. */
@@ -154,7 +168,7 @@ export function setsText({ sets }: ResultOf<'sets'>, style: Style): readonly str
   const row = (set: SetSummary): string[] => [
     set.setId || set.operationId,
     style.paint(STATE_COLOURS[set.state], set.state),
-    set.isProtected ? 'protected' : '',
+    [set.isProtected ? 'protected' : '', set.parent ? 'increment' : ''].filter((word) => word !== '').join(', '),
     formatTime(set.cutAt),
     set.nodes.join(', '),
     set.state === 'failed' ? '' : formatBytes(set.dataBytes),
