@@ -1,7 +1,9 @@
-/** Hands things from many to one, in the order in which they come. */
+/** Hands things from many to one, in the order in which they are put. */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #waiting: T[] = [];
   readonly #most: number;
+  /** The last one that was put. */
+  #last: Promise<void> = Promise.resolve();
   #end: { readonly error: unknown } | 'open' | 'ended' = 'open';
   #wakeReader = Promise.withResolvers<void>();
   #wakeWriters = Promise.withResolvers<void>();
@@ -11,8 +13,13 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#most = most;
   }
 
-  /** Waits until there is room. What is put after the end is dropped. */
-  async put(thing: T): Promise<void> {
+  /** Waits until there is room, behind all that wait already. What is put after the end is dropped. */
+  put(thing: T): Promise<void> {
+    this.#last = this.#last.then(() => this.#putNext(thing));
+    return this.#last;
+  }
+
+  async #putNext(thing: T): Promise<void> {
     while (this.#end === 'open' && this.#waiting.length >= this.#most) await this.#wakeWriters.promise;
     if (this.#end !== 'open') return;
     this.#waiting.push(thing);

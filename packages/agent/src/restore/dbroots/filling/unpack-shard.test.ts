@@ -128,3 +128,14 @@ test('an error of the system and damage come through as what they are', async ()
   });
   expect([threads.length, ended]).toEqual([2, 2]);
 });
+
+test('damage ends all, also what is still to be handed over', async () => {
+  const bad = readFileSync(join(home, 'shard'));
+  bad.writeUInt8(bad.readUInt8(500) ^ 1, 500);
+  const directories = async function* (part: 'files' | 'plain'): AsyncGenerator<ListedEntry> {
+    if (part === 'files') yield* list;
+    else for (let index = 0; index < 5000; index += 1) yield { type: 'directory', path: `directory${index}`, ...common };
+  };
+  await expect(unpack({ pieces: () => inPieces(bad), list: directories })).rejects.toMatchObject({ code: 'PART_CORRUPT' });
+  expect([threads.length, ended]).toEqual([1, 1]);
+});

@@ -43,13 +43,16 @@ export async function unpackShard(shard: ShardToUnpack, input: ShardInput, signa
 
 type UnpackThread = Thread<UnpackOrder, void>;
 
-/** Whoever hands something over waits for the thread: when all is off, that must end. */
+/** Whoever hands something over waits for the thread: when all is off, or it has failed, that must end. */
 async function endedWith(thread: UnpackThread, signal: AbortSignal, unpacked: Promise<void>): Promise<void> {
   const onAbort = (): void => void thread.end(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     if (signal.aborted) onAbort();
     await unpacked;
+  } catch (error) {
+    await thread.end(error);
+    throw error;
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
