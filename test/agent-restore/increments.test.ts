@@ -1,12 +1,15 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { borrowedOf } from '@stillpoint/shared/manifest';
+import { borrowedOf, sha256Of } from '@stillpoint/shared/manifest';
 import { RollbackTaskSchema } from '@stillpoint/shared/proto';
+import { systemClock } from '@stillpoint/shared/time';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DbrootPrecopy } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { openRepository, verifyPart } from '../../packages/agent/src/repository/index.ts';
 import { rollbackTask, stageTask } from '../../packages/agent/src/restore/index.ts';
+import { createTickets, fetchShard } from '../../packages/agent/src/seed/index.ts';
 import { ageKey } from '../harness/age-key.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { type EngineRig, engineRig, engineStage, fillDbroot, picture } from './engine-rig.ts';
@@ -108,6 +111,34 @@ describe('a chain of increments', () => {
     for (const setId of SETS.toReversed()) expect(await repository.deletePart(setId)).toBeGreaterThan(0);
   });
 
+  test('another node is given what it uses against the ticket for it, and nothing else of those sets', async () => {
+    const { part } = chain.at(-1) as TakenIncrement;
+    const tickets = createTickets(systemClock);
+    const seed = { repository: openRepository(rig.config), tickets, node: 'pm2', brm: () => Promise.reject(new Error('no engine')) };
+    const { ticket } = tickets.grant('restore-1', part.setId, 60_000);
+    const fetch = (shard: string, borrowedSet: string) =>
+      Array.fromAsync(fetchShard(seed, { ticket, shard, borrowedSet, borrowedNode: 'pm2' }, new AbortController().signal));
+    for (const { name, set, sha256 } of borrowedOf(part))
+      expect(sha256Of(Buffer.concat((await fetch(name, set)).map(({ data }) => data)))).toBe(sha256);
+    await expect(fetch('dbroot2.files.jsonl.zst', SETS[0])).rejects.toMatchObject({ code: 'TICKET_REFUSED' });
+    await expect(fetch('dbroot2.base.0.tar.zst', part.setId)).rejects.toMatchObject({ code: 'TICKET_REFUSED' });
+  });
+
+  test.runIf(process.getuid?.() === 0)('every set of it is unpacked by hand with the commands that lie beside it', () => {
+    for (const [index, { part }] of chain.entries()) {
+      const text = readFileSync(join(rig.config.repository, 'shop', part.setId, 'HOW-TO-RESTORE.txt'), 'utf8');
+      const place = join(rig.home, `by-hand-${index}`);
+      const untilStopped = text.slice(0, text.search(/^# \d+\. Only when ALL nodes/m));
+      const commands = untilStopped.replace(/^DBROOT2=.*$/m, `DBROOT2=${place}`);
+      expect(commands).toContain('.coming');
+      const script = join(rig.home, 'by-hand.sh');
+      writeFileSync(script, `set -eo pipefail\n${commands}\n`);
+      execFileSync('bash', [script], { stdio: ['ignore', 'ignore', 'pipe'] });
+      // Modes and times are those of the set that stored a file, as far as they changed without it.
+      expect(contentsOf(picture(`${place}.coming`)), part.setId).toEqual(contentsOf(cuts[index] ?? {}));
+    }
+  });
+
   test('damage in a set that it uses is found, and no restore is made of it', async () => {
     const [full, , , last] = chain as [TakenIncrement, TakenIncrement, TakenIncrement, TakenIncrement];
     const name = last.dbroot.borrowed?.shards.find(({ set }) => set === SETS[0])?.name ?? '';
@@ -128,6 +159,9 @@ describe('a chain of increments', () => {
     expect(await restored(next)).toEqual(cuts[3]);
   });
 });
+
+const contentsOf = (seen: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(seen).map(([path, line]) => [path, line.split(' ').at(-1) ?? '']));
 
 const listBytes = (taken: TakenIncrement | undefined): number =>
   taken?.part.shards.find(({ content }) => content === 'dbroot-files')?.storedBytes ?? 0;

@@ -29,11 +29,12 @@ export async function applyIncrement(
   runAs: RunAs,
   signal: AbortSignal,
 ): Promise<void> {
-  const { lastLsn } = await checkpointsOf(increment);
+  const { toLsn } = await checkpointsOf(increment);
   await prepare(directory, [`--incremental-dir=${increment}`], memoryBytes, runAs, signal);
   const reached = await checkpointsOf(directory);
-  if (reached.lastLsn === lastLsn) return;
-  throw new StillpointError('STAGE_FAILED', `After an increment the image ends at ${reached.lastLsn} of the log, and not at ${lastLsn}`);
+  // Its end is no sign: that stays where it was when there was no new checkpoint between two images.
+  if (reached.toLsn === toLsn) return;
+  throw new StillpointError('STAGE_FAILED', `After an increment the image stands at ${reached.toLsn} of the log, and not at ${toLsn}`);
 }
 
 async function prepare(directory: string, more: readonly string[], memoryBytes: number, runAs: RunAs, signal: AbortSignal): Promise<void> {
@@ -56,11 +57,11 @@ async function prepare(directory: string, more: readonly string[], memoryBytes: 
 }
 
 /** What mariadb-backup says of an image, in its own file; newer series renamed that. */
-async function checkpointsOf(directory: string): Promise<{ readonly isPrepared: boolean; readonly lastLsn: string }> {
+async function checkpointsOf(directory: string): Promise<{ readonly isPrepared: boolean; readonly toLsn: string }> {
   const names = ['xtrabackup_checkpoints', 'mariadb_backup_checkpoints'];
   const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8').catch(() => '')));
   const text = texts.find((each) => each !== '') ?? '';
-  return { isPrepared: /^backup_type = log-applied$/m.test(text), lastLsn: /^last_lsn = (\d+)$/m.exec(text)?.[1] ?? '' };
+  return { isPrepared: /^backup_type = log-applied$/m.test(text), toLsn: /^to_lsn = (\d+)$/m.exec(text)?.[1] ?? '' };
 }
 
 async function requirePrepared(directory: string): Promise<void> {

@@ -74,3 +74,22 @@ it('a set that one node has marked as protected, or has yet to read, is so', () 
   ]);
   expect(judged).toMatchObject({ state: 'good', isProtected: true, readBy: 'restore-1' });
 });
+
+it('a set is good only with the parts of other sets that it uses', () => {
+  const used = '20261120-091500-aaaaaaaa';
+  const child = { ...SET, parent: used, uses: [used] };
+  const of = (setId: string, set: SetManifest | undefined): Holding => ({ ...holding(set), setId });
+  const parent = { ...SET, setId: used, members: [member('db1')] };
+  const judged = (...listings: Listing[]) => judgeSets('shop', listings).find(({ setId }) => setId === SET.setId);
+  const both = [of(used, parent), holding(child)];
+  // db2 had nothing of the parent: its part is a full one.
+  expect(judged(holds('db1', ...both), holds('db2', holding(child)))).toMatchObject({ state: 'good' });
+  expect(judged(holds('db1', { ...of(used, parent), hasPart: false }, holding(child)), holds('db2', holding(child)))).toMatchObject({
+    state: 'incomplete',
+    reason: `the part of db1 in set ${used}, which it uses, is missing`,
+  });
+  // Nobody knows any more who had one.
+  expect(judged(holds('db1', holding(child)), holds('db2', holding(child)))?.reason).toBe(
+    `the part of db1 in set ${used}, which it uses, is missing; the part of db2 in set ${used}, which it uses, is missing`,
+  );
+});
