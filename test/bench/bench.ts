@@ -3,13 +3,15 @@ import { exitOnSignals } from '../harness/processes.ts';
 import { measureBlock } from './block.ts';
 import { measureCatalog } from './catalog.ts';
 import { measureColumnstore } from './columnstore.ts';
-import { measureDbroots } from './dbroots.ts';
+import { measureDbrootBlock } from './dbroot-block.ts';
+import { measureDbroots, measureManyFiles } from './dbroots.ts';
 import { measureGate } from './gate.ts';
 import type { Figure } from './measure.ts';
+import { measureScan } from './scan.ts';
 import { measureThroughput } from './throughput.ts';
 
 const USAGE =
-  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [catalog] [gate] [gate-4g] [columnstore]\n';
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [gate] [gate-4g] [columnstore]\n';
 const SUITES = {
   block: measureBlock,
   throughput: measureThroughput,
@@ -24,7 +26,13 @@ const { values, positionals } = parseArgs({
 });
 const rounds = Number(values.rounds);
 /** Needs the engine, or much time and room, so it is measured only when it is asked for. */
-const ON_REQUEST = { columnstore: measureColumnstore, 'gate-4g': measureGate(4) } as const;
+const ON_REQUEST = {
+  columnstore: measureColumnstore,
+  'dbroot-block': measureDbrootBlock,
+  scan: measureScan,
+  'many-files': measureManyFiles,
+  'gate-4g': measureGate(4),
+} as const;
 const ALL = { ...SUITES, ...ON_REQUEST };
 const wanted = positionals.length === 0 ? Object.keys(SUITES) : positionals;
 if (!wanted.every((name): name is keyof typeof ALL => name in ALL) || !(rounds >= 1) || !/^(text|json)$/.test(values.output)) {

@@ -153,8 +153,8 @@ function phasesOf(
   const all = placements.map(({ node }) => node);
   const modules = engines.map(({ node }) => node);
   const primary = engines.filter(({ engine }) => isEnginePrimary(engine)).map(({ node }) => node);
-  const doing = (strategy: CaptureStrategy): string[] =>
-    planned.filter(({ captures }) => captures.some((capture) => capture.strategy === strategy)).map(({ node }) => node);
+  const doing = (...strategies: CaptureStrategy[]): string[] =>
+    planned.filter(({ captures }) => captures.some(({ strategy }) => strategies.includes(strategy))).map(({ node }) => node);
   const others = modules.filter((node) => !primary.includes(node));
   const budget = `within ${formatDuration(settings.maxBlock)} of the first lock of an attempt`;
   const phase = (kind: BackupStep['kind'], nodes: readonly string[], blocksWriters: boolean, bound: string): BackupPhase => ({
@@ -168,7 +168,7 @@ function phasesOf(
     phase('check', all, false, ''),
     phase(
       'precopy',
-      parent === undefined ? doing('precopy') : planned.filter(({ dbroots }) => dbroots.length > 0).map(({ node }) => node),
+      parent === undefined ? doing('precopy', 'reflink') : planned.filter(({ dbroots }) => dbroots.length > 0).map(({ node }) => node),
       false,
       '',
     ),

@@ -42,15 +42,16 @@ export class DbrootReflink implements StagedDbroot {
   }
 
   /**
-   * Has the file system write what it still keeps in memory: a file must be on disk to be cloned, and writers would wait for that. Throws
-   * CAPTURE_FAILED, or the signal's reason.
+   * Has the file system write what it still keeps in memory: a file must be on disk to be cloned, and writers would wait for that. And looks at everything
+   * once, so that the next look finds threads and names in memory. Throws CAPTURE_FAILED, or the signal's reason.
    */
   async precopy({ signal, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
+    const { path, root } = this.#options;
     await this.#place();
-    await this.#increments(signal);
-    await runProgram('sync', ['-f', this.#options.root], { signal }).catch((error: unknown) => {
+    await this.#scans.scan({ tell: 'nothing', isAlive: true, signal });
+    await runProgram('sync', ['-f', root], { signal }).catch((error: unknown) => {
       signal.throwIfAborted();
-      note(`${this.#options.root} could not be written out before the still point: ${(error as Error).message}`);
+      note(`${path} could not be written out before the still point: ${(error as Error).message}`);
     });
     return { bytes: 0, changedBytes: 0 };
   }
