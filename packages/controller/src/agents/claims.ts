@@ -19,7 +19,7 @@ const RELEASE_TIMEOUT_MS = 30_000;
 /** Who claims, and for what. */
 export interface Claimant {
   readonly operationId: string;
-  /** backup, restore, verify, delete. */
+  /** backup, restore, verify, delete, prune, protect, clean. */
   readonly kind: string;
   /** user@host, pid. */
   readonly owner: string;
