@@ -1,7 +1,11 @@
 import type { ListedEntry } from '@stillpoint/shared/manifest';
+import { Damaged } from '../../../archive/damaged.ts';
+import { decompressingAtOnce } from '../../../archive/decompress-at-once.ts';
 import { giveBack } from '../../../archive/give-back.ts';
-import { readArchive } from '../../../archive/read.ts';
+import { readContent } from '../../../archive/read-content.ts';
+import { storedBytes } from '../../../archive/stored-bytes.ts';
 import { Channel } from '../../../columnstore/dbroot/channel.ts';
+import { ThreadFailure } from '../../../thread/failure.ts';
 import { serveThread } from '../../../thread/serve.ts';
 import type { ListPart, ShardToUnpack, UnpackOrder } from './orders.ts';
 import { writeFile } from './write-file.ts';
@@ -30,15 +34,21 @@ serveThread<ShardToUnpack, UnpackOrder, void, never>((given) => {
 });
 
 async function unpack(
-  { stage, owner, ...archive }: ShardToUnpack,
+  { dbroot, index, shard, where, isOpened, stage, owner }: ShardToUnpack,
   pieces: AsyncIterable<Uint8Array>,
   lists: Readonly<Record<ListPart, AsyncIterable<readonly ListedEntry[]>>>,
 ): Promise<void> {
   // The list is asked for once for files, and a second time for what else is in it.
   const parts: ListPart[] = ['files', 'plain'];
   const list = (): AsyncIterable<ListedEntry> => entriesOf(lists[parts.shift() ?? 'plain']);
-  for await (const { entry, content } of readArchive({ ...archive, isAtOnce: true, pieces: takenFrom(pieces), list }))
-    await writeFile(entry, content, stage, owner);
+  const corrupt = (error: unknown): unknown =>
+    error instanceof Damaged
+      ? new ThreadFailure({ code: 'PART_CORRUPT', message: `${shard.name} of ${where} is damaged: ${error.message}` })
+      : error;
+  const taken = takenFrom(pieces);
+  const content = isOpened ? taken : storedBytes(shard, taken);
+  for await (const file of readContent({ dbroot, index, list, content, decompress: decompressingAtOnce, corrupt }))
+    await writeFile(file.entry, file.content, stage, owner);
 }
 
 /** Their memory is this thread's: whoever reads a piece is done with it when the next one is asked for. */

@@ -4,12 +4,12 @@ import type { Account } from '../../../host/index.ts';
 /** What a thread that unpacks is started with: one shard of one dbroot. */
 export interface ShardToUnpack {
   readonly dbroot: Pick<PartDbroot, 'number' | 'shards' | 'superseded'>;
-  /** See ArchiveToRead. */
+  /** See ListedArchive. */
   readonly index: number;
   readonly shard: Shard;
   /** Where it lies, for messages. */
   readonly where: string;
-  /** See ArchiveToRead. */
+  /** True when its pieces come decrypted, and who gives them compares size and digest of what is stored. */
   readonly isOpened: boolean;
   /** Directory into which files are written; the directories in it are there. */
   readonly stage: string;
