@@ -51,7 +51,9 @@ it('has nothing to do in a cluster without a server', () => {
 it('drains every module of the engine, suspends on the owner of dbroot 1 and then looks at the others, and flushes on the owner alone', () => {
   const map = { 1: 2, 2: 3 };
   const plan = planBackup('shop', [nodeView('db1'), moduleView('db2', map), moduleView('db3', map)], SETTINGS);
-  expect(plan.phases.map(({ phase }) => phase).slice(2, 8)).toEqual(['quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture']);
+  expect(plan.phases.map(({ phase }) => phase).slice(3, 9)).toEqual(['quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture']);
+  // Their dbroots are cloned: file systems write them out before.
+  expect(nodesOf(plan, 'precopy')).toEqual(['db2', 'db3']);
   expect(['drain', 'suspend', 'confirm', 'flush'].map((phase) => nodesOf(plan, phase))).toEqual([
     ['db2', 'db3'],
     ['db2'],
