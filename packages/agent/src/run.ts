@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { Agent } from './agent.ts';
 import { createCaptures, removeClonesOfEarlierLife } from './capture/index.ts';
 import type { AgentConfig } from './config/schema.ts';
+import { warmUp } from './encryption/index.ts';
 import { createUndoer, settleEarlierLife, type Undoer } from './guardian/index.ts';
 import { columnstoreEngine } from './hold/engine.ts';
 import { createHolds } from './hold/registry.ts';
@@ -68,6 +69,8 @@ export async function startAgent({ config, clock, log: root }: AgentOptions): Pr
     });
     const address = addressOf(config.listen, server.port);
     log.info({ address, version: VERSION }, 'agent is ready');
+    // What it is for fails by itself, if ever it is needed.
+    void warmUp().catch(() => undefined);
     return { address, stop: () => stopAgent({ parts, claims, undoer, server, giveBack }) };
   } catch (error) {
     await undoer.stop();

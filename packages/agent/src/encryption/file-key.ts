@@ -34,6 +34,11 @@ export async function newFileKey(recipients: readonly string[]): Promise<FileKey
   return { header, key: payloadKey(fileKey, nonce) };
 }
 
+/** Loads what the first key needs: some 60 ms for which no writer is to wait. */
+export async function warmUp(): Promise<void> {
+  await import('age-encryption');
+}
+
 /** The key of a new file; undefined for one that is not encrypted, because nobody is named to encrypt for. Throws as `newFileKey` does. */
 export const fileKeyFor = async (recipients: readonly string[]): Promise<FileKey | undefined> =>
   recipients.length === 0 ? undefined : newFileKey(recipients);
