@@ -25,3 +25,13 @@ export async function bytesWritten(pid: number): Promise<number | undefined> {
   const written = /^wchar: (\d+)$/m.exec(text)?.[1];
   return written === undefined ? undefined : Number(written);
 }
+
+/** Time that a process has spent on processors, in ticks of the kernel, 10 ms as a rule; undefined when it is gone. */
+export async function processorTicks(pid: number): Promise<number | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields.length < TICKS_AT + 2 ? undefined : Number(fields[TICKS_AT]) + Number(fields[TICKS_AT + 1]);
+}
+
+/** Of utime, counted from the state, which follows the name (proc_pid_stat(5)). */
+const TICKS_AT = 11;

@@ -27,7 +27,7 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
   let parked: ParkedBackup | undefined;
   let measuring: Promise<Measured> | undefined;
   let basis: Basis | undefined;
-  let taken: TakenImage | undefined;
+  let taken: Pick<TakenImage, 'info'> | undefined;
 
   const begin = async ({ note, progress, signal }: ImageWork): Promise<ParkedBackup> => {
     await rm(join(part, nameOfImage(storing, basis).name), { force: true });
@@ -63,31 +63,41 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
       if (lock === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no lock on the server whose image is to be taken');
       if (parked === undefined) throw new StillpointError('HOLD_LOST', 'No mariadb-backup waited at the gate when the lock was taken');
       const one = parked;
-      const end = (): void => void one.discard();
-      signal.addEventListener('abort', end, { once: true });
-      try {
-        const stored = await one.imageUnder(lock.connectionId);
+      await endedBy(signal, one, async () => {
+        await one.copiedUnder(lock.connectionId);
         const info = await requireCompleted(part, basis);
         await requireStill(lock, info);
-        taken = { storing, stored, info, basis };
-      } catch (error) {
-        throw signal.aborted ? signal.reason : error;
-      } finally {
-        signal.removeEventListener('abort', end);
-      }
+        taken = { info };
+      });
       const { dataBytes } = await required(measuring);
       progress(dataBytes, dataBytes);
     },
-    finish: async () => {
-      const image = required(taken);
+    finish: async ({ signal }) => {
+      const { info } = required(taken);
+      const one = required(parked);
+      // Writers go on: nobody waits for the last bytes to be compressed.
+      const stored = await endedBy(signal, one, () => one.stream.stored);
       await removeScratch(part);
-      return serverImage(image, await required(measuring));
+      return serverImage({ storing, stored, info, basis }, await required(measuring));
     },
     discard: async () => {
       await parked?.discard();
       await removeScratch(part).catch(() => undefined);
     },
   };
+}
+
+/** Work that a signal ends, by ending what it waits for. Throws the signal's reason. */
+async function endedBy<T>(signal: AbortSignal, parked: ParkedBackup, work: () => Promise<T>): Promise<T> {
+  const end = (): void => void parked.discard();
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
 }
 
 function required<T>(value: T | undefined): T {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
+import type { Clock } from '@stillpoint/shared/time';
 import type { Agent } from '../../agent.ts';
 import type { StoredFile } from '../../archive/index.ts';
 import type { MariadbConfig } from '../../config/schema.ts';
@@ -12,7 +13,7 @@ import { isLimited, waitTurn } from '../../throttle/node.ts';
 import { type StoreStream, storeStream } from '../stored-file.ts';
 import type { Storing } from '../storing.ts';
 import type { Basis } from './basis.ts';
-import { bytesWritten } from './data-bytes.ts';
+import { bytesWritten, processorTicks } from './data-bytes.ts';
 import type { Measured } from './measure.ts';
 import { nameOfImage } from './server-image.ts';
 import { type RunningImage, startImage } from './start-image.ts';
@@ -49,6 +50,10 @@ export interface ImageStream {
    * DISK_FULL, TOOL_MISSING, or the signal's reason. Never an unhandled rejection.
    */
   readonly stored: Promise<StoredFile>;
+  /** The tool has exited with 0 and said that it completed; what it wrote may be on its way yet. Rejects as `stored` does. Never an unhandled rejection. */
+  readonly copied: Promise<void>;
+  /** Returns when what was written so far is compressed, as far as can be told, or after some time. */
+  catchUp(signal: AbortSignal): Promise<void>;
 }
 
 /** How long mariadb-backup may take to end itself after SIGINT; it ignores SIGTERM. */
@@ -81,15 +86,16 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
       signal,
     );
     const path = join(part, nameOfImage(storing, basis).name);
-    const stored = storeImage(running, path, { key, isRaw: storing.level === 0, pace: paceOf(running, signal) }, signal).finally(
-      async () => {
-        over.abort();
-        await file.remove();
-      },
-    );
+    const how = { key, isRaw: storing.level === 0, pace: paceOf(running, signal) };
+    const stored = storeAndClear(running, path, how, signal, async () => {
+      over.abort();
+      await file.remove();
+    });
     stored.catch(() => undefined);
+    const copied = completed(running, stored);
+    copied.catch(() => undefined);
     void watchProgress(options, running, over.signal);
-    return { tool: running.source, stored };
+    return { tool: running.source, stored, copied, catchUp: (stop) => catchUp(running, agent.clock, stop) };
   } catch (error) {
     await file.remove();
     throw error;
@@ -131,12 +137,52 @@ function paceOf({ source: { pid } }: RunningImage, signal: AbortSignal): (bytes:
   };
 }
 
+async function storeAndClear(
+  running: RunningImage,
+  path: string,
+  how: StoreStream,
+  signal: AbortSignal,
+  clear: () => Promise<void>,
+): Promise<StoredFile> {
+  try {
+    const stored = await storeOutput(running, path, how, signal);
+    await requireLastWord(running);
+    return stored;
+  } finally {
+    await clear();
+  }
+}
+
 /** Every exit status counts, and the tool's own last word. */
-async function storeImage(running: RunningImage, path: string, how: StoreStream, signal: AbortSignal): Promise<StoredFile> {
-  const stored = await storeOutput(running, path, how, signal);
-  const { stderrTail } = await running.source.done;
-  if (/completed OK!\s*$/.test(stderrTail)) return stored;
+async function requireLastWord({ source }: RunningImage): Promise<void> {
+  const { stderrTail } = await source.done;
+  if (/completed OK!\s*$/.test(stderrTail)) return;
   throw new StillpointError('CAPTURE_FAILED', `mariadb-backup did not say that it completed: ${tailOf(stderrTail)}`);
+}
+
+async function completed(running: RunningImage, stored: Promise<StoredFile>): Promise<void> {
+  try {
+    await requireLastWord(running);
+  } catch (error) {
+    // It may have been ended because of what reads it, and that is to blame then.
+    await stored;
+    throw error;
+  }
+}
+
+const IDLE_MS = 40;
+const CATCH_UP_MS = 2_000;
+
+/** A compressor that has spent no time between two looks waits for more. */
+async function catchUp({ sink }: RunningImage, clock: Clock, stop: AbortSignal): Promise<void> {
+  const until = clock.monotonicMs() + CATCH_UP_MS;
+  const look = async (): Promise<number | undefined> => (sink?.pid === undefined ? undefined : processorTicks(sink.pid));
+  for (let before = await look(); before !== undefined && clock.monotonicMs() < until; ) {
+    await clock.sleep(IDLE_MS, stop);
+    const now = await look();
+    if (now === before) return;
+    before = now;
+  }
 }
 
 async function storeOutput(running: RunningImage, path: string, how: StoreStream, signal: AbortSignal): Promise<StoredFile> {

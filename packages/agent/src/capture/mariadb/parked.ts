@@ -1,6 +1,5 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import { formatDuration } from '@stillpoint/shared/time';
-import type { StoredFile } from '../../archive/index.ts';
 import {
   type ClosedGate,
   closeGate,
@@ -22,8 +21,11 @@ export interface ParkedBackup {
   readonly stream: ImageStream;
   /** True while it waits, and the gate is closed. Never throws. */
   isWaiting(): Promise<boolean>;
-  /** Its image, under the lock on this connection. Throws HOLD_LOST when it did not go on under that very lock, or what `ImageStream.stored` does. */
-  imageUnder(holderId: number): Promise<StoredFile>;
+  /**
+   * Returns when it has come to its end, under the lock on this connection; what it wrote may be on its way yet. Throws HOLD_LOST when it did not go on under that
+   * very lock, or what `ImageStream.copied` does.
+   */
+  copiedUnder(holderId: number): Promise<void>;
   /** Ends it, and opens the gate. Never throws. */
   discard(): Promise<void>;
 }
@@ -131,6 +133,9 @@ class Parking implements ParkedBackup {
     await orStopped(this.#close(signal), stop);
     void this.#watchStalls(watcher);
     await this.#awaitPlace(watcher, lines.near.signal, stop);
+    // What is not compressed yet would have to be waited for under the lock.
+    await stream.catchUp(stop).catch(() => undefined);
+    stop.throwIfAborted();
     if (this.#stand === 'over') throw this.#why;
     this.#stand = 'parked';
     stream.stored.then(this.#ended, this.#ended);
@@ -169,11 +174,10 @@ class Parking implements ParkedBackup {
     return this.#standsAtGate().catch(() => false);
   }
 
-  async imageUnder(holderId: number): Promise<StoredFile> {
+  async copiedUnder(holderId: number): Promise<void> {
     if (this.#stand !== 'passed' || this.#holderId !== holderId) throw this.#why;
-    const stored = await this.stream.stored;
+    await this.stream.copied;
     await this.#leave();
-    return stored;
   }
 
   async discard(): Promise<void> {

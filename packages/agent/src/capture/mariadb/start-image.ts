@@ -1,7 +1,10 @@
 import { type RunningPipeline, type Stage, startPipeline, startProgram } from '../../process/index.ts';
 
 /** mariadb-backup that streams an image. */
-export type RunningImage = Pick<RunningPipeline, 'source' | 'stdout' | 'done' | 'kill'>;
+export interface RunningImage extends Pick<RunningPipeline, 'source' | 'stdout' | 'done' | 'kill'> {
+  /** What compresses it; undefined when nothing does. */
+  readonly sink?: RunningPipeline['sink'];
+}
 
 /** Starts it, through zstd with a level; with level 0 it is not compressed. Throws the reason of a signal that is aborted already. */
 export function startImage(stage: Stage, level: number, signal: AbortSignal): RunningImage {
