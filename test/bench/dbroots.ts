@@ -1,178 +1,144 @@
-import { execFile } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import type { ListedEntry, Shard } from '@stillpoint/shared/manifest';
-import { readArchive, readList } from '../../packages/agent/src/archive/index.ts';
-import { type CapturedDbroot, captureDbroot, shardsOfEach } from '../../packages/agent/src/columnstore/dbroot/index.ts';
-import { openRepository } from '../../packages/agent/src/repository/index.ts';
+import { type CapturedDbroot, shardsOfEach } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
-import { type Figure, figure, largestWhile, ratios, timed } from './measure.ts';
+import { bytesOf, type Layout, layOut } from './dbroots/layout.ts';
+import { emptied, inChild, PLACE } from './dbroots/tasks.ts';
+import { CAPTURE_YARDSTICKS, type Ground, untar } from './dbroots/yardsticks.ts';
+import { type Figure, figure, ratios } from './measure.ts';
 
-const run = promisify(execFile);
-const MEBIBYTE = 1024 * 1024;
-/** Of each dbroot: segment files as columns have them, and those of small tables. */
-const SEGMENTS = { count: 24, bytes: 12 * MEBIBYTE };
-const SMALL = { count: 1_500, bytes: 8_192 };
-const DBROOTS = [1, 2, 3] as const;
-const PLACE = { cluster: 'bench', node: 'pm1', setId: 'set' };
+const SEGMENT_BYTES = 50_000_000;
+const SMALL_BYTES = 8192;
+/** Of segment files; another number for a smaller machine. */
+const GIGABYTES = Number(process.env.STILLPOINT_BENCH_GIGABYTES ?? 4);
+const ONE: Layout = { segments: GIGABYTES * 20, segmentBytes: SEGMENT_BYTES, small: 2000, smallBytes: SMALL_BYTES };
+const THIRD: Layout = { ...ONE, segments: Math.ceil(ONE.segments / 3), small: 700 };
+const MANY: Layout = { segments: 0, segmentBytes: 0, small: 200_000, smallBytes: 512 };
 
-/** Capture of dbroots against the bare tools on the same files: one, and those of several nodes at the same time. */
-export async function measureDbroots(rounds: number, progress: (text: string) => void): Promise<Figure[]> {
+type Progress = (text: string) => void;
+
+/** Capture and restore of dbroots against programs that do less, on the same files: one dbroot, and those of several nodes at once. */
+export const measureDbroots = async (rounds: number, progress: Progress): Promise<Figure[]> => [
+  ...(await suite('one dbroot', ONE, [1], { levels: [1, 3], yardsticks: Object.keys(CAPTURE_YARDSTICKS) }, rounds, progress)),
+  ...(await suite('three at once', THIRD, [1, 2, 3], { levels: [1], yardsticks: ['tar | zstd -T0 -1', 'rsync -a'] }, rounds, progress)),
+];
+
+/** The same of very many files: what they take in memory. */
+export const measureManyFiles = (rounds: number, progress: Progress): Promise<Figure[]> =>
+  suite('200,000 files', MANY, [1], { levels: [1], yardsticks: ['tar | zstd -T0 -1'] }, rounds, progress);
+
+async function suite(
+  name: string,
+  layout: Layout,
+  numbers: readonly number[],
+  ways: Ways,
+  rounds: number,
+  progress: Progress,
+): Promise<Figure[]> {
   const home = testDirectory('bench-dbroots');
   try {
-    progress('laying out dbroots');
-    for (const number of DBROOTS) layOut(pathOf(home, number), number);
-    const one = await measure(home, [1], rounds, progress);
-    const all = await measure(home, DBROOTS, rounds, progress);
-    return [...figuresOf('one dbroot', one), ...figuresOf(`${DBROOTS.length} dbroots at once`, all), ...readingOf(all)];
+    progress(`laying out ${name}`);
+    for (const number of numbers) layOut(join(home, 'data', `data${number}`), layout, number);
+    const ground = { data: join(home, 'data'), work: join(home, 'work'), numbers };
+    return figuresOf(name, bytesOf(layout) * numbers.length, await measure(ground, rounds, ways, progress), ways);
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
 }
 
-const pathOf = (home: string, number: number): string => join(home, `data${number}`);
-
-/** Some 60 % of it cannot be compressed. */
-function layOut(path: string, seed: number): void {
-  let state = seed;
-  const segment = (bytes: number): Buffer => {
-    const data = Buffer.alloc(bytes, `${seed} a row of a column that repeats itself; `);
-    for (let at = 0; at + 4 < bytes; at += 4) {
-      if (at % 1000 >= 600) continue;
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      data.writeUInt32LE((state ^ (state >>> 13)) >>> 0, at);
-    }
-    return data;
-  };
-  const write = (kind: string, { count, bytes }: { count: number; bytes: number }): void => {
-    for (let index = 0; index < count; index++) {
-      const directory = join(path, '000.dir', kind, `${String(index >> 2).padStart(3, '0')}.dir`);
-      mkdirSync(directory, { recursive: true });
-      writeFileSync(join(directory, `FILE${String(index % 4).padStart(3, '0')}.cdf`), segment(bytes));
-    }
-  };
-  write('011.dir', SEGMENTS);
-  write('012.dir', SMALL);
+interface Ways {
+  /** Of zstd, at which Stillpoint captures; the first one is what is restored. */
+  readonly levels: readonly number[];
+  readonly yardsticks: readonly string[];
 }
 
-const bytesOf = (dbroots: number): number => dbroots * (SEGMENTS.count * SEGMENTS.bytes + SMALL.count * SMALL.bytes);
-
+/** A round each. */
 interface Measured {
-  readonly bytes: number;
-  /** Milliseconds, a round each. */
-  readonly product: readonly number[];
-  readonly tarZstd: readonly number[];
-  readonly rsync: readonly number[];
-  readonly reading: readonly number[];
-  readonly untar: readonly number[];
-  /** Resident at most while capturing, bytes. */
-  readonly resident: readonly number[];
+  /** Milliseconds, by the name of the way. */
+  readonly times: Map<string, number[]>;
+  /** Resident at most, bytes, by the name of the way. */
+  readonly peaks: Map<string, number[]>;
+  /** Stored bytes at the first level. */
+  readonly storedBytes: number;
 }
 
-async function measure(home: string, numbers: readonly number[], rounds: number, progress: (text: string) => void): Promise<Measured> {
-  const times = { product: [] as number[], tarZstd: [] as number[], rsync: [] as number[], reading: [] as number[], untar: [] as number[] };
-  const resident: number[] = [];
-  const ways = {
-    product: async (place: string) => {
-      const { result, largest } = await largestWhile(
-        () => process.memoryUsage.rss(),
-        () => timed(() => captureAll(home, numbers, place)),
-      );
-      resident.push(largest);
-      return result;
-    },
-    tarZstd: (place: string) =>
-      timed(() => each(numbers, (number) => shell(`tar -C ${pathOf(home, number)} -c . | zstd -T0 -3 -q -o ${place}/${number}.tar.zst`))),
-    rsync: (place: string) => timed(() => each(numbers, (number) => shell(`rsync -a ${pathOf(home, number)}/ ${place}/${number}`))),
+const captureAt = (level: number): string => `Stillpoint -${level}`;
+const RESTORE = 'Stillpoint restore';
+const VERIFY = 'Stillpoint read back and compared';
+const UNTAR = 'zstd -dc | tar -x';
+
+async function measure(ground: Ground, rounds: number, ways: Ways, progress: Progress): Promise<Measured> {
+  const { data, work, numbers } = ground;
+  const [times, peaks] = [new Map<string, number[]>(), new Map<string, number[]>()];
+  const add = (to: Map<string, number[]>, name: string, value: number): void => {
+    to.set(name, [...(to.get(name) ?? []), value]);
+    if (to === times) progress(`${name}: ${Math.round(value)} ms`);
   };
-  const captured = join(home, 'captured');
+  const repository = join(work, 'repository');
+  let captured: readonly CapturedDbroot[] = [];
+  const capture = async (level: number): Promise<void> => {
+    await emptied(repository, join(PLACE.cluster, PLACE.setId, PLACE.node));
+    const answer = await inChild({ kind: 'capture', data, repository, numbers, level, shards: shardsOfEach(numbers.length) });
+    add(times, captureAt(level), answer.ms);
+    add(peaks, captureAt(level), answer.peakBytes);
+    captured = answer.captured;
+  };
+  const restore = async (): Promise<void> => {
+    const stage = await emptied(join(work, 'stage'), ...numbers.map((number) => `data${number}`));
+    const answer = await inChild({ kind: 'restore', data, repository, captured, stage });
+    add(times, RESTORE, answer.ms);
+    add(peaks, RESTORE, answer.peakBytes);
+    rmSync(stage, { recursive: true });
+    add(times, VERIFY, (await inChild({ kind: 'verify', data, repository, captured })).ms);
+  };
+  const all: Record<string, () => Promise<void>> = {};
+  for (const level of ways.levels.slice(1)) all[captureAt(level)] = () => capture(level);
+  for (const name of ways.yardsticks) all[name] = async () => add(times, name, (await CAPTURE_YARDSTICKS[name]?.(ground)) ?? Number.NaN);
+  all[UNTAR] = async () => add(times, UNTAR, await untar(ground));
+  all[captureAt(ways.levels[0] ?? 1)] = async () => {
+    await capture(ways.levels[0] ?? 1);
+    await restore();
+  };
   for (let round = 0; round < rounds; round += 1) {
     // By turns, so that a machine that slows down slows all of them.
-    const order = (['product', 'tarZstd', 'rsync'] as const).map((_, index, names) => names[(index + round) % names.length] ?? 'product');
-    for (const way of order) {
-      progress(`${numbers.length} dbroots by ${way}, round ${round + 1}`);
-      const place = join(home, way);
-      rmSync(place, { recursive: true, force: true });
-      mkdirSync(place);
-      times[way].push(await ways[way](place));
+    const names = Object.keys(all);
+    for (const [index] of names.entries()) {
+      const name = names[(index + round * 2) % names.length] ?? '';
+      await all[name]?.();
     }
-    rmSync(captured, { recursive: true, force: true });
-    mkdirSync(join(captured, PLACE.cluster, PLACE.setId, PLACE.node), { recursive: true });
-    const taken = await captureAll(home, numbers, join(captured, PLACE.cluster, PLACE.setId, PLACE.node));
-    times.reading.push(await timed(() => each(taken, (dbroot) => readBack(captured, dbroot))));
-    const target = join(home, 'unpacked');
-    times.untar.push(
-      await timed(() => each(numbers, (number) => unpack(join(home, 'tarZstd', `${number}.tar.zst`), join(target, String(number))))),
-    );
-    rmSync(target, { recursive: true });
   }
-  return { bytes: bytesOf(numbers.length), ...times, resident };
+  const storedBytes = captured.flatMap(({ shards }) => shards).reduce((sum, shard) => sum + shard.storedBytes, 0);
+  rmSync(work, { recursive: true });
+  return { times, peaks, storedBytes };
 }
 
-const each = async <T>(things: readonly T[], work: (thing: T) => Promise<unknown>): Promise<void> => {
-  await Promise.all(things.map(work));
-};
-
-/** As the agent of a node does it. */
-const captureAll = (home: string, numbers: readonly number[], part: string): Promise<CapturedDbroot[]> =>
-  Promise.all(
-    numbers.map((number) =>
-      captureDbroot({
-        ...{ number, path: pathOf(home, number), brmDirectory: undefined, part, shards: shardsOfEach(numbers.length), level: 3 },
-        ...{ recipients: [], onFound: () => {}, onBytes: () => {}, note: () => {}, signal: new AbortController().signal },
-      }),
-    ),
-  );
-
-/** All of it, compared with its list: what a restore does besides writing. */
-async function readBack(repository: string, { dbroot, shards }: CapturedDbroot): Promise<void> {
-  const stored = openRepository({ repository, cluster: PLACE.cluster, node: PLACE.node });
-  const { signal } = new AbortController();
-  const shardOf = (name: string): Shard => {
-    const shard = shards.find((one) => one.name === name);
-    if (shard === undefined) throw new Error(`no shard ${name}`);
-    return shard;
-  };
-  const opened = (name: string) => ({
-    shard: shardOf(name),
-    where: 'here',
-    pieces: stored.readShard(PLACE.setId, PLACE.node, name, signal),
-  });
-  const list = (): AsyncIterable<ListedEntry> => readList(opened(dbroot.list));
-  await each([...dbroot.shards.entries()], async ([index, name]) => {
-    for await (const _ of readArchive({ ...opened(name), dbroot, index, list }));
-  });
-}
-
-async function unpack(archive: string, target: string): Promise<void> {
-  mkdirSync(target, { recursive: true });
-  await shell(`zstd -dc ${archive} | tar -x -C ${target}`);
-}
-
-const rate = (bytes: number, times: readonly number[]): number[] => times.map((ms) => bytes / 1e3 / ms);
-const against = (times: readonly number[], others: readonly number[]): number[] =>
-  ratios(times.map((ms, index) => [ms, others[index] ?? Number.NaN] as const));
-
-function figuresOf(what: string, { bytes, product, tarZstd, rsync, resident }: Measured): Figure[] {
-  return [
-    figure(`capture of ${what}, Stillpoint`, 'MB/s', rate(bytes, product), `${Math.round(bytes / 1e6)} MB, hashed, looked at twice`),
-    figure(`capture of ${what}, tar | zstd -T0 -3`, 'MB/s', rate(bytes, tarZstd)),
-    figure(`capture of ${what}, rsync -a`, 'MB/s', rate(bytes, rsync)),
-    figure('time, Stillpoint / tar | zstd', 'x', against(product, tarZstd)),
-    figure('time, Stillpoint / rsync', 'x', against(product, rsync)),
+function figuresOf(name: string, bytes: number, { times, peaks, storedBytes }: Measured, { levels, yardsticks }: Ways): Figure[] {
+  const of = (way: string): number[] => times.get(way) ?? [];
+  const against = (one: string, other: string): number[] =>
+    ratios(of(one).map((ms, round) => [ms, of(other)[round] ?? Number.NaN] as const));
+  const rate = (way: string, note?: string): Figure =>
     figure(
-      'memory of the process, capturing',
-      'MB',
-      resident.map((each) => each / 1e6),
+      `${name}: ${way}`,
+      'MB/s',
+      of(way).map((ms) => bytes / 1e3 / ms),
+      note,
+    );
+  const notes = `${Math.round(bytes / 1e6)} MB, stored in ${(storedBytes / bytes).toFixed(2)} of it`;
+  return [
+    ...[...times.keys()].map((way) => rate(way, way === RESTORE ? notes : undefined)),
+    ...levels.flatMap((level) =>
+      yardsticks
+        // Each level against the same one, and the first one against all that have none.
+        .filter((other) => (/-\d$/.test(other) ? other.endsWith(`-${level}`) : level === levels[0]))
+        .map((other) => figure(`${name}: time, ${captureAt(level)} / ${other}`, 'x', against(captureAt(level), other))),
+    ),
+    figure(`${name}: time, restore / ${UNTAR}`, 'x', against(RESTORE, UNTAR)),
+    ...[...peaks].map(([way, values]) =>
+      figure(
+        `${name}: peak memory, ${way}`,
+        'MB',
+        values.map((each) => each / 1e6),
+      ),
     ),
   ];
 }
-
-const readingOf = ({ bytes, reading, untar }: Measured): Figure[] => [
-  figure('dbroots read back and compared', 'MB/s', rate(bytes, reading), 'no file is written'),
-  figure('zstd -dc | tar -x of the same', 'MB/s', rate(bytes, untar), 'files are written'),
-];
-
-/** A pipe whose every part must succeed. */
-const shell = (command: string): Promise<unknown> => run('bash', ['-c', `set -o pipefail; ${command}`]);
