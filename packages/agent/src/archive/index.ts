@@ -5,4 +5,4 @@ export { readArchive } from './read.ts';
 export { FILE_MODE, type StoredFile } from './stored.ts';
 export { StoredFileWriter } from './stored-file.ts';
 export type { TarEntry } from './tar/blocks.ts';
-export { ArchiveWriter, type FilePlace } from './write.ts';
+export { ArchiveWriter } from './write.ts';
