@@ -45,7 +45,11 @@ const listed = async (setId: string): Promise<ListSetsResponse | undefined> =>
   (await drain(client.listSets({}))).find((one) => one.setId === setId);
 async function deletes(setId: string): Promise<{ freedBytes: bigint }> {
   const operationId = await claimed(client, 'prune');
-  return client.deletePart({ operationId, setId }).finally(() => client.releaseNode({ operationId }));
+  try {
+    return await client.deletePart({ operationId, setId });
+  } finally {
+    await client.releaseNode({ operationId });
+  }
 }
 
 /** A restore of this node, as its journal has it. */

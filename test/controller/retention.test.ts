@@ -254,6 +254,15 @@ describe('a protected set', () => {
     expect(holders(first)).toEqual([]);
   });
 
+  it('keeps it when the node with the mark is away, and another has lost its share', async () => {
+    const [first = ''] = await backups(1);
+    await protect(first);
+    for (const name of ['db1', 'db2']) cluster.node(name).marks.clear();
+    cluster.node('db2').repository.clear();
+    cluster.node('db3').network.sever();
+    expect(await list({ rescan: true })).toMatchObject([{ setId: first, state: 'incomplete', isProtected: true }]);
+  });
+
   it('that has lost a share is protected where there is something to protect', async () => {
     const [first = ''] = await backups(1);
     cluster.node('db2').repository.clear();
@@ -278,7 +287,8 @@ describe('a set that is in use', () => {
       { setId: first, replicas: 'auto', replication: 'start', restoreConfiguration: false },
       none,
     );
-    cluster.node('db1').faults.at('task.stage', diskError);
+    // No node has staged anything, so none has a word of it.
+    for (const { faults } of cluster.nodes) faults.at('task.stage', diskError);
     await failure(cluster.controller.runRestore(plan.id, { ...watchedRun(), stopServers: true }));
     const [restore] = cluster.controller.listRestores();
     expect(restore?.state).toBe('failed');
