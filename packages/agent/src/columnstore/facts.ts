@@ -25,9 +25,9 @@ const MODES: Readonly<Record<EngineStatus['mode'], EngineMode>> = {
 };
 
 /**
- * Describes the engine of this node without changing anything, but for a small file in each dbroot that is removed again; undefined when there is none. A configuration that makes no sense is told
- * as a contradiction: who describes a node wants to see the rest of it too. `find` looks for processes; tests pass one of their own. Throws
- * the signal's reason.
+ * Describes the engine of this node; undefined when there is none. Changes nothing, but for a small file in each dbroot that is removed again: only
+ * that tells whether files can be cloned there. A configuration that makes no sense is told as a contradiction: who describes a node wants to see
+ * the rest of it too. `find` looks for processes; tests pass one of their own. Throws the signal's reason.
  */
 export async function describeColumnstore(
   config: AgentConfig,
