@@ -28,7 +28,7 @@ import { dbrootProblems, shardText, storedProblems } from './verify-dbroot.ts';
  */
 export const verifyTask: TaskDefinition<'verify'> = {
   run: async ({ config }, { setId }, task) => {
-    const keyring = await readKeyring(config.decryption?.identityFile);
+    const keyring = () => readKeyring(config.decryption?.identityFile);
     const { bytes, problems, unopened } = await verifyPart(openRepository(config), setId, config.node, task, keyring);
     return { result: { case: 'verify', value: { bytes: BigInt(bytes), problems: [...problems], unopened } } };
   },
@@ -42,13 +42,13 @@ export interface Verdict {
   readonly unopened: string;
 }
 
-/** Verifies one part; see `verifyTask`. `keyring` is undefined on a node without identities. */
+/** Verifies one part; see `verifyTask`. `readKeys` is asked for identities when they are needed; undefined on a node without any. */
 export async function verifyPart(
   repository: Repository,
   setId: string,
   node: string,
   task: Pick<TaskContext, 'signal' | 'progress'>,
-  keyring?: Keyring,
+  readKeys: () => Promise<Keyring | undefined> = async () => undefined,
 ): Promise<Verdict> {
   const data = await repository.readPart(setId, node);
   const problems = manifestProblems(await repository.readSet(setId), data, setId, node);
@@ -63,6 +63,7 @@ export async function verifyPart(
     bytes += count;
     task.progress('verify', bytes, total);
   };
+  const keyring = part.encryption === undefined ? undefined : await readKeys();
   const unopened = whyUnopened(part, keyring);
   const looked = { repository, setId, node, keyring: unopened === '' ? keyring : undefined };
   const plainly = (shard: Shard | BorrowedShard): Promise<string[]> => shardProblems(looked, shard, onPiece, task.signal);
