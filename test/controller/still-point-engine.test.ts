@@ -59,7 +59,7 @@ describe('a backup of a cluster with an engine', () => {
     expect(inside('db2')).toEqual([...around(['drained', 'confirmed']), 'unlocked: released']);
     expect(inside('db4')).toEqual([...around([]), 'unlocked: released']);
     expect(set.phases.map(({ phase }) => phase)).toEqual([
-      ...['check', 'ready', 'quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture', 'attest', 'resume', 'publish'],
+      ...['check', 'precopy', 'ready', 'quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture', 'attest', 'resume', 'publish'],
     ]);
     expect(came).toEqual([
       { node: 'db1', ms: 321, stuckLocks: [] },
