@@ -158,6 +158,18 @@ describe('a chain of increments', () => {
     expect(next.dbroot.borrowed).toBeUndefined();
     expect(await restored(next)).toEqual(cuts[3]);
   });
+
+  test('a damaged list of the parent is no reason to make no backup', async () => {
+    const last = chain.at(-1) as TakenIncrement;
+    const path = join(last.directory, last.dbroot.list);
+    const data = readFileSync(path);
+    data.writeUInt8(data.readUInt8(data.length >> 1) ^ 1, data.length >> 1);
+    writeFileSync(path, data);
+    const next = await take(NEXT, SETS[3]);
+    expect(next.notes).toEqual([expect.stringMatching(/^dbroot 2 is taken in full: dbroot2\.files\.jsonl\.zst of set \S+ is damaged/)]);
+    expect(next.dbroot.borrowed).toBeUndefined();
+    expect(await restored(next)).toEqual(cuts[3]);
+  });
 });
 
 const contentsOf = (seen: Record<string, string>): Record<string, string> =>

@@ -1,9 +1,10 @@
 import {
+  beginIncrement,
   type CapturedDbroot,
   captureDbroot,
   type DbrootToCapture,
-  Increment,
-  knownFilesOf,
+  type DbrootWork,
+  type Increment,
   lookAhead,
   type StagedDbroot,
 } from '../../columnstore/dbroot/index.ts';
@@ -14,24 +15,26 @@ import { NOTHING_BEFORE } from '../storage.ts';
  * changed: files that must be read to know are read before as well.
  */
 export function lockedDbroot(dbroot: DbrootToCapture): StagedDbroot {
-  let increment: Increment | undefined;
+  let begun: Promise<Increment | undefined> | undefined;
+  const increments = (work: DbrootWork): Promise<Increment | undefined> => {
+    begun ??= beginIncrement(dbroot, work);
+    return begun;
+  };
   let captured: CapturedDbroot | undefined;
   return {
     precopy: async (work) => {
-      if (dbroot.parent === undefined) return NOTHING_BEFORE;
-      increment ??= await Increment.of(dbroot.parent, knownFilesOf(dbroot), work.signal);
-      const bytes = await lookAhead(dbroot, increment, work);
-      return { bytes, changedBytes: 0 };
+      const increment = await increments(work);
+      return increment === undefined ? NOTHING_BEFORE : { bytes: await lookAhead(dbroot, increment, work), changedBytes: 0 };
     },
-    take: async ({ onFound, ...work }) => {
-      if (dbroot.parent !== undefined) increment ??= await Increment.of(dbroot.parent, knownFilesOf(dbroot), work.signal);
-      captured = await captureDbroot({ ...dbroot, ...work, increment, onFound: ({ bytes }) => onFound(bytes) });
+    take: async (work) => {
+      const increment = await increments(work);
+      captured = await captureDbroot({ ...dbroot, ...work, increment, onFound: ({ bytes }) => work.onFound(bytes) });
       increment?.remove();
     },
     finish: async () => {
       if (captured === undefined) throw new Error('an image is finished that was not taken');
       return captured;
     },
-    discard: async () => increment?.remove(),
+    discard: async () => (await begun?.catch(() => undefined))?.remove(),
   };
 }

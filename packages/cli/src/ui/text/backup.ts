@@ -1,5 +1,5 @@
 import type { BackupNode, BackupPlan, SetSummary } from '@stillpoint/controller';
-import type { PartManifest, SetManifest, SetMember } from '@stillpoint/shared/manifest';
+import { borrowedOf, type PartManifest, type SetManifest, type SetMember } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { ResultOf } from '../result.ts';
 import type { Style } from '../style.ts';
@@ -231,6 +231,11 @@ function partSections(part: PartManifest, style: Style): readonly (readonly stri
     table(
       [{ title: 'file' }, { title: 'stored', align: 'right' }, { title: 'sha256' }],
       part.shards.map((shard) => [shard.name, formatBytes(shard.storedBytes), shard.sha256]),
+      style,
+    ),
+    table(
+      [{ title: 'file of another set' }, { title: 'set' }, { title: 'stored', align: 'right' }, { title: 'sha256' }],
+      borrowedOf(part).map((shard) => [shard.name, shard.set, formatBytes(shard.storedBytes), shard.sha256]),
       style,
     ),
     table(

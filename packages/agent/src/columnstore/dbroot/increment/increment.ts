@@ -41,10 +41,6 @@ interface Entries {
 const READ_AT_ONCE = 4;
 const LINES_TOGETHER = 256;
 
-/** Where an increment keeps what the parent has, while it is made. Pure. */
-export const knownFilesOf = ({ number, part }: { readonly number: number; readonly part: string }): string =>
-  join(part, `.dbroot${number}.known`);
-
 /** A dbroot of which only what is new or has changed since an earlier set is stored. */
 export class Increment {
   readonly #parent: ParentDbroot;

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { runProgram } from '../../../process/index.ts';
 import { type CapturedDbroot, describeDbroot } from '../described.ts';
-import { Increment, knownFilesOf } from '../increment/increment.ts';
+import { beginIncrement } from '../increment/begin.ts';
+import type { Increment } from '../increment/increment.ts';
 import { LinesFile } from '../lines-file.ts';
 import { namedShard } from '../packing/names.ts';
 import { packDbroot } from '../packing/pack.ts';
@@ -30,7 +31,7 @@ export class DbrootReflink implements StagedDbroot {
   readonly #options: DbrootToCapture;
   readonly #restless: ReadonlySet<string>;
   readonly #scans: ScanThreads;
-  #increment: Increment | undefined;
+  #begun: Promise<Increment | undefined> | undefined;
   #clones: string | undefined;
   #cloned: Cloned | undefined;
 
@@ -83,7 +84,7 @@ export class DbrootReflink implements StagedDbroot {
   }
 
   /** After it. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
-  async finish({ onBytes, onFound, signal }: DbrootWork): Promise<CapturedDbroot> {
+  async finish({ note, onBytes, onFound, signal }: DbrootWork): Promise<CapturedDbroot> {
     if (this.#cloned === undefined || this.#clones === undefined) throw new Error('an image is finished that was not taken');
     const { all, found, lookedAtMs, plain } = this.#cloned;
     const { level, number, part, path, recipients, shards } = this.#options;
@@ -91,7 +92,7 @@ export class DbrootReflink implements StagedDbroot {
     onFound(found.bytes);
     const scan = keptScan(found, all, plain);
     const [root, restless] = [this.#clones, this.#restless];
-    const increment = await this.#increments(signal);
+    const increment = await this.#increments({ signal, note });
     await increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
     const borrowed = increment?.borrowed(shards);
     const packed = await packDbroot({
@@ -99,7 +100,7 @@ export class DbrootReflink implements StagedDbroot {
       ...{ part, shards, level, recipients, onBytes, signal },
     });
     await Promise.all([scan.remove(), this.#removeClones()]);
-    this.#increment?.remove();
+    increment?.remove();
     const { dataBytes, list } = packed;
     const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
     const { files, directories } = found;
@@ -120,15 +121,14 @@ export class DbrootReflink implements StagedDbroot {
 
   async discard(): Promise<void> {
     await this.#scans.end();
-    this.#increment?.remove();
+    (await this.#begun?.catch(() => undefined))?.remove();
     await this.#removeClones().catch(() => undefined);
   }
 
   /** What the parent has, if there is one. */
-  async #increments(signal: AbortSignal): Promise<Increment | undefined> {
-    const { parent } = this.#options;
-    if (parent !== undefined) this.#increment ??= await Increment.of(parent, knownFilesOf(this.#options), signal);
-    return this.#increment;
+  #increments(work: Pick<DbrootWork, 'note' | 'signal'>): Promise<Increment | undefined> {
+    this.#begun ??= beginIncrement(this.#options, work);
+    return this.#begun;
   }
 
   /** Where the clones go. Throws CAPTURE_FAILED when there is no such place. */
