@@ -82,7 +82,7 @@ test('a ticket is good for what it was given for, and for nothing else', async (
   const { fetch, close } = openSeedClient(replica, 'pm1', seedOf(tickets.grantBrm('restore-1', 60_000).ticket));
   try {
     for (const name of ['part.json', 'current', 'tablelocks', '../../../../etc/passwd', 'constructor', '']) {
-      await expect(Array.fromAsync(fetch(name, signal)), name).rejects.toMatchObject({ code: 'TICKET_REFUSED' });
+      await expect(Array.fromAsync(fetch({ name }, signal)), name).rejects.toMatchObject({ code: 'TICKET_REFUSED' });
     }
   } finally {
     close();
