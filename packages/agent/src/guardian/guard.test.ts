@@ -34,7 +34,7 @@ function guardOf({ isPrimary }: { isPrimary: boolean }) {
     endShared: () => undefined,
     log: () => undefined,
     cutOff: async () => undefined,
-    conclude: async () => undefined,
+    conclude: async () => void done.push('concluded'),
   };
   const guard = createGuard({ control, lock, leaseMs: 4_000, clock, ...quiet });
   return { guard, done, clock, becomeWritable: () => writable.resolve(true) };
@@ -57,7 +57,26 @@ describe.each<{ name: string; orders: readonly Order[] }>([
       await clock.pass(200);
     }
     await guard.released;
-    expect(done.at(-1)).toBe('unlocked');
-    expect(done).toHaveLength(2);
+    expect(done[1]).toBe('unlocked');
+    expect(done.slice(2).every((what) => what === 'concluded')).toBe(true);
+  });
+});
+
+describe('a guardian that was told to unlock and stay', () => {
+  it('sees to the engine when the agent ends before that is done', async () => {
+    const { guard, done } = guardOf({ isPrimary: true });
+    for (const order of ['lock', 'suspending', 'suspended', 'unlock'] as const) guard.hear(order);
+    await setImmediate();
+    expect(done).toEqual(['unlocked']);
+    guard.takeOver('the agent is gone');
+    await guard.done;
+    expect(done).toEqual(['unlocked', 'concluded']);
+  });
+
+  it('ends when everything is undone', async () => {
+    const { guard, done } = guardOf({ isPrimary: true });
+    for (const order of ['lock', 'suspending', 'suspended', 'unlock', 'release'] as const) guard.hear(order);
+    await guard.done;
+    expect(done).toEqual(['unlocked']);
   });
 });

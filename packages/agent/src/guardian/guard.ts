@@ -53,6 +53,7 @@ export function createGuard(parts: GuardParts): Guard {
   const done = Promise.withResolvers<void>();
   const over = new AbortController();
   let suspension: Suspension = 'none';
+  let isUnlocked = false;
   let heardMs = clock.monotonicMs();
 
   const end = (work: () => Promise<void>): void => {
@@ -69,6 +70,7 @@ export function createGuard(parts: GuardParts): Guard {
     end(async () => {
       say({ word: 'taking-over', why });
       log('warn', `the guardian takes over: ${why}`);
+      if (isUnlocked) return await parts.conclude();
       // Whatever goes wrong, writers do not wait for ever.
       const isWritable = await undo(parts, suspension).catch(() => false);
       parts.endShared();
@@ -113,8 +115,12 @@ export function createGuard(parts: GuardParts): Guard {
       case 'suspended':
         suspension = 'complete';
         return;
+      case 'unlock':
+        isUnlocked = true;
+        void letGo();
+        return;
       case 'release':
-        end(letGo);
+        end(isUnlocked ? async () => say({ word: 'released' }) : letGo);
     }
   };
   return {

@@ -25,6 +25,11 @@ export interface Guardian {
   suspending(signal: AbortSignal): Promise<void>;
   /** The engine is read-only. */
   suspended(): void;
+  /**
+   * Makes it let go of its lock, and stay although the engine is not read-write for certain: when this process ends before `release`, the guardian
+   * sees to that. It must be told by `renew` still that this process lives. Never throws.
+   */
+  unlock(): Promise<void>;
   /** Makes it let go, once the engine is read-write; after it there is no lock of it. Never throws. */
   release(): Promise<void>;
   /** Resolves when its process has ended; soon after `release`. Never rejects. */
@@ -152,6 +157,16 @@ function guardianOver(program: Program, talk: Talk, leaseMs: number, clock: Cloc
     () => undefined,
     () => undefined,
   );
+  /** True when it has, or has ended. */
+  const letGoBy = async (given: 'unlock' | 'release'): Promise<boolean> => {
+    talk.quiet();
+    order(given);
+    const released = talk.hear('released', RELEASE_MS).then(
+      () => true,
+      () => false,
+    );
+    return await Promise.race([released, ended.then(() => true)]);
+  };
   let unansweredMs: number | undefined;
   return {
     pid: program.pid ?? 0,
@@ -174,14 +189,11 @@ function guardianOver(program: Program, talk: Talk, leaseMs: number, clock: Cloc
       await talk.hear('guarding', leaseMs, signal);
     },
     suspended: () => order('suspended'),
+    unlock: async () => {
+      if (!(await letGoBy('unlock'))) await endBy(program, 0, ended, clock);
+    },
     release: async () => {
-      talk.quiet();
-      order('release');
-      const released = talk.hear('released', RELEASE_MS).then(
-        () => true,
-        () => false,
-      );
-      const isReleased = await Promise.race([released, ended.then(() => true)]);
+      const isReleased = await letGoBy('release');
       const end = endBy(program, isReleased ? RELEASE_MS : 0, ended, clock);
       if (!isReleased) await end;
     },

@@ -24,6 +24,11 @@ export type Order =
   | 'suspending'
   /** It is read-only. */
   | 'suspended'
+  /**
+   * The engine is not read-write for certain, and writers cannot wait longer: let go of the lock, and stay. If the agent ends before `release`,
+   * see to the engine in its place. Answered by `released`.
+   */
+  | 'unlock'
   /** Everything is undone: let go, and end. Answered by `released`. */
   | 'release';
 

@@ -89,6 +89,7 @@ class StandIn {
         this.#note('guardian knows');
       },
       suspended: () => undefined,
+      unlock: async () => this.#note('guardian unlocks and stays'),
       release: async () => this.#note('guardian let go'),
       ended: Promise.resolve(),
     };
@@ -239,7 +240,7 @@ describe('the engine is read-write before writers go on, when', () => {
     let code: unknown;
     const done = await node.afterwards(hold, () => void codeOf(hold.advance(SUSPEND, PHASE)).then((is) => (code = is)));
     expect(done.at(-6)).toEqual('read-only');
-    expect(done.slice(-5)).toEqual(['read-write for certain', 'seen read-write', 'undoer begins', 'unlock', 'guardian let go']);
+    expect(done.slice(-5)).toEqual(['read-write for certain', 'seen read-write', 'undoer begins', 'unlock', 'guardian unlocks and stays']);
     expect(code).toBe('SUSPEND_FAILED');
   });
 
@@ -248,6 +249,12 @@ describe('the engine is read-write before writers go on, when', () => {
     node.broken.suspend = new StillpointError('SUSPEND_FAILED', 'no answer');
     await node.afterwards(hold, () => void codeOf(hold.advance(SUSPEND, PHASE)));
     expect({ isRecorded: node.isRecorded, isConfirmed: node.isConfirmed }).toEqual({ isRecorded: true, isConfirmed: false });
+    // Somebody must be left to see to it should this process be stopped; and nobody once it is undone.
+    expect(node.log.at(-1)).toBe('guardian unlocks and stays');
+    node.isRecorded = false;
+    await node.clock.pass(1_000);
+    for (let waited = 0; waited < 20 && node.log.at(-1) !== 'guardian let go'; waited++) await node.clock.pass(250);
+    expect(node.log.at(-1)).toBe('guardian let go');
   });
 
   test('this process was frozen, and is the second to resume it', async () => {
@@ -305,7 +312,7 @@ test('an engine that does not become read-write keeps writers for a minute; then
   await node.clock.pass(59_000);
   expect(node.log).not.toContain('unlock');
   const done = await node.afterwards(hold, () => undefined);
-  expect(done).toEqual(['undoer begins', 'unlock', 'guardian let go']);
+  expect(done).toEqual(['undoer begins', 'unlock', 'guardian unlocks and stays']);
   expect(node.isRecorded).toBe(true);
   expect(lastAnswer(hold, 'pm1')).toMatchObject({ case: 'failed', value: { code: 'RESUME_FAILED' } });
 });

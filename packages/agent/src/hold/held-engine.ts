@@ -39,6 +39,7 @@ export class HeldEngine {
   readonly #engine: HoldEngine;
   readonly #options: HeldEngineOptions;
   #suspension: Suspension = 'none';
+  #stays = false;
 
   constructor(engine: HoldEngine, options: HeldEngineOptions) {
     const { clock, leaseMs, tell } = options;
@@ -93,6 +94,35 @@ export class HeldEngine {
     return () => enough.abort();
   }
 
+  /**
+   * Lets the guardian go, after everything else. While the suspension is on record it only lets go of its lock, and stays until that is undone:
+   * this process may be stopped before. Resolves when there is no lock of it. Never throws.
+   */
+  async dismissGuardian(): Promise<void> {
+    const { guardian } = this;
+    if (guardian === undefined) return;
+    const { control, record } = this.#engine;
+    const isOpen = control.isPrimary && this.#suspension !== 'none' && (await record.isThere());
+    if (!isOpen) return await guardian.release();
+    await guardian.unlock();
+    void this.#releaseWhenUndone(guardian);
+  }
+
+  /** Resolves when the guardian has ended, or is to stay. Never rejects. */
+  get guardianEnded(): Promise<void> | undefined {
+    return this.#stays ? undefined : this.guardian?.ended;
+  }
+
+  async #releaseWhenUndone(guardian: Guardian): Promise<void> {
+    const { clock } = this.#options;
+    this.#stays = true;
+    while (await this.#engine.record.isThere()) {
+      guardian.renew();
+      await clock.sleep(RENEW_MS);
+    }
+    await guardian.release();
+  }
+
   /** Brings the engine to a phase. Throws what the control does, USAGE, or HOLD_LOST of the guardian. */
   async enter(phase: HoldPhase, terms: PhaseTerms): Promise<void> {
     const { control } = this.#engine;
@@ -127,13 +157,21 @@ export class HeldEngine {
   async #beforeFlag(stand: Stand): Promise<void> {
     const { record, undoer } = this.#engine;
     const { over } = this.#options;
+    const before = this.#suspension;
     await undoer.stop();
     this.#suspension = 'begun';
-    await record.write(stand);
-    await this.guardian?.suspending(over);
-    // This process may have been frozen since, and the guardian be gone.
-    this.guardian?.lost.throwIfAborted();
-    over.throwIfAborted();
+    try {
+      await record.write(stand);
+      await this.guardian?.suspending(over);
+      // This process may have been frozen since, and the guardian be gone.
+      this.guardian?.lost.throwIfAborted();
+      over.throwIfAborted();
+    } catch (error) {
+      // Nothing was asked for.
+      if (before === 'none') await record.remove();
+      this.#suspension = before;
+      throw error;
+    }
   }
 }
 

@@ -215,7 +215,7 @@ export class NodeHold implements Hold {
     if (connections !== undefined) void this.#keepAwake(connections);
     const held = new HeldEngine(engine, { leaseMs: terms.leaseMs, clock, over: this.#course.over, tell: (event) => tell?.(event) });
     this.engine = held;
-    this.#grips.push({ letGo: async () => held.guardian?.release() });
+    this.#grips.push({ letGo: () => held.dismissGuardian() });
     await held.prepare(connections?.holder.descriptor);
     const { guardian } = held;
     guardian?.lost.addEventListener('abort', () => this.#fail(guardian.lost.reason), { once: true });
@@ -307,7 +307,7 @@ export class NodeHold implements Hold {
     this.#endedMs = this.#options.clock.monotonicMs();
     if (this.#probe !== undefined) this.felt = await this.#probe.finish();
     if (isLost) await this.snapshots?.close().catch(() => undefined);
-    await this.engine?.guardian?.ended;
+    await this.engine?.guardianEnded;
     this.#done.resolve();
   }
 }
