@@ -32,7 +32,7 @@ export async function abandonCapture(agent: Agent, operationId: string, setId: s
 /** After an agent restart: what an interrupted stage left behind is worth nothing, as the images were in the making in memory. */
 export async function recoverCapture(agent: Agent, { setId }: { readonly setId: string }): Promise<void> {
   // It ends by a broken pipe when it writes next; one that waits for a lock of the server does not write.
-  await killLeftBehind(['mariadb-backup'], partOf(agent.config, setId));
+  await killLeftBehind(['mariadb-backup', 'mariabackup'], partOf(agent.config, setId));
   await removeLeftOptionFiles(agent.config.stateDir);
   await removePart(agent, setId);
 }

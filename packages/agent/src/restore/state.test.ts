@@ -62,3 +62,14 @@ test('what is written is read; a journal of an unknown version is refused, and c
   expect(await unfinishedRestore(stateDir)).toBe('restore-2');
   expect(await isOnlyStaged(stateDir, 'restore-2')).toBe(false);
 });
+
+test('a directory of journals that cannot be read is not one without unfinished restores', async () => {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'stillpoint-restore-state-'));
+  expect(await unfinishedRestore(elsewhere)).toBeUndefined();
+  writeFileSync(join(elsewhere, 'restore'), '');
+  await expect(unfinishedRestore(elsewhere)).rejects.toMatchObject({
+    code: 'CATALOG_UNUSABLE',
+    message: expect.stringContaining('ENOTDIR'),
+  });
+  rmSync(elsewhere, { recursive: true });
+});

@@ -170,10 +170,16 @@ export const removeState = (stateDir: string, operationId: string): Promise<void
 
 /**
  * The restore that was staged or switched here and neither finished nor rolled back; undefined when there is none.
- * A journal that cannot be read counts as one.
+ * A journal that cannot be read counts as one. Throws CATALOG_UNUSABLE when their directory cannot be.
  */
 export async function unfinishedRestore(stateDir: string): Promise<string | undefined> {
-  const names = await readdir(journalDirectory(stateDir)).catch(() => []);
+  const directory = journalDirectory(stateDir);
+  const names = await readdir(directory).catch((cause: unknown) => {
+    if (errnoOf(cause) === 'ENOENT') return [];
+    throw new StillpointError('CATALOG_UNUSABLE', `Restores of this node cannot be told: ${directory}: ${(cause as Error).message}`, {
+      cause,
+    });
+  });
   for (const name of names.sort().reverse()) {
     const operationId = /^(?!\.)(.+)\.json$/.exec(name)?.[1];
     if (operationId === undefined) continue;

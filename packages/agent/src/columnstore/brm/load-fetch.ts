@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, open, rm } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { SeedSource } from '@stillpoint/shared/proto';
@@ -37,11 +37,25 @@ export async function fetchBrm(config: AgentConfig, { node, seed, prefix, owner 
 /** As the engine makes it: everybody may put copies there. */
 const SCRATCH_MODE = 0o777;
 
-async function makeScratch(directory: string, { uid, gid }: Account): Promise<void> {
+/**
+ * Makes the directory for copies, unless it is there. Throws BRM_FAILED for one that is a link or belongs to somebody else: everybody may make
+ * such a directory first, and have what is written into it go anywhere.
+ */
+export async function makeScratch(directory: string, { uid, gid }: Account): Promise<void> {
+  for (const path of [dirname(directory), directory]) await refuseForeign(path, uid);
   if (await exists(directory)) return;
   await mkdir(directory, { recursive: true });
   if (ownAccount().uid === 0) for (const path of [dirname(directory), directory]) await chown(path, uid, gid);
   await chmod(directory, SCRATCH_MODE);
+}
+
+async function refuseForeign(path: string, owner: number): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || (found.isDirectory() && [owner, ownAccount().uid, 0].includes(found.uid))) return;
+  const what = found.isDirectory() ? `belongs to another account (uid ${found.uid})` : 'is no directory';
+  throw new StillpointError('BRM_FAILED', `${path}, where copies of the block resolution manager go, ${what}`, {
+    hint: 'Find out who made it; then remove it.',
+  });
 }
 
 async function write(path: string, pieces: AsyncIterable<Uint8Array>, { uid, gid }: Account): Promise<void> {

@@ -1,5 +1,10 @@
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ownAccount } from '../../host/index.ts';
 import { replayedOf } from './load.ts';
+import { makeScratch } from './load-fetch.ts';
 
 const said = (stdout: string, exitCode = 0, stderr = '') => ({ stdout, stderr, exitCode });
 const LOADED = 'OK.\nSuccessfully loaded BRM snapshot\nSuccessfully replayed 13 BRM transactions\n';
@@ -22,4 +27,24 @@ test.each([
       message: expect.stringContaining(`load_brm /d/BRM_saves exited with ${words.exitCode}`),
     }),
   );
+});
+
+test('copies go into a directory of the engine, and not where a link leads that somebody made first', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'stillpoint-scratch-'));
+  try {
+    const good = join(home, 'tmp', 'rdwrscratch');
+    await makeScratch(good, ownAccount());
+    await makeScratch(good, ownAccount());
+    expect(statSync(good).mode & 0o777).toBe(0o777);
+    for (const link of [join(home, 'linked'), join(home, 'above', 'rdwrscratch')]) {
+      mkdirSync(join(home, 'above'), { recursive: true });
+      symlinkSync(good, link);
+      await expect(makeScratch(link, ownAccount())).rejects.toMatchObject({
+        code: 'BRM_FAILED',
+        message: expect.stringContaining('is no directory'),
+      });
+    }
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });
