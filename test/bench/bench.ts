@@ -6,17 +6,19 @@ import { measureColumnstore } from './columnstore.ts';
 import { measureDbrootBlock } from './dbroot-block.ts';
 import { measureDbroots, measureManyFiles } from './dbroots.ts';
 import { measureGate } from './gate.ts';
+import { measureIncrement } from './increment.ts';
 import type { Figure } from './measure.ts';
 import { measureScan } from './scan.ts';
 import { measureThroughput } from './throughput.ts';
 
 const USAGE =
-  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [gate] [gate-4g] [columnstore]\n';
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [gate] [gate-4g] [columnstore]\n';
 const SUITES = {
   block: measureBlock,
   throughput: measureThroughput,
   dbroots: measureDbroots,
   catalog: measureCatalog,
+  increment: measureIncrement,
   gate: measureGate(1),
 } as const;
 
