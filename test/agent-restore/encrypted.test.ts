@@ -68,7 +68,8 @@ test.each([
 
 test('with it, data and configuration are staged and proven', async () => {
   const { result } = await stageWith(key.file, 'restore-3');
-  expect(result.case === 'stage' && result.value.tablesEqual).toBeGreaterThan(3);
+  if (result?.case !== 'stage') throw new Error('no result');
+  expect(result.value?.tablesEqual).toBeGreaterThan(3);
   const state = await loadState(rig.config.stateDir, 'restore-3');
   expect(existsSync(join(state?.trees[0]?.stage ?? '', 'ibdata1'))).toBe(true);
   expect(state?.configuration.map(({ path, copy }) => [path, readFileSync(copy, 'utf8')])).toEqual([

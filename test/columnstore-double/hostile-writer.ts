@@ -57,7 +57,7 @@ export const operations = (most: number): fc.Arbitrary<Operation[]> =>
     { minLength: 1, maxLength: most },
   );
 
-export const LARGE = '000.dir/LARGE.cdf';
+const LARGE = '000.dir/LARGE.cdf';
 const LARGE_BYTES = 9 * 1024 * 1024 + 4321;
 
 /** A dbroot to begin with: small files, one of a MiB, and one that is taken by blocks. */

@@ -95,15 +95,11 @@ export class EngineDbroots {
 const keyOf = ({ owned, topology }: Engine): string => JSON.stringify([topology.dbrmRoot, owned.map(({ number, path }) => [number, path])]);
 
 function inTheMaking(dbroot: DbrootToCapture, { dbroots }: CaptureOptions): StagedDbroot | Promise<StagedDbroot> {
-  switch (dbroots.find(({ number }) => number === dbroot.number)?.strategy) {
-    case DbrootStrategy.REFLINK:
-      return new DbrootReflink(dbroot);
-    case DbrootStrategy.PRECOPY:
-      // Of an increment, what has changed is all that the still point would read.
-      return dbroot.parent === undefined ? DbrootPrecopy.begin(dbroot) : lockedDbroot(dbroot);
-    default:
-      return lockedDbroot(dbroot);
-  }
+  const strategy = dbroots.find(({ number }) => number === dbroot.number)?.strategy;
+  if (strategy === DbrootStrategy.REFLINK) return new DbrootReflink(dbroot);
+  // Of an increment, what has changed is all that the still point would read.
+  if (strategy === DbrootStrategy.PRECOPY && dbroot.parent === undefined) return DbrootPrecopy.begin(dbroot);
+  return lockedDbroot(dbroot);
 }
 
 /** Place of the block resolution manager in dbroot 1: elsewhere it would be in no image. Throws BRM_FAILED. */

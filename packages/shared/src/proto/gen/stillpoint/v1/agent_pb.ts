@@ -877,13 +877,15 @@ export type FetchShardRequest = Message<"stillpoint.v1.FetchShardRequest"> & {
   shard: string;
 
   /**
-   * Set and node in whose part the shard lies, when the part of the ticket borrows it of another set's; empty else.
+   * Set in which the shard lies, when the part of the ticket borrows it of another set's; empty else.
    *
    * @generated from field: string borrowed_set = 3;
    */
   borrowedSet: string;
 
   /**
+   * Node in whose part of that set it lies; empty else.
+   *
    * @generated from field: string borrowed_node = 4;
    */
   borrowedNode: string;
