@@ -11,7 +11,10 @@ import { makeShop, numbers, type Sums, shopSums, startShopWriter } from './harne
 const SALES = 30_000;
 
 /** The main job on the real engine, start to end: the tests are its chapters and run in order. */
-describe.each([1, 3])('backup, wipe and restore of %i node(s)', (count) => {
+describe.each([
+  [1, 'precopy'],
+  [3, 'auto'],
+] as const)('backup, wipe and restore of %i node(s), by %s', (count, capture) => {
   let cluster: ColumnstoreCluster;
   let agents: Agents;
   let writers: readonly Writer[];
@@ -52,11 +55,11 @@ describe.each([1, 3])('backup, wipe and restore of %i node(s)', (count) => {
     await eventually(() => writers.every((writer) => writer.written > 5));
     atCut = stillTables(await shopSums(cluster.primary));
     const windows = writers.map((writer) => writer.window());
-    report = (await agents.ok('backup', 'create')).line<BackupReport>('backup');
+    report = (await agents.ok('backup', 'create', '--capture', capture)).line<BackupReport>('backup');
     for (const window of windows) expect(window().errors).toEqual([]);
     expect(report.set.members.flatMap(({ dbroots }) => dbroots)).toEqual(cluster.nodes.flatMap(({ dbroots }) => dbroots));
     expect(report.set.phases.map(({ phase }) => phase)).toEqual(
-      expect.arrayContaining(['drain', 'suspend', 'flush', 'capture', 'attest', 'resume']),
+      expect.arrayContaining(['precopy', 'drain', 'suspend', 'flush', 'capture', 'attest', 'resume']),
     );
     const written = writers.map((writer) => writer.written);
     await eventually(() => writers.every((writer, index) => writer.written > (written[index] ?? 0)));
