@@ -1,4 +1,5 @@
 import { constants as ZLIB, zstdCompressSync } from 'node:zlib';
+import { unbroken } from '../thread/unbroken.ts';
 import { ByteStatistics } from './byte-statistics.ts';
 import { giveBack } from './give-back.ts';
 import { rawFrame } from './raw-frame.ts';
@@ -38,7 +39,7 @@ export class BlockCompressor {
     }
     const room = roomFor(raw.length);
     // All of the output at once: with the default size of its pieces zstd takes half as long again.
-    const frame = zstdCompressSync(raw, { chunkSize: room, params: this.#params });
+    const frame = unbroken(() => zstdCompressSync(raw, { chunkSize: room, params: this.#params }));
     this.#unasked = frame.length > raw.length * (1 - WORTH) ? MOST_UNASKED : 0;
     take(frame);
     giveBack(frame, room);

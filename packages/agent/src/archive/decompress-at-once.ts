@@ -1,4 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
+import { unbroken } from '../thread/unbroken.ts';
 import { Damaged } from './damaged.ts';
 import { FrameWalker } from './frame-walker.ts';
 import { giveBack } from './give-back.ts';
@@ -43,7 +44,7 @@ function* contentOf(frame: Buffer, { isRaw, headBytes }: FrameWalker, contentByt
 
 function decompress(frame: Buffer, room: number): Buffer {
   try {
-    return zstdDecompressSync(frame, { chunkSize: room, maxOutputLength: room });
+    return unbroken(() => zstdDecompressSync(frame, { chunkSize: room, maxOutputLength: room }));
   } catch (error) {
     throw new Damaged(`it cannot be decompressed: ${(error as Error).message}`);
   }

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Failure, ThreadFailure } from './failure.ts';
-import type { Numbered, Said, Thrown } from './talk.ts';
+import type { Numbered, Said, ThreadData, Thrown } from './talk.ts';
+import { endedBy } from './unbroken.ts';
 
 /** Carries out one order. Those that come while it waits for something are begun meanwhile. */
 type Handler<Order, Answer> = (order: Order) => Answer | Promise<Answer>;
@@ -12,11 +13,13 @@ type Handler<Order, Answer> = (order: Order) => Answer | Promise<Answer>;
 export function serveThread<Data, Order, Answer, Word>(begin: (data: Data, say: (word: Word) => void) => Handler<Order, Answer>): void {
   const port = parentPort;
   if (port === null) throw new Error('this file is the beginning of a thread');
+  const { data, gate } = workerData as ThreadData;
+  endedBy(gate);
   const tell = (said: Said<Answer, Word>): void => port.postMessage(said);
   let handler: Handler<Order, Answer> | undefined;
   const carryOut = async ({ number, order }: Numbered<Order>): Promise<void> => {
     try {
-      handler ??= begin(workerData as Data, (word) => tell({ kind: 'word', word }));
+      handler ??= begin(data as Data, (word) => tell({ kind: 'word', word }));
       tell({ kind: 'answer', number, answer: await handler(order) });
     } catch (error) {
       tell({ ...saidOf(error), number });

@@ -1,4 +1,5 @@
 import type { Failure } from './failure.ts';
+import type { EndGate } from './unbroken.ts';
 
 /** An error that is none of the table's, for the way between two threads: the code of a system error would be lost on it. */
 export interface OtherError {
@@ -15,6 +16,13 @@ export interface Numbered<Order> {
 
 /** What an order came to that was not carried out. */
 export type Thrown = { readonly kind: 'failed'; readonly failure: Failure } | { readonly kind: 'threw'; readonly error: OtherError };
+
+/** What a thread is started with. */
+export interface ThreadData {
+  /** For `begin` of `serveThread`. */
+  readonly data: unknown;
+  readonly gate: EndGate;
+}
 
 /** What a thread says: words in passing, and one answer to every order. */
 export type Said<Answer, Word> =

@@ -1,7 +1,8 @@
 import { extname } from 'node:path';
 import { type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
-import type { Numbered, OtherError, Said } from './talk.ts';
+import type { Numbered, OtherError, Said, ThreadData } from './talk.ts';
+import { free, newEndGate, untilEndable } from './unbroken.ts';
 
 /** How a thread is started. */
 export interface ThreadStart<Word> {
@@ -34,6 +35,7 @@ export class Thread<Order, Answer, Word = never> {
   readonly #what: string;
   readonly #code: ErrorCode;
   readonly #waiting = new Map<number, Waiting<Answer>>();
+  readonly #gate = newEndGate();
   #orders = 0;
   #gone: { readonly reason: unknown } | undefined;
 
@@ -41,14 +43,17 @@ export class Thread<Order, Answer, Word = never> {
     this.#what = what;
     this.#code = code;
     this.#worker = new Worker(new URL(`${main.href}${EXTENSION}`), {
-      workerData: data,
+      workerData: { data, gate: this.#gate } satisfies ThreadData,
       execArgv: EXEC_ARGV,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     this.#worker.on('message', (said: Said<Answer, Word>) => this.#hear(said, onWord));
     this.#worker.on('messageerror', (error) => this.#die(error.message));
     this.#worker.on('error', (error) => this.#die(error instanceof Error ? error.message : String(error)));
-    this.#worker.on('exit', (code) => this.#die(`it ended with code ${code}`));
+    this.#worker.on('exit', (code) => {
+      free(this.#gate);
+      this.#die(`it ended with code ${code}`);
+    });
   }
 
   /**
@@ -67,6 +72,7 @@ export class Thread<Order, Answer, Word = never> {
   /** Ends it, whatever it is at; nothing of it runs afterwards. Orders that were not carried out throw `reason`. Repeatable, never throws. */
   async end(reason: unknown = new Error('the thread was ended')): Promise<void> {
     this.#leave(reason);
+    await untilEndable(this.#gate);
     await this.#worker.terminate();
   }
 
