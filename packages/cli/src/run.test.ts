@@ -57,7 +57,11 @@ describe('the command line', () => {
     [['bakcup'], "unknown command 'bakcup'\n(Did you mean backup?)", 'stillpoint --help'],
     [['backup', 'create', '--dryrun'], "unknown option '--dryrun'\n(Did you mean --dry-run?)", 'stillpoint backup create --help'],
     [['backup', 'create', '--lock-timeout', 'soon'], 'It is not a duration such as 250ms, 10s or 5m.', 'stillpoint backup create --help'],
-    [['backup', 'create', '--compression-level', '20'], 'It is not a zstd level from 1 to 19, nor none.', 'stillpoint backup create --help'],
+    [
+      ['backup', 'create', '--compression-level', '20'],
+      'It is not a zstd level from 1 to 19, nor none.',
+      'stillpoint backup create --help',
+    ],
     [['backup', 'create', '--include', 'orders'], 'It is not database.table', 'stillpoint backup create --help'],
     [['backup', 'show'], "missing required argument 'set'", 'stillpoint backup show --help'],
     [['backup', 'delete', 'latest', '--yes'], "latest is not accepted here: name the set's id", 'stillpoint backup list'],
