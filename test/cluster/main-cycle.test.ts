@@ -39,12 +39,17 @@ describe('backup, wipe, restore, replication', () => {
     await mark(cluster.primary.server, 'before');
     await eventually(() => writer.last > 50);
     const window = writer.window();
-    report = (await cluster.ok('backup', 'create')).line<BackupReport>('backup');
+    report = (await cluster.ok('backup', 'create', '--probe')).line<BackupReport>('backup');
     expect(window().errors).toEqual([]);
     // What the agents measured contains what the client felt: from asking for the lock to giving it back.
     const reported = Math.max(...report.set.members.map((member) => member.blockedMs));
     expect(window().longestMs).toBeLessThan(reported + 1_000);
     expect(report.set.members.map((member) => member.node).toSorted()).toEqual(['db1', 'db2', 'db3']);
+    // On a replica a write of the probe would be none of the primary's.
+    const probed = report.set.members.filter(({ probe }) => probe !== undefined);
+    expect(probed.map(({ node }) => node)).toEqual(['db1']);
+    expect(probed[0]?.probe?.longestMs).toBeGreaterThan(0);
+    expect(probed[0]?.probe?.longestMs).toBeLessThan(reported + 1_000);
     await mark(cluster.primary.server, 'after');
     writeFileSync(tuning(cluster), '# changed after the backup\n');
   });

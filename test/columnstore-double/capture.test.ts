@@ -145,6 +145,15 @@ describe('a capture of dbroots is refused, and nothing of the part is left,', ()
     await refused(node, 'HOLD_LOST', /let go before the capture began/);
   });
 
+  test('when the hold is given back in good order on the way', async () => {
+    const node = await nodeOf(first());
+    let looks = 0;
+    const hold = Object.defineProperty({ ...node.hold }, 'inForce', { get: () => (looks += 1) === 1 });
+    node.hold = hold;
+    expect(await failureOf(node.capture())).toMatchObject({ code: 'HOLD_LOST' });
+    expect(existsSync(node.part)).toBe(false);
+  });
+
   test('when Columnstore.xml is another than the one that was suspended', async () => {
     const node = await nodeOf(first());
     node.hold = holdWith(node.lost, 'a'.repeat(64));

@@ -68,12 +68,14 @@ export class NodeCapture {
     return this.#server?.gate?.();
   }
 
-  /** Takes all images under a hold that is in force. Throws what the strategies throw, or the signal's reason. */
+  /** Takes all images under a hold that is in force. Throws what the strategies throw, HOLD_LOST, or the signal's reason. */
   async take(hold: Hold, task: TaskContext): Promise<void> {
     const { clock } = this.#agent;
     const begunMs = clock.monotonicMs();
     await this.#both(task, 'copy', (storage, work) => storage.take(hold, work));
     task.signal.throwIfAborted();
+    // An ordered release is no loss, and aborts nothing.
+    if (!hold.inForce) throw new StillpointError('HOLD_LOST', 'The hold was let go while the images were taken');
     this.#captureMs = clock.monotonicMs() - begunMs;
     this.#takenUnder = hold;
   }

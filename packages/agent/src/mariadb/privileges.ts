@@ -1,4 +1,5 @@
 import { gateSql } from './gate-table.ts';
+import { probeSql } from './probe.ts';
 import type { Session } from './session.ts';
 
 /** What the account is used for. */
@@ -52,7 +53,7 @@ export interface AccountSql {
   readonly purposes?: readonly PrivilegePurpose[];
 }
 
-/** SQL that makes the agent's account, line by line, each grant with what it is for, and for backups the gate. */
+/** SQL that makes the agent's account, line by line, each grant with what it is for, and for backups the gate and the probe's table. */
 export function grantsSql({
   user,
   host = 'localhost',
@@ -65,7 +66,7 @@ export function grantsSql({
   return [
     `CREATE USER IF NOT EXISTS ${account} ${proof};`,
     ...needed.flatMap(({ name, what }) => [`-- ${name}: needed ${what}`, `GRANT ${name} ON *.* TO ${account};`]),
-    ...(purposes.includes('backup') ? gateSql(account) : []),
+    ...(purposes.includes('backup') ? [...gateSql(account), ...probeSql(account)] : []),
   ];
 }
 

@@ -20,7 +20,15 @@ export interface Probe {
 
 /** How long the last write may take once writers go on, milliseconds. */
 const LAST_WRITE_MS = 2_000;
-const WRITE = 'INSERT INTO stillpoint.probe (id, writes) VALUES (1, 1) ON DUPLICATE KEY UPDATE writes = writes + 1';
+const TABLE = 'stillpoint.probe';
+const WRITE = `INSERT INTO ${TABLE} (id, writes) VALUES (1, 1) ON DUPLICATE KEY UPDATE writes = writes + 1`;
+
+/** SQL that makes the table of the probe, once in a cluster (it replicates), and lets an account (quoted) write it. */
+export const probeSql = (account: string): readonly string[] => [
+  '-- The table of `backup create --probe`, which tells how long a client waits',
+  `CREATE TABLE IF NOT EXISTS ${TABLE} (id TINYINT PRIMARY KEY, writes BIGINT NOT NULL) ENGINE=InnoDB;`,
+  `GRANT SELECT, INSERT, UPDATE ON ${TABLE} TO ${account};`,
+];
 
 /**
  * Writes one row of `stillpoint.probe` every `everyMs` milliseconds, on a connection of its own: its longest write is what the still point costs
