@@ -147,9 +147,8 @@ describe('a capture of dbroots is refused, and nothing of the part is left,', ()
 
   test('when the hold is given back in good order on the way', async () => {
     const node = await nodeOf(first());
-    let looks = 0;
-    const hold = Object.defineProperty({ ...node.hold }, 'inForce', { get: () => (looks += 1) === 1 });
-    node.hold = hold;
+    const seen = [true, false];
+    node.hold = Object.defineProperty({ ...node.hold }, 'inForce', { get: () => seen.shift() });
     expect(await failureOf(node.capture())).toMatchObject({ code: 'HOLD_LOST' });
     expect(existsSync(node.part)).toBe(false);
   });
