@@ -218,6 +218,8 @@ test('another agent may fetch what its ticket names, and nothing else', async ()
     readPart: peer.readPart(ids),
     commitSet: peer.commitSet(ids),
     deletePart: peer.deletePart(ids),
+    protectSet: peer.protectSet(ids),
+    cleanNode: peer.cleanNode(ids),
     grantSeed: peer.grantSeed(ids),
   };
   const codes = await Promise.all(Object.entries(refusals).map(async ([call, refusal]) => [call, (await failureOf(refusal)).code]));
