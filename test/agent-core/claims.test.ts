@@ -219,7 +219,7 @@ test('another agent may fetch what its ticket names, and nothing else', async ()
     commitSet: peer.commitSet(ids),
     deletePart: peer.deletePart(ids),
     protectSet: peer.protectSet(ids),
-    cleanNode: peer.cleanNode(ids),
+    cleanNode: drain(peer.cleanNode(ids)),
     grantSeed: peer.grantSeed(ids),
   };
   const codes = await Promise.all(Object.entries(refusals).map(async ([call, refusal]) => [call, (await failureOf(refusal)).code]));
