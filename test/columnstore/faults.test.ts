@@ -67,7 +67,8 @@ async function expectSound(): Promise<void> {
 /** Starts a backup and gives it while the engine is suspended: the primary's image waits at a gate. */
 async function suspended(): Promise<{ command: Command; goOn: () => void }> {
   const gate = agents.gate('pm1', 'mariadb-backup', '--backup');
-  const command = agents.start('backup', 'create');
+  // Else nothing of it would be left to wait by then.
+  const command = agents.start('backup', 'create', '--capture', 'locked');
   await Promise.race([
     gate.reached(),
     command.ended.then((ended) => Promise.reject(new Error(`it ended:\n${ended.stdout}${ended.stderr}`))),
