@@ -57,7 +57,7 @@ const CHANGES = [
 ];
 
 /** A change of a table may be chosen to end a deadlock of the server's own making; whoever makes it tries again. */
-function unlessDeadlock(error: { readonly errno?: number }): void {
+function unlessDeadlock(error: NodeJS.ErrnoException): void {
   if (error.errno !== 1213) throw error;
 }
 
