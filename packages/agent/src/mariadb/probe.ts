@@ -20,7 +20,10 @@ export interface Probe {
 
 /** How long the last write may take once writers go on, milliseconds. */
 const LAST_WRITE_MS = 2_000;
-const TABLE = 'stillpoint.probe';
+/** Stillpoint's own table: one row, written again and again. */
+export const PROBE_TABLE = { database: 'stillpoint', table: 'probe' } as const;
+
+const TABLE = `${PROBE_TABLE.database}.${PROBE_TABLE.table}`;
 const WRITE = `INSERT INTO ${TABLE} (id, writes) VALUES (1, 1) ON DUPLICATE KEY UPDATE writes = writes + 1`;
 
 /** SQL that makes the table of the probe, once in a cluster (it replicates), and lets an account (quoted) write it. */

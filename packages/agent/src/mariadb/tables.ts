@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
 import { GATE_TABLE } from './gate-table.ts';
+import { PROBE_TABLE } from './probe.ts';
 import type { Session } from './session.ts';
 
 /** Which tables: patterns are database.table with * and ? as wildcards; excludes win; no include means all but the server's own. */
@@ -57,12 +58,12 @@ export async function listTables(session: Session, selection: TableSelection, si
       engine: row.type === 'SEQUENCE' ? 'SEQUENCE' : String(row.engine ?? 'unknown'),
       path: join(String(row.directory), String(row.file)),
     }))
-    .filter(({ database, table }) => isSelected(selection, database, table) && !isGate({ database, table }));
+    .filter(({ database, table }) => isSelected(selection, database, table) && !isOwn({ database, table }));
 }
 
-/** Empty, and locked for writing now and then. */
-const isGate = ({ database, table }: Pick<ServerTable, 'database' | 'table'>): boolean =>
-  database === GATE_TABLE.database && table === GATE_TABLE.table;
+/** Stillpoint's own tables hold nothing worth a proof, and the gate is locked for writing now and then. */
+const isOwn = ({ database, table }: Pick<ServerTable, 'database' | 'table'>): boolean =>
+  [GATE_TABLE, PROBE_TABLE].some((own) => database === own.database && table === own.table);
 
 /** A quoted name for SQL. */
 export const quoteName = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
