@@ -60,23 +60,12 @@ export interface Cut {
 export async function runBackupPhase(run: BackupRun, kind: BackupStep['kind'], scope: Scope): Promise<void> {
   const phase = run.plan.phases.find((planned) => planned.phase === kind);
   if (phase === undefined) return;
-  const { clock } = run.operation;
-  const nodes: { readonly node: string; readonly ms: number }[] = [];
-  const begunMs = clock.monotonicMs();
-  const took = (ended: boolean): void =>
-    run.times.add({ phase: kind, ms: clock.monotonicMs() - begunMs, blocksWriters: phase.blocksWriters, nodes, ended });
-  try {
-    await runPhase(run.operation, phase, scope, async (step) => {
-      const stepMs = clock.monotonicMs();
-      try {
-        await backupExecutors[step.kind](run, step, scope);
-      } finally {
-        nodes.push({ node: step.node, ms: clock.monotonicMs() - stepMs });
-      }
-    });
-    took(true);
-  } catch (error) {
-    took(false);
-    throw error;
-  }
+  const { blocksWriters } = phase;
+  await runPhase(
+    run.operation,
+    phase,
+    scope,
+    (step) => backupExecutors[step.kind](run, step, scope),
+    (length) => run.times.add({ phase: kind, blocksWriters, ...length }),
+  );
 }

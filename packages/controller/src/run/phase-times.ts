@@ -1,11 +1,9 @@
-/** How long a phase took, ms: as the controller saw it, and on each of its nodes. */
-export interface PhaseTime {
+import type { PhaseLength } from './phase.ts';
+
+/** How long a phase of a backup took, as the controller saw it. */
+export interface PhaseTime extends PhaseLength {
   readonly phase: string;
-  readonly ms: number;
   readonly blocksWriters: boolean;
-  readonly nodes: readonly { readonly node: string; readonly ms: number }[];
-  /** False for one that failed. */
-  readonly ended: boolean;
 }
 
 /** How long the phases of an operation took, in their order. */

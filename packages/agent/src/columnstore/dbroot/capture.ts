@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type CapturedDbroot, describeDbroot } from './described.ts';
+import type { CapturedDbroot } from './described.ts';
+import { packImage } from './image.ts';
 import type { Increment } from './increment/increment.ts';
-import { namedShard } from './packing/names.ts';
-import { packDbroot } from './packing/pack.ts';
 import { requireDirectory } from './root.ts';
 import { restlessFiles } from './rules.ts';
 import { scanDbroot } from './scan.ts';
@@ -57,42 +56,11 @@ export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbr
   capture.onFound(scan.totals);
   const restless = restlessFiles(capture.brmDirectory);
   const { increment, shards, level, recipients, onBytes } = capture;
-  await increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
-  const borrowed = increment?.borrowed(shards);
-  const packed = await packDbroot({
-    ...{
-      number,
-      root,
-      isCopy: false,
-      entries: increment?.ofThose(scan) ?? scan,
-      alsoListed: borrowed?.lines,
-      restless,
-      part,
-      shards,
-      level,
-      recipients,
-      onBytes,
-      signal,
-    },
+  const image = await packImage({
+    ...{ number, path, root, isCopy: false, scan, lookedAtMs, increment, restless, part, shards, level, recipients, onBytes, signal },
     onceRead: (within) =>
       requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
   });
   await scan.remove();
-  const { files, directories } = scan.totals;
-  const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
-  // Of the bytes that were read: a file that may be written meanwhile counts as it was then.
-  const { dataBytes, list } = packed;
-  return describeDbroot({
-    number,
-    path,
-    recipients,
-    files,
-    directories,
-    dataBytes,
-    archives,
-    list,
-    superseded: false,
-    lookedAtMs,
-    borrowed: borrowed?.of,
-  });
+  return image;
 }

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
+import { isFullCode } from '../../archive/stored.ts';
 
 /** Characters kept until they are written. */
 const TOGETHER = 128 * 1024;
@@ -75,7 +76,7 @@ export class LinesFile {
     try {
       await this.#file.writeFile(data);
     } catch (error) {
-      if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+      if (!isFullCode(errnoOf(error))) throw error;
       throw new StillpointError('DISK_FULL', `No space is left on the file system of ${this.path}`, { cause: error });
     }
   }

@@ -1,4 +1,4 @@
-import type { ListedEntry } from '@stillpoint/shared/manifest';
+import type { ListedEntry, ListedFile } from '@stillpoint/shared/manifest';
 import type { TarEntry } from '../../archive/index.ts';
 import type { ScannedEntry } from './entry.ts';
 import type { Owners } from './owners.ts';
@@ -35,3 +35,13 @@ export const stampsOf = ({ ctimeNs, inode }: ScannedEntry) => ({ ctimeNs, inode 
 /** A line of the list for a directory or a link. Pure. */
 export const plainLineOf = (entry: NamedEntry): ListedEntry =>
   entry.type === 'link' ? { type: 'link', ...commonOf(entry), target: entry.target } : { type: 'directory', ...commonOf(entry) };
+
+/** The line of the list for a file, with its end. As `encodeEntry` makes it, which would bring all schemas of manifests onto every thread. Pure. */
+export function encodedFileLine(
+  entry: NamedEntry,
+  sha256: string,
+  place: Pick<ListedFile, 'shard' | 'frame' | 'frameBytes' | 'at'>,
+): string {
+  const line: ListedFile = { type: 'file', ...commonOf(entry), ...stampsOf(entry), size: entry.size, sha256, ...place };
+  return `${JSON.stringify(line)}\n`;
+}

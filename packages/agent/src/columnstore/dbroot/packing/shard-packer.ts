@@ -1,9 +1,8 @@
 import { join } from 'node:path';
-import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/stored.ts';
 import { ArchiveWriter, type FilePlace, type FileToAdd } from '../../../archive/write.ts';
 import { type ScannedEntry, stampOf } from '../entry.ts';
-import { commonOf, headerOf, type NamedEntry, stampsOf } from '../named.ts';
+import { encodedFileLine, headerOf, type NamedEntry } from '../named.ts';
 import { FileReader, readAtRest, readInto } from '../read-file.ts';
 import type { ShardToPack } from './orders.ts';
 
@@ -76,12 +75,9 @@ export class ShardPacker {
     return { entry: read, toAdd: { entry: headerOf(read), fill: (into) => void content.copy(into) }, sha256: () => sha256 };
   }
 
-  /** As `encodeEntry` makes it, which would bring all schemas of manifests onto every thread. */
   #line(entry: NamedEntry, sha256: string, place: FilePlace | undefined): string {
     if (place === undefined) throw new Error('a file of a frame has no place in it');
-    const common = { ...commonOf(entry), ...stampsOf(entry), size: entry.size, sha256 };
-    const line: ListedFile = { type: 'file', ...common, shard: this.#shard.index, ...place };
-    return `${JSON.stringify(line)}\n`;
+    return encodedFileLine(entry, sha256, { shard: this.#shard.index, ...place });
   }
 }
 

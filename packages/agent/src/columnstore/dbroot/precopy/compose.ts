@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 import { ByteReader } from '../../../archive/byte-reader.ts';
+import { isFullCode } from '../../../archive/stored.ts';
 import { BLOCK_BYTES } from '../../../archive/write.ts';
 import { decompressing } from '../../../archive/zstd.ts';
 import type { TakenFile } from '../scanning/orders.ts';
@@ -38,7 +39,7 @@ export async function compose(taken: TakenFile, basis: BasisPlace, into: string,
     }
     return { entry, file: into, at: 0 };
   } catch (error) {
-    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+    if (!isFullCode(errnoOf(error))) throw error;
     throw new StillpointError('DISK_FULL', `No space is left on the file system of ${into}`, { cause: error });
   } finally {
     await raw.close();

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/stored.ts';
 import { ArchiveWriter, BLOCK_BYTES, type FilePlace, type FileToAdd } from '../../../archive/write.ts';
-import { commonOf, headerOf, type NamedEntry, stampsOf } from '../named.ts';
+import { encodedFileLine, headerOf, type NamedEntry } from '../named.ts';
 import { FLAGS, fill } from '../read-file.ts';
 import { blockDigest, LARGE_BYTES } from './blocks.ts';
 import { LiveFile } from './live-file.ts';
@@ -126,12 +125,9 @@ export class ShardFiller {
     return { stamp: entry, line: this.#line(entry, sha256, place), isSure: true, basis: undefined };
   }
 
-  /** As `encodeEntry` makes it, which would bring all schemas of manifests onto every thread. */
   #line(entry: NamedEntry, sha256: string, place: FilePlace | undefined): string {
     if (place === undefined) throw new Error('a file of a frame has no place in it');
-    const common = { ...commonOf(entry), ...stampsOf(entry), size: entry.size, sha256 };
-    const line: ListedFile = { type: 'file', ...common, shard: this.#shard.index, ...place };
-    return `${JSON.stringify(line)}\n`;
+    return encodedFileLine(entry, sha256, { shard: this.#shard.index, ...place });
   }
 }
 

@@ -1,4 +1,5 @@
 import { constants, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { isFullCode } from '../../../archive/stored.ts';
 import { ThreadFailure } from '../../../thread/failure.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { movedText } from '../failure-text.ts';
@@ -33,8 +34,7 @@ export function cloneEntry(root: string, cloneTo: string, entry: ScannedEntry, r
 function cloneFailure(from: string, to: string, error: unknown): ThreadFailure {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return new ThreadFailure(movedText(from, 'vanished'));
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new ThreadFailure({ code: 'DISK_FULL', message: `No space is left on the file system of ${to}` });
+  if (isFullCode(code)) return new ThreadFailure({ code: 'DISK_FULL', message: `No space is left on the file system of ${to}` });
   return new ThreadFailure({
     code: 'CAPTURE_FAILED',
     message: `${from} cannot be cloned to ${to}: ${message}`,

@@ -2,12 +2,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { runProgram } from '../../../process/index.ts';
-import { type CapturedDbroot, describeDbroot } from '../described.ts';
+import type { CapturedDbroot } from '../described.ts';
+import { packImage } from '../image.ts';
 import { beginIncrement } from '../increment/begin.ts';
 import type { Increment } from '../increment/increment.ts';
 import { LinesFile } from '../lines-file.ts';
-import { namedShard } from '../packing/names.ts';
-import { packDbroot } from '../packing/pack.ts';
 import { restlessFiles } from '../rules.ts';
 import { keptScan } from '../scan-file.ts';
 import type { Found } from '../scanning/orders.ts';
@@ -91,32 +90,14 @@ export class DbrootReflink implements StagedDbroot {
     await this.#scans.end();
     onFound(found.bytes);
     const scan = keptScan(found, all, plain);
-    const [root, restless] = [this.#clones, this.#restless];
     const increment = await this.#increments({ signal, note });
-    await increment?.compare({ root, entries: scan.all(), lookedAtMs, restless, onBytes, signal });
-    const borrowed = increment?.borrowed(shards);
-    const packed = await packDbroot({
-      ...{ number, root, isCopy: true, entries: increment?.ofThose(scan) ?? scan, alsoListed: borrowed?.lines, restless },
+    const image = await packImage({
+      ...{ number, path, root: this.#clones, isCopy: true, scan, lookedAtMs, increment, restless: this.#restless },
       ...{ part, shards, level, recipients, onBytes, signal },
     });
     await Promise.all([scan.remove(), this.#removeClones()]);
     increment?.remove();
-    const { dataBytes, list } = packed;
-    const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
-    const { files, directories } = found;
-    return describeDbroot({
-      number,
-      path,
-      recipients,
-      files,
-      directories,
-      dataBytes,
-      archives,
-      list,
-      superseded: false,
-      lookedAtMs,
-      borrowed: borrowed?.of,
-    });
+    return image;
   }
 
   async discard(): Promise<void> {
