@@ -72,7 +72,10 @@ export class NodeCapture {
   async take(hold: Hold, task: TaskContext): Promise<void> {
     const { clock } = this.#agent;
     const begunMs = clock.monotonicMs();
-    await this.#both(task, 'copy', (storage, work) => storage.take(hold, work));
+    await this.#works(task, 'copy', [
+      (work) => this.#server?.take(hold, work) ?? Promise.resolve(),
+      (work) => this.#engine.take(hold, work),
+    ] as const);
     task.signal.throwIfAborted();
     // An ordered release is no loss, and aborts nothing.
     if (!hold.inForce) throw new StillpointError('HOLD_LOST', 'The hold was let go while the images were taken');
@@ -97,18 +100,6 @@ export class NodeCapture {
   /** Never throws. */
   async discard(): Promise<void> {
     await Promise.all([this.#server?.discard(), this.#engine.discard()]);
-  }
-
-  #both<T>(
-    task: TaskContext,
-    step: string,
-    stage: (storage: StorageCapture<unknown>, work: ImageWork) => Promise<T>,
-  ): Promise<readonly [T | undefined, T | undefined]> {
-    const of =
-      (storage: StorageCapture<unknown> | undefined) =>
-      (work: ImageWork): Promise<T | undefined> =>
-        storage === undefined ? Promise.resolve(undefined) : stage(storage, work);
-    return this.#works(task, step, [of(this.#server), of(this.#engine)] as const);
   }
 
   /** Both kinds of storage at the same time; one that fails stops the other. */
