@@ -87,6 +87,23 @@ describe('whatever the rules say', () => {
     expect(kept(sets, { keepLast: 2 })).toEqual(ids([sets[0], sets[1], sets[2]].filter((set) => set !== undefined)));
   });
 
+  it('a set from the future stays and takes no place: the one that was just made is not removed in its favour', () => {
+    const [ahead, fresh, old] = [daysAgo(-365), daysAgo(0), daysAgo(1)];
+    const verdicts = judgeRetention([ahead, fresh, old], { keepLast: 1 }, NOW);
+    expect(verdicts.map(({ setId, keep }) => [setId, keep])).toEqual([
+      [ahead.setId, true],
+      [fresh.setId, true],
+      [old.setId, false],
+    ]);
+    expect(verdicts[0]?.reasons).toEqual(['cut in the future, by the clock of this host']);
+    expect(kept([ahead, old], { keepWithin: HOUR_MS })).toEqual(ids([ahead, old]));
+  });
+
+  it('a clock that has gone back to the beginning of time removes nothing', () => {
+    const week = [0, 1, 2, 3].map((days) => daysAgo(days));
+    expect(judgeRetention(week, { keepLast: 1 }, new Date(0)).map(({ keep }) => keep)).toEqual([true, true, true, true]);
+  });
+
   it('a lost disk is no reason to remove what the other nodes hold', () => {
     const sets = [daysAgo(0), ...[1, 2, 3, 4, 5, 6].map((days) => daysAgo(days, { state: 'incomplete' }))];
     expect(kept(sets, { keepLast: 7 })).toEqual(ids(sets));

@@ -46,19 +46,23 @@ export const hasRules = ({ keepLast, keepWithin, keepDaily, keepWeekly, keepMont
 
 /**
  * Judges sets by rules, newest first. Only good sets take the places that the rules give. One that has lost a part stays for as long
- * as it would if it were good: other nodes can be restored from it, and when a disk is lost all sets are such. Pure.
+ * as it would if it were good: other nodes can be restored from it, and when a disk is lost all sets are such. One that was cut after `now` stays
+ * and takes no place: a clock was wrong, then or now, and the sets that it seems to be newer than may be the newer ones. Pure.
  */
 export function judgeRetention(sets: readonly RetainedSet[], rules: RetentionRules, now: Date): Verdict[] {
   const newestFirst = [...sets].sort((a, b) => Date.parse(b.cutAt) - Date.parse(a.cutAt) || (a.setId < b.setId ? 1 : -1));
-  const good = newestFirst.filter(({ state }) => state === 'good');
-  const byRules = { good: keptByRules(good, rules, now), all: keptByRules(newestFirst, rules, now) };
+  const isAhead = ({ cutAt }: Pick<RetainedSet, 'cutAt'>): boolean => Date.parse(cutAt) > now.getTime();
+  const past = newestFirst.filter((set) => !isAhead(set));
+  const good = past.filter(({ state }) => state === 'good');
+  const byRules = { good: keptByRules(good, rules, now), all: keptByRules(past, rules, now) };
   const floor = new Map(good.slice(0, Math.max(1, rules.minimumGood ?? 1)).map(({ setId }, at) => [setId, floorReason(at, rules)]));
   const reasons = new Map<string, string[]>();
-  for (const { setId, state, isProtected, readBy } of newestFirst) {
+  for (const { setId, cutAt, state, isProtected, readBy } of newestFirst) {
     const ruled = (state === 'good' ? byRules.good : byRules.all).get(setId) ?? [];
     const why = [
       ...(hasRules(rules) ? ruled : ['no rule is set']),
       ...(ruled.length === 0 && floor.has(setId) ? [floor.get(setId) ?? ''] : []),
+      ...(isAhead({ cutAt }) ? ['cut in the future, by the clock of this host'] : []),
       ...(isProtected ? ['protected'] : []),
       ...(readBy === '' ? [] : [`${readBy} has yet to read it`]),
     ];
