@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { type BorrowedShard, borrowedOf, type PartManifest, type SetManifest, type Shard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, borrowedOf, imagesOf, type PartManifest, type SetManifest, type Shard } from '@stillpoint/shared/manifest';
 import { currentGtidPosition } from '@stillpoint/shared/replication';
 import { engineSteps } from './engine-instructions.ts';
 import { command, contentOf, pathOf, quote } from './shell.ts';
@@ -31,12 +31,12 @@ const NEEDED_TO_OPEN = `# The files are encrypted: age is needed, and the identi
 
 /** One increment of the server's image. */
 const applying = (
-  stored: string | BorrowedShard,
+  image: Shard | BorrowedShard,
   index: number,
 ): string => `Apply increment ${index + 1}. If this is interrupted, remove "$WORK" and "$WORK".increment and begin again with the
 # first step that extracts: gone on with, it can lose tables without a word.
 mkdir -m 700 "$WORK".increment
-${contentOf(stored)} | mbstream -x -C "$WORK".increment
+${contentOf(image)} | mbstream -x -C "$WORK".increment
 test -s "$WORK".increment/xtrabackup_info
 mariadb-backup --prepare --target-dir="$WORK" --incremental-dir="$WORK".increment
 rm -r "$WORK".increment`;
@@ -58,7 +58,7 @@ ${parts.some(({ part }) => part.encryption !== undefined) ? NEEDED_TO_OPEN : ''}
 }
 
 function section({ directory, part, server = USUAL }: StoredPart, primary: string): string {
-  const image = part.shards.find(({ content }) => content === 'mariadb-full' || content === 'mariadb-incremental');
+  const [full, ...increments] = imagesOf(part);
   const configuration = part.shards.find(({ content }) => content === 'configuration');
   const borrowed = borrowedOf(part);
   const engine = part.columnstore === undefined ? undefined : engineSteps(part.columnstore, primary);
@@ -68,10 +68,10 @@ function section({ directory, part, server = USUAL }: StoredPart, primary: strin
       ...part.shards.map((shard) => ({ ...shard, path: pathOf(shard.name) })),
       ...borrowed.map((shard) => ({ ...shard, path: pathOf(shard) })),
     ]),
-    ...(image === undefined ? [] : preparing(image, part)),
+    ...(full === undefined ? [] : preparing(full, increments, part)),
     ...(engine?.before ?? []),
     ...(engine?.inPlace ?? []),
-    ...(image === undefined ? [] : inPlace(server)),
+    ...(full === undefined ? [] : inPlace(server)),
     ...(configuration === undefined ? [] : [configurationStep(configuration)]),
     ...(engine?.after ?? []),
   ];
@@ -99,14 +99,12 @@ const checkBytes = (
 ): string => `Compare every byte with what was written.
 ${shards.map(({ path, sha256 }) => `echo ${quote(`${sha256}  `)}${path} | sha256sum -c -`).join('\n')}`;
 
-function preparing(image: Shard, { mariadb }: PartManifest): string[] {
+function preparing(full: Shard | BorrowedShard, increments: readonly (Shard | BorrowedShard)[], { mariadb }: PartManifest): string[] {
   const version = mariadb?.version ?? '';
-  const [base = image.name, ...others] = mariadb?.chain ?? [];
-  const increments = mariadb?.chain === undefined ? [] : [...others, image.name];
   return [
     `Extract. mbstream says nothing about a missing end, so look for the file that comes last.
 mkdir -m 700 "$WORK"
-${contentOf(base)} | mbstream -x -C "$WORK"
+${contentOf(full)} | mbstream -x -C "$WORK"
 test -s "$WORK"/xtrabackup_info`,
     `Prepare: without it the server would start on it all the same, with wrong data (server: ${version}).
 mariadb-backup --prepare --target-dir="$WORK"

@@ -1,4 +1,4 @@
-import type { BorrowedShard } from '@stillpoint/shared/manifest';
+import type { BorrowedShard, Shard } from '@stillpoint/shared/manifest';
 
 /** One word of the shell. */
 export const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
@@ -7,14 +7,16 @@ export const quote = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? 
 export const command = (argv: readonly string[]): string => argv.map(quote).join(' ');
 
 /** A stored file: by its name one of the part, or one of another set. */
-type Stored = string | BorrowedShard;
+type Stored = string | Shard | BorrowedShard;
 
 /** Path of a stored file, below `$PART` or `$SETS`. */
 export const pathOf = (stored: Stored): string =>
-  typeof stored === 'string' ? `"$PART"/${quote(stored)}` : `"$SETS"/${quote(`${stored.set}/${stored.node}/${stored.name}`)}`;
+  typeof stored !== 'string' && 'set' in stored
+    ? `"$SETS"/${quote(`${stored.set}/${stored.node}/${stored.name}`)}`
+    : `"$PART"/${quote(nameOf(stored))}`;
+
+const nameOf = (stored: Stored): string => (typeof stored === 'string' ? stored : stored.name);
 
 /** Commands that give what a stored file holds, decompressed. One that is encrypted is opened with the identity in `$KEY`. */
 export const contentOf = (stored: Stored): string =>
-  (typeof stored === 'string' ? stored : stored.name).endsWith('.age')
-    ? `age -d -i "$KEY" ${pathOf(stored)} | zstd -dc`
-    : `zstd -dc ${pathOf(stored)}`;
+  nameOf(stored).endsWith('.age') ? `age -d -i "$KEY" ${pathOf(stored)} | zstd -dc` : `zstd -dc ${pathOf(stored)}`;

@@ -1,6 +1,6 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { type BorrowedShard, LAYOUT, type PartManifest, placeOf, type Shard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, imagesOf, LAYOUT, type PartManifest, placeOf, type Shard } from '@stillpoint/shared/manifest';
 import type { Agent } from '../agent.ts';
 import { ownAccount } from '../host/index.ts';
 import type { TaskContext } from '../task/types.ts';
@@ -32,7 +32,7 @@ export interface PlannedServer {
 export async function stageServer(agent: Agent, planned: PlannedServer, task: TaskContext): Promise<Proof> {
   const { source, tree, memoryBytes } = planned;
   const { stage: directory, owner } = tree;
-  const [base, ...increments] = imagesOf(source.part);
+  const [base, ...increments] = imagesIn(source.part);
   const extract = extraction(planned, task);
   await extract(base, directory);
   task.progress('prepare', 0, 0);
@@ -52,14 +52,10 @@ export async function stageServer(agent: Agent, planned: PlannedServer, task: Ta
 type Image = Shard | BorrowedShard;
 
 /** The full image first, then what is applied to it, in order. */
-function imagesOf({ mariadb, node, shards }: PartManifest): readonly [Image, ...Image[]] {
-  const own = shards.find(({ content }) => content === 'mariadb-full' || content === 'mariadb-incremental');
-  if (own === undefined) throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${node} names no image of a server`);
-  const [base, ...others] = mariadb?.chain ?? [];
-  const images = base === undefined ? ([own] as const) : ([base, ...others, own] as const);
-  const isChain = images.every(({ content }, index) => (content === 'mariadb-full') === (index === 0));
-  if (isChain) return images;
-  throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${node} names images that cannot follow each other`);
+function imagesIn(part: PartManifest): readonly [Image, ...Image[]] {
+  const [full, ...increments] = imagesOf(part);
+  if (full !== undefined) return [full, ...increments];
+  throw new StillpointError('MANIFEST_INVALID', `${LAYOUT.partManifest} of ${part.node} names no image of a server`);
 }
 
 /** Extracts one image after the other; the progress is that of all of them. */

@@ -2,6 +2,7 @@
 export { archivesOf, borrowedOf, placeOf } from './borrowed.ts';
 export { decodePartManifest, decodeSetManifest, encodeManifest, sha256Of } from './codec.ts';
 export { type ListedEntry, type ListedFile, listedEntrySchema } from './files.ts';
+export { imagesOf } from './images.ts';
 export { LAYOUT, partDirectory, setDirectory } from './layout.ts';
 export { decodeEntries, encodeEntry } from './list.ts';
 export type {

@@ -13,6 +13,8 @@ export const LAYOUT = {
   mariadbFull: 'mariadb.full.mbstream.zst',
   /** What of a server has changed since the image of another set. */
   mariadbIncremental: 'mariadb.incr.mbstream.zst',
+  /** What of a server has changed at the cut since its other image was copied, which lies in the same part. */
+  mariadbDelta: 'mariadb.delta.mbstream.zst',
   configuration: 'config.tar.zst',
   /** The i-th shard of a dbroot, from 0: they are written and read in parallel. */
   dbroot: (number: number, i: number): string => `dbroot${number}.base.${i}.tar.zst`,

@@ -5,12 +5,14 @@ import {
   decodePartManifest,
   decodeSetManifest,
   encodeManifest,
+  imagesOf,
   isSealed,
   LAYOUT,
   type PartDbroot,
   type PartManifest,
   partDirectory,
   type SetManifest,
+  type Shard,
   setDirectory,
   sha256Of,
   shardNamed,
@@ -292,6 +294,49 @@ describe('the layout', () => {
     expect(stagingBytes(0)).toBe(128 * 1024 * 1024);
     expect(dbrootStagingBytes({ dataBytes: 1_000_000, files: 9, directories: 1 })).toBe(1_000_000 + 10 * 4096 + 16 * 1024 * 1024);
     expect(stagingBytes(50_000_000_000)).toBe(51_000_000_000 + 128 * 1024 * 1024);
+  });
+});
+
+describe('the images of a server', () => {
+  const image = (name: string, content: 'mariadb-full' | 'mariadb-incremental') =>
+    ({ name, content, encoding: 'mbstream+zstd', storedBytes: 1, sha256: sha }) as const;
+  const full = image(LAYOUT.mariadbFull, 'mariadb-full');
+  const incremental = image(LAYOUT.mariadbIncremental, 'mariadb-incremental');
+  const delta = image(LAYOUT.mariadbDelta, 'mariadb-incremental');
+  const other = { ...full, set: '20261120-091500-3fa94c01', node: 'db1' };
+  const partOf = (own: readonly Shard[], mariadb: Partial<PartManifest['mariadb']> = {}): Uint8Array =>
+    partWith((copy) => {
+      copy.columnstore = undefined as never;
+      copy.shards = [...own] as never;
+      Object.assign(copy.mariadb ?? {}, mariadb);
+    });
+
+  it('follow each other: those of other sets, the one that was copied before the cut, the one of the cut', () => {
+    const orders = [
+      partOf([full]),
+      partOf([delta, full], { base: full.name }),
+      partOf([incremental], { chain: [other] }),
+      partOf([delta, incremental], { base: incremental.name, chain: [other] }),
+    ].map((data) => imagesOf(decodePartManifest(data, 'x')));
+    expect(orders).toEqual([[full], [full, delta], [other, incremental], [other, incremental, delta]]);
+  });
+
+  it('of another set are never the only ones, and an image of the cut needs the one before it', () => {
+    for (const data of [
+      partOf([], { chain: [other] }),
+      partOf([full, delta]),
+      partOf([full], { base: full.name }),
+      partOf([full, delta], { base: incremental.name }),
+      partOf([incremental, delta, full], { base: full.name }),
+    ])
+      expect(refusal(decodePartManifest, data)).toMatch(/^: mariadb: .*(none of its own|two images)/);
+    for (const data of [
+      partOf([incremental]),
+      partOf([delta, incremental], { base: incremental.name }),
+      partOf([full], { chain: [other] }),
+      partOf([full, delta], { base: delta.name }),
+    ])
+      expect(refusal(decodePartManifest, data)).toMatch(/^: mariadb: its images cannot follow each other/);
   });
 });
 

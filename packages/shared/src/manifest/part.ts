@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { z } from 'zod';
 import { NAME_PATTERN } from '../operation/index.ts';
+import { imageFault } from './images.ts';
 
 const name = z.string().regex(NAME_PATTERN);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'not a sha256 in hex');
@@ -80,8 +81,10 @@ const mariadb = z.strictObject({
   lastLsn: z.string().regex(/^\d+$/),
   /** Changes when the data directory is another one, as after a restore; absent when nothing tells it. */
   incarnation: z.string().optional(),
-  /** Images that an incremental one builds upon, in order: the full one first. Absent for a full one. */
+  /** Images of other sets that the part's own build upon, in order: the full one first. Absent when the part has that itself. */
   chain: z.array(borrowedShard).min(1).optional(),
+  /** Shard that was copied before the cut, where there are two: the other one is an increment of it, taken at the cut. Neither is of use without the other. */
+  base: name.optional(),
   /** Size of the server's files, bytes: what a restore needs at least. */
   dataBytes: bytes,
 });
@@ -187,9 +190,8 @@ const manifest = z.strictObject({
 
 /** `part.json`: everything about one node's share of a set. What its dbroots name is among its shards. */
 export const partManifestSchema = manifest.superRefine(({ columnstore: engine, encryption, mariadb: server, setId, shards }, context) => {
-  const isIncremental = shards.some(({ content }) => content === 'mariadb-incremental');
-  if (isIncremental !== (server?.chain !== undefined))
-    context.addIssue({ code: 'custom', path: ['mariadb', 'chain'], message: 'there for an incremental image, and for no other' });
+  const fault = imageFault({ mariadb: server, shards });
+  if (fault !== undefined) context.addIssue({ code: 'custom', path: ['mariadb'], message: fault });
   const others = [...(server?.chain ?? []), ...(engine?.dbroots.flatMap(({ borrowed }) => borrowed?.shards ?? []) ?? [])];
   for (const { encoding, name: file, set } of others) {
     if (set !== setId && encoding.endsWith('+age') === (encryption !== undefined)) continue;

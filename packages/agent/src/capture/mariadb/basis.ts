@@ -1,4 +1,4 @@
-import type { BorrowedShard } from '@stillpoint/shared/manifest';
+import { type BorrowedShard, imagesOf } from '@stillpoint/shared/manifest';
 import type { MariadbConfig } from '../../config/schema.ts';
 import { currentLsn, incarnationOf } from '../../mariadb/incarnation.ts';
 import { accountOf, openSession } from '../../mariadb/session.ts';
@@ -39,10 +39,9 @@ export async function basisOf(
 }
 
 function chainOf(parent: ParentPart, maxChain: number): Basis {
-  const { mariadb, node, setId, shards } = parent.part;
-  const own = shards.find(({ content }) => content === 'mariadb-full' || content === 'mariadb-incremental');
-  if (mariadb === undefined || own === undefined) throw new NotUsable(`set ${setId} has no server of ${node}`);
-  const chain = [...(mariadb.chain ?? []), own].map((shard) => asBorrowed(shard, parent));
+  const { mariadb, node, setId } = parent.part;
+  const chain = imagesOf(parent.part).map((shard) => asBorrowed(shard, parent));
+  if (mariadb === undefined || chain.length === 0) throw new NotUsable(`set ${setId} has no server of ${node}`);
   if (chain.length > maxChain) throw new NotUsable(`${maxChain} increments follow the last full image already`);
   return { setId, lsn: mariadb.toLsn, chain };
 }
