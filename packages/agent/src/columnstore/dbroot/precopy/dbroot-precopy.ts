@@ -163,6 +163,7 @@ export class DbrootPrecopy implements StagedDbroot {
         key: await fileKeyFor(recipients),
       })),
     );
+    for (const { key, path } of shards) if (key !== undefined) this.#stored.keepKey(path, key);
     const units = unitsOf(entriesOf(differing, this.#restless), new Set());
     const archives = await fillShards({ shards, units, onFilled: (files) => this.#stored.add(files), onBytes, signal });
     for (const [index, name] of names.entries()) this.#shards.push({ ...name, ...(archives[index] ?? { bytes: 0, sha256: '' }) });

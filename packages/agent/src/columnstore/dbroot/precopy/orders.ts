@@ -42,16 +42,23 @@ export interface FilledFile {
   readonly line: string | undefined;
   /** False when it may have been written again without another stamp. */
   readonly isSure: boolean;
-  /** Of a large file that is not encrypted: what its blocks were. */
+  /** Of a large file: what its blocks were. */
   readonly basis: BasisPlace | undefined;
 }
 
 /** Where the blocks lie that a basis tells of. */
 export interface BasisPlace extends Basis {
   readonly shard: string;
+  /** Whether the shard is encrypted: then its key opens it, which is in the memory of the process that has written it, and nowhere else. */
+  readonly isSealed: boolean;
   readonly frame: number;
   readonly frameBytes: number;
   readonly size: number;
+}
+
+/** The same with what opens the shard. */
+export interface ReadableBasis extends BasisPlace {
+  readonly key: FileKey | undefined;
 }
 
 /** Its answers: files that were still there, in the order in which they lie in the shard; what was written, at the end; else nothing. */

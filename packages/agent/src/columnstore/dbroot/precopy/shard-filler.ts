@@ -42,7 +42,7 @@ export class ShardFiller {
     if (file === undefined) return [];
     try {
       const digests: Buffer[] = [];
-      const isBasis = file.entry.size >= LARGE_BYTES && this.#shard.key === undefined;
+      const isBasis = file.entry.size >= LARGE_BYTES;
       const { entry, fill: read } = this.#toAdd(file);
       const place = this.#archive.addAlone({
         entry,
@@ -52,8 +52,9 @@ export class ShardFiller {
         },
       });
       const { frame, frameBytes, at } = place;
-      const { path: shard } = this.#shard;
-      const basis = { digests: Buffer.concat(digests), first: BLOCK_BYTES - at, shard, frame, frameBytes, size: entry.size };
+      const { key, path: shard } = this.#shard;
+      const where = { shard, isSealed: key !== undefined, frame, frameBytes, size: entry.size };
+      const basis = { digests: Buffer.concat(digests), first: BLOCK_BYTES - at, ...where };
       return [this.#filled(file, place, isBasis ? basis : undefined)];
     } finally {
       file.close();

@@ -1,15 +1,18 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { ListedFile } from '@stillpoint/shared/manifest';
+import type { FileKey } from '../../../encryption/file-key.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { LinesFile } from '../lines-file.ts';
 import type { FileToTake } from '../scanning/orders.ts';
-import type { BasisPlace, FilledFile } from './orders.ts';
+import type { BasisPlace, FilledFile, ReadableBasis } from './orders.ts';
 import { StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
 
 /** What of a dbroot lies in shards already: lines of the list on disk, by number, and the stamps for which they are good. */
 export class StoredFiles {
   readonly #lines: LinesFile;
   readonly #bases = new Map<string, BasisPlace>();
+  /** Of shards that this process has encrypted. Secrets: they go nowhere but into its memory. */
+  readonly #keys = new Map<string, FileKey>();
   #table = new StampTable(tableMemory(0));
   #last = 0;
 
@@ -45,15 +48,23 @@ export class StoredFiles {
     }
   }
 
+  /** Keeps what opens a shard, for as long as its blocks may be needed. */
+  keepKey(shard: string, key: FileKey): void {
+    this.#keys.set(shard, key);
+  }
+
   /** A file whose content must be taken, with what there is of it. */
   toTake(entry: ScannedEntry): FileToTake {
-    const basis = this.#bases.get(entry.path);
+    const basis = this.basisOf(entry.path);
     return basis === undefined ? { entry } : { entry, basis: { digests: basis.digests, first: basis.first } };
   }
 
-  /** Where the blocks of a file lie that `toTake` gave a basis for. */
-  basisOf(path: string): BasisPlace | undefined {
-    return this.#bases.get(path);
+  /** Where the blocks of a file lie that `toTake` gave a basis for. Undefined, too, when they lie in a shard that cannot be opened. */
+  basisOf(path: string): ReadableBasis | undefined {
+    const basis = this.#bases.get(path);
+    if (basis === undefined) return undefined;
+    const key = this.#keys.get(basis.shard);
+    return basis.isSealed && key === undefined ? undefined : { ...basis, key };
   }
 
   /** The content of a file lies elsewhere from now on. */
@@ -76,6 +87,7 @@ export class StoredFiles {
 
   /** Repeatable. Throws the system's error. */
   remove(): Promise<void> {
+    this.#keys.clear();
     return this.#lines.remove();
   }
 }

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { FILE_MODE, fullText, isFullCode } from '../../../archive/stored.ts';
+import { fullText, isFullCode } from '../../../archive/stored.ts';
 import { BLOCK_BYTES } from '../../../archive/write.ts';
 import { ThreadFailure } from '../../../thread/failure.ts';
 import { entryOf, type ScannedEntry, stampOf } from '../entry.ts';
@@ -7,6 +7,9 @@ import { movedText, reading } from '../failure-text.ts';
 import { FLAGS, fill, readAtRest } from '../read-file.ts';
 import type { Basis, FileToTake, ScannedRoot, TakenFile, TakeOrder } from '../scanning/orders.ts';
 import { blockDigest, blocksOf, DIGEST_BYTES } from './blocks.ts';
+
+/** Raw, whether the part is encrypted or not: for nobody else, also not the group, which may read the part. */
+const RAW_MODE = 0o600;
 
 /**
  * On a thread, inside the still point: content of files, put into one file one behind the other. Neither hashed nor compressed: writers wait.
@@ -23,7 +26,7 @@ export class TakenFiles {
   }
 
   take({ files }: TakeOrder): TakenFile[] {
-    this.#into ??= openSync(this.#from.takeInto, 'wx', FILE_MODE);
+    this.#into ??= openSync(this.#from.takeInto, 'wx', RAW_MODE);
     return files.map((file) => this.#takeOne(file));
   }
 
