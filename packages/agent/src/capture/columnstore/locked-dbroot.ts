@@ -6,7 +6,9 @@ import {
   type DbrootWork,
   type Increment,
   lookAhead,
+  type ScanThreads,
   type StagedDbroot,
+  scansOf,
 } from '../../columnstore/dbroot/index.ts';
 import { NOTHING_BEFORE } from '../storage.ts';
 
@@ -20,21 +22,31 @@ export function lockedDbroot(dbroot: DbrootToCapture): StagedDbroot {
     begun ??= beginIncrement(dbroot, work);
     return begun;
   };
+  let scans: ScanThreads | undefined;
+  const looking = (): ScanThreads => {
+    scans ??= scansOf(dbroot);
+    return scans;
+  };
   let captured: CapturedDbroot | undefined;
   return {
     precopy: async (work) => {
+      // Writers do not wait for threads to begin.
+      const threads = looking();
       const increment = await increments(work);
-      return increment === undefined ? NOTHING_BEFORE : { bytes: await lookAhead(dbroot, increment, work), changedBytes: 0 };
+      return increment === undefined ? NOTHING_BEFORE : { bytes: await lookAhead(dbroot, threads, increment, work), changedBytes: 0 };
     },
     take: async (work) => {
       const increment = await increments(work);
-      captured = await captureDbroot({ ...dbroot, ...work, increment, onFound: ({ bytes }) => work.onFound(bytes) });
+      captured = await captureDbroot({ ...dbroot, ...work, increment, scans: looking(), onFound: ({ bytes }) => work.onFound(bytes) });
       increment?.remove();
     },
     finish: async () => {
       if (captured === undefined) throw new Error('an image is finished that was not taken');
       return captured;
     },
-    discard: async () => (await begun?.catch(() => undefined))?.remove(),
+    discard: async () => {
+      await scans?.end();
+      (await begun?.catch(() => undefined))?.remove();
+    },
   };
 }

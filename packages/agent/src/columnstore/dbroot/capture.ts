@@ -5,8 +5,10 @@ import { packImage } from './image.ts';
 import type { Increment } from './increment/increment.ts';
 import { requireDirectory } from './root.ts';
 import { restlessFiles } from './rules.ts';
-import { scanDbroot } from './scan.ts';
-import { keepScan, requireUnmoved, type ScanTotals } from './scan-file.ts';
+import { keepScan } from './scan-file.ts';
+import type { Found } from './scanning/orders.ts';
+import { type ScanThreads, scansOf } from './scanning/scan-threads.ts';
+import { requireUnmovedSince } from './scanning/unmoved.ts';
 
 /** Shards that are written at the same time on a node: as many as there are threads to compress. More only take memory. */
 const MOST_SHARDS = 4;
@@ -32,8 +34,10 @@ export interface DbrootCapture {
   readonly recipients: readonly string[];
   /** What is stored already; undefined stores all of it. */
   readonly increment?: Increment | undefined;
+  /** Threads that look at it, whoever made them ends them; undefined starts some, which have ended afterwards. */
+  readonly scans?: ScanThreads | undefined;
   /** What has been found, once it is known. */
-  readonly onFound: (totals: ScanTotals) => void;
+  readonly onFound: (found: Found) => void;
   /** Bytes of files that were read, as they come. */
   readonly onBytes: (bytes: number) => void;
   /** Gets a sentence for whatever is left out. */
@@ -49,17 +53,26 @@ export interface DbrootCapture {
  * remove.
  */
 export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbroot> {
-  const { number, path, part, signal, note } = capture;
+  const { brmDirectory, part, path, scans, shards } = capture;
   const root = await requireDirectory(path);
+  if (scans !== undefined) return captureBy(scans, root, capture);
+  const own = scansOf({ brmDirectory, part, root, threads: shards });
+  try {
+    return await captureBy(own, root, capture);
+  } finally {
+    await own.end();
+  }
+}
+
+async function captureBy(scans: ScanThreads, root: string, capture: DbrootCapture): Promise<CapturedDbroot> {
+  const { increment, level, note, number, onBytes, part, path, recipients, shards, signal } = capture;
   const lookedAtMs = Date.now();
-  const scan = await keepScan(join(part, `.dbroot${number}.scan`), scanDbroot({ root, note, signal }));
-  capture.onFound(scan.totals);
+  const scan = await keepScan(join(part, `.dbroot${number}.scan`), scans, { isAlive: false, note, signal });
+  capture.onFound(scan.found);
   const restless = restlessFiles(capture.brmDirectory);
-  const { increment, shards, level, recipients, onBytes } = capture;
   const image = await packImage({
     ...{ number, path, root, isCopy: false, scan, lookedAtMs, increment, restless, part, shards, level, recipients, onBytes, signal },
-    onceRead: (within) =>
-      requireUnmoved(scan.all(), scanDbroot({ root, note: () => {}, signal: within }), restless, (name) => join(path, name)),
+    onceRead: (within) => requireUnmovedSince(scan.found, scans, path, within, { all: scan.all, restless }),
   });
   await scan.remove();
   return image;

@@ -39,14 +39,3 @@ export const entryOf = (type: ScannedEntry['type'], path: string, stats: BigIntS
  */
 export const stampOf = ({ type, size, mtimeNs, ctimeNs, inode, target }: ScannedEntry): string =>
   type === 'file' ? `file ${size} ${mtimeNs} ${ctimeNs} ${inode}` : `${type} ${target}`;
-
-/** Where a scan stands: paths by their names, one directory level after the other. */
-export function comparePaths(one: string, other: string): number {
-  const [names, others] = [one.split('/'), other.split('/')];
-  for (const [index, name] of names.entries()) {
-    const against = others[index];
-    if (against === undefined) return 1;
-    if (name !== against) return name < against ? -1 : 1;
-  }
-  return names.length - others.length;
-}

@@ -26,7 +26,7 @@ export async function packImage({ path, scan, lookedAtMs, increment, ...packing 
   const packed = await packDbroot({ ...packing, entries: increment?.ofThose(scan) ?? scan, alsoListed: borrowed?.lines });
   // Of the bytes that were read: a file that may be written meanwhile counts as it was then.
   const { dataBytes, list } = packed;
-  const { files, directories } = scan.totals;
+  const { files, directories } = scan.found;
   const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
   return describeDbroot({
     ...{ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false, lookedAtMs },

@@ -9,4 +9,5 @@ export { DbrootPrecopy } from './precopy/dbroot-precopy.ts';
 export { DbrootReflink } from './reflink/dbroot-reflink.ts';
 export { findClonePlace, removeLeftClones } from './reflink/place.ts';
 export { requireDirectory } from './root.ts';
+export { type ScanThreads, scansOf } from './scanning/scan-threads.ts';
 export type { DbrootToCapture, DbrootWork, StagedDbroot } from './staged.ts';

@@ -1,82 +1,74 @@
-import { comparePaths, type ScannedEntry, stampOf } from './entry.ts';
-import { moved } from './failure.ts';
-import { entryOfLine, lineOf } from './line.ts';
+import { depthFirst } from './depth-first.ts';
+import type { ScannedEntry } from './entry.ts';
+import { entryOfLine } from './line.ts';
 import { LinesFile } from './lines-file.ts';
-
-/** What a scan has found in all. */
-export interface ScanTotals {
-  readonly files: number;
-  readonly directories: number;
-  /** Of the files. */
-  readonly bytes: number;
-}
+import type { Found, Looking } from './scanning/orders.ts';
+import type { ScanThreads } from './scanning/scan-threads.ts';
 
 /** A scan, kept on disk: a dbroot may hold more than fits into memory. */
 export interface KeptScan {
-  readonly totals: ScanTotals;
-  /** All of it, in its order. Throws the system's error. */
+  readonly found: Found;
+  /** All of it, in no order. Throws the system's error. */
   all(): AsyncGenerator<ScannedEntry>;
-  /** Its directories and links alone. */
+  /** Its directories and links alone, as `depthFirst` has them. Throws DISK_FULL or the system's error. */
   plain(): AsyncGenerator<ScannedEntry>;
   remove(): Promise<void>;
 }
 
-/** Keeps a scan in files that begin with `path`. Throws what the scan throws, DISK_FULL, or the system's error. */
-export async function keepScan(path: string, entries: AsyncIterable<ScannedEntry>): Promise<KeptScan> {
-  const totals = { files: 0, directories: 0, bytes: 0 };
+/** How to look. */
+interface Keeping extends Pick<Looking, 'cloneTo' | 'isAlive'> {
+  /** Gets a sentence for whatever is left out. */
+  readonly note: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Looks at everything, and keeps it in new files that begin with `path`. Throws what `ScanThreads.scan` throws, DISK_FULL, or the system's error. */
+export async function keepScan(path: string, scans: ScanThreads, { note, ...looking }: Keeping): Promise<KeptScan> {
   const [all, plain] = [await LinesFile.create(`${path}.all`), await LinesFile.create(`${path}.plain`)];
   try {
-    for await (const entry of entries) {
-      const line = lineOf(entry);
-      if (entry.type === 'file') totals.files += 1;
-      else await plain.add(line);
-      if (entry.type === 'directory') totals.directories += 1;
-      totals.bytes += entry.size;
-      await all.add(line);
-    }
-    await Promise.all([all.flush(), plain.flush()]);
+    const found = await scans.scan({
+      ...looking,
+      tell: 'all',
+      onAnswer: async (answer) => {
+        for (const sentence of answer.notes) note(sentence);
+        await Promise.all([all.addBytes(answer.lines), plain.addBytes(answer.plain)]);
+      },
+    });
+    return new ScanFiles(path, found, all, plain);
   } finally {
     await Promise.all([all.close(), plain.close()]);
   }
-  return keptScan(totals, all, plain);
 }
 
-/** A scan that is on disk. */
-export const keptScan = (totals: ScanTotals, all: LinesFile, plain: LinesFile): KeptScan => ({
-  totals,
-  all: () => entriesOf(all),
-  plain: () => entriesOf(plain),
-  remove: async () => {
-    await Promise.all([all.remove(), plain.remove()]);
-  },
-});
+class ScanFiles implements KeptScan {
+  readonly found: Found;
+  readonly #path: string;
+  readonly #all: LinesFile;
+  readonly #plain: LinesFile;
+  #inOrder: Promise<LinesFile> | undefined;
+
+  constructor(path: string, found: Found, all: LinesFile, plain: LinesFile) {
+    this.#path = path;
+    this.found = found;
+    this.#all = all;
+    this.#plain = plain;
+  }
+
+  readonly all = (): AsyncGenerator<ScannedEntry> => entriesOf(this.#all);
+
+  readonly plain = (): AsyncGenerator<ScannedEntry> => this.#plainInOrder();
+
+  async *#plainInOrder(): AsyncGenerator<ScannedEntry> {
+    this.#inOrder ??= depthFirst(entriesOf(this.#plain), `${this.#path}.order`);
+    yield* entriesOf(await this.#inOrder);
+  }
+
+  async remove(): Promise<void> {
+    const inOrder = await this.#inOrder?.catch(() => undefined);
+    await Promise.all([this.#all, this.#plain, inOrder].map((file) => file?.remove()));
+  }
+}
 
 async function* entriesOf(file: LinesFile): AsyncGenerator<ScannedEntry> {
   for await (const line of file.lines()) yield entryOfLine(line);
-}
-
-/**
- * Compares a scan with a later one. Throws CAPTURE_MOVED for the first thing that vanished, appeared or changed; of `restless` files only for
- * the first two. `nameOf` gives the full path of one.
- */
-export async function requireUnmoved(
-  before: AsyncIterable<ScannedEntry>,
-  after: AsyncIterable<ScannedEntry>,
-  restless: ReadonlySet<string>,
-  nameOf: (path: string) => string,
-): Promise<void> {
-  const later = after[Symbol.asyncIterator]();
-  try {
-    for await (const entry of before) {
-      const { value: now, done } = await later.next();
-      const order = done ? -1 : comparePaths(entry.path, now.path);
-      if (order < 0) throw moved(nameOf(entry.path), 'vanished');
-      if (order > 0) throw moved(nameOf(now.path), 'appeared');
-      if (stampOf(entry) !== stampOf(now) && !restless.has(entry.path)) throw moved(nameOf(entry.path), 'changed');
-    }
-    const { value: more, done } = await later.next();
-    if (!done) throw moved(nameOf(more.path), 'appeared');
-  } finally {
-    await later.return?.();
-  }
 }

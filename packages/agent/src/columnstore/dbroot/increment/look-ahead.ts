@@ -1,15 +1,19 @@
+import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { restlessFiles } from '../rules.ts';
-import { scanDbroot } from '../scan.ts';
+import { keepScan } from '../scan-file.ts';
+import type { ScanThreads } from '../scanning/scan-threads.ts';
 import type { DbrootToCapture, DbrootWork } from '../staged.ts';
 import type { Increment } from './increment.ts';
 
 /**
  * Compares a dbroot with its parent while clients write, so that the still point need not read again what stamps do not tell, as after a restore. What
- * comes, goes or changes meanwhile is left to the still point. Gives the bytes that were read. Throws CAPTURE_FAILED or the signal's reason.
+ * comes, goes or changes meanwhile is left to the still point. Gives the bytes that were read. Throws CAPTURE_FAILED, DISK_FULL, the system's error or
+ * the signal's reason.
  */
 export async function lookAhead(
-  { brmDirectory, root }: DbrootToCapture,
+  { brmDirectory, number, part, root }: DbrootToCapture,
+  scans: ScanThreads,
   increment: Increment,
   { onBytes, signal }: DbrootWork,
 ): Promise<number> {
@@ -19,11 +23,13 @@ export async function lookAhead(
     onBytes(some);
   };
   const lookedAtMs = Date.now();
-  const entries = scanDbroot({ root, note: () => {}, signal });
+  const scan = await keepScan(join(part, `.dbroot${number}.ahead`), scans, { isAlive: true, note: () => {}, signal });
   try {
-    await increment.compare({ root, entries, lookedAtMs, restless: restlessFiles(brmDirectory), onBytes: counted, signal });
+    await increment.compare({ root, entries: scan.all(), lookedAtMs, restless: restlessFiles(brmDirectory), onBytes: counted, signal });
   } catch (error) {
     if (!(error instanceof StillpointError && error.code === 'CAPTURE_MOVED')) throw error;
+  } finally {
+    await scan.remove();
   }
   return bytes;
 }

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { scanDbroot } from '../scan.ts';
-import { keepScan } from '../scan-file.ts';
+import type { ScannedEntry } from '../entry.ts';
+import { entryOfLine } from '../line.ts';
+import { scan } from '../scanning/scanner.ts';
+import { linesIn } from '../scanning/unmoved.ts';
 import { type DbrootPacking, type PackedDbroot, packDbroot } from './pack.ts';
 
 let home: string;
@@ -31,11 +33,21 @@ afterEach(() => {
   rmSync(home, { recursive: true, force: true });
 });
 
+/** What lies in a directory, looked at here. */
+function entriesIn(root: string): ScannedEntry[] {
+  const from = { root, restless: new Set<string>(), takeInto: '' };
+  return linesIn(scan(from, { kind: 'scan', directories: [''], tell: 'all', isAlive: false }).lines).map(entryOfLine);
+}
+
+async function* each<T>(all: readonly T[]): AsyncGenerator<T> {
+  yield* all;
+}
+
 async function pack(fields: Partial<DbrootPacking> = {}): Promise<PackedDbroot> {
   const root = join(home, 'data');
   const part = join(home, 'part');
   const { signal } = new AbortController();
-  const entries = await keepScan(join(part, '.scan'), scanDbroot({ root, note: () => {}, signal }));
+  const entries = { all: () => each(entriesIn(root)), plain: () => each<ScannedEntry>([]) };
   return packDbroot({
     ...{ number: 1, root, isCopy: false, entries, restless: new Set<string>(), part, shards: 2, level: 1, recipients: [] },
     ...{ onBytes: () => {}, signal },
@@ -102,18 +114,11 @@ test('what fails once all is read fails the capture, and no thread is left', asy
 });
 
 test('copies are compared by their sizes, originals by their stamps', async () => {
-  const late = async function* (): AsyncGenerator<never> {};
-  const root = join(home, 'data');
-  const entries = await Array.fromAsync(scanDbroot({ root, note: () => {}, signal: new AbortController().signal }));
   const aged = {
-    all: async function* () {
-      for (const entry of entries) yield { ...entry, ctimeNs: '1', inode: '1' };
-    },
-    plain: late,
+    all: () => each(entriesIn(join(home, 'data')).map((entry) => ({ ...entry, ctimeNs: '1', inode: '1' }))),
+    plain: () => each<ScannedEntry>([]),
   };
   await pack({ entries: aged, isCopy: true, number: 2 });
-  rmSync(join(home, 'part', '.scan.all'));
-  rmSync(join(home, 'part', '.scan.plain'));
   expect(await failureOf(pack({ entries: aged, isCopy: false, number: 3 }))).toMatchObject({
     code: 'CAPTURE_MOVED',
     message: expect.stringMatching(/large\d changed while the engine was suspended$/),

@@ -6,20 +6,16 @@ import type { CapturedDbroot } from '../described.ts';
 import { packImage } from '../image.ts';
 import { beginIncrement } from '../increment/begin.ts';
 import type { Increment } from '../increment/increment.ts';
-import { LinesFile } from '../lines-file.ts';
 import { restlessFiles } from '../rules.ts';
-import { keptScan } from '../scan-file.ts';
-import type { Found } from '../scanning/orders.ts';
-import { ScanThreads } from '../scanning/scan-threads.ts';
+import { type KeptScan, keepScan } from '../scan-file.ts';
+import { type ScanThreads, scansOf } from '../scanning/scan-threads.ts';
 import { requireUnmovedSince } from '../scanning/unmoved.ts';
 import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
 import { clonesIn, findClonePlace } from './place.ts';
 
 interface Cloned {
   readonly lookedAtMs: number;
-  readonly found: Found;
-  readonly all: LinesFile;
-  readonly plain: LinesFile;
+  readonly scan: KeptScan;
 }
 
 /**
@@ -35,10 +31,9 @@ export class DbrootReflink implements StagedDbroot {
   #cloned: Cloned | undefined;
 
   constructor(options: DbrootToCapture) {
-    const { brmDirectory, part, root, threads } = options;
     this.#options = options;
-    this.#restless = restlessFiles(brmDirectory);
-    this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: join(part, '.nothing') });
+    this.#restless = restlessFiles(options.brmDirectory);
+    this.#scans = scansOf(options);
   }
 
   /**
@@ -63,33 +58,18 @@ export class DbrootReflink implements StagedDbroot {
     const lookedAtMs = Date.now();
     await rm(cloneTo, { recursive: true, force: true });
     await mkdir(cloneTo, { mode: 0o700 });
-    const [all, plain] = [
-      await LinesFile.create(join(part, `.dbroot${number}.all`)),
-      await LinesFile.create(join(part, `.dbroot${number}.plain`)),
-    ];
-    try {
-      const found = await this.#scans.scan({
-        ...{ cloneTo, isAlive: false, signal, tell: 'all' },
-        onAnswer: async (answer) => {
-          for (const sentence of answer.notes) note(sentence);
-          await Promise.all([all.addBytes(answer.lines), plain.addBytes(answer.plain)]);
-        },
-      });
-      await requireUnmovedSince(found, this.#scans, path, signal);
-      this.#cloned = { lookedAtMs, found, all, plain };
-    } finally {
-      await Promise.all([all.close(), plain.close()]);
-    }
+    const scan = await keepScan(join(part, `.dbroot${number}.scan`), this.#scans, { cloneTo, isAlive: false, note, signal });
+    await requireUnmovedSince(scan.found, this.#scans, path, signal, { all: scan.all, restless: this.#restless });
+    this.#cloned = { lookedAtMs, scan };
   }
 
   /** After it. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason. */
   async finish({ note, onBytes, onFound, signal }: DbrootWork): Promise<CapturedDbroot> {
     if (this.#cloned === undefined || this.#clones === undefined) throw new Error('an image is finished that was not taken');
-    const { all, found, lookedAtMs, plain } = this.#cloned;
+    const { lookedAtMs, scan } = this.#cloned;
     const { level, number, part, path, recipients, shards } = this.#options;
     await this.#scans.end();
-    onFound(found.bytes);
-    const scan = keptScan(found, all, plain);
+    onFound(scan.found.bytes);
     const increment = await this.#increments({ signal, note });
     const image = await packImage({
       ...{ number, path, root: this.#clones, isCopy: true, scan, lookedAtMs, increment, restless: this.#restless },

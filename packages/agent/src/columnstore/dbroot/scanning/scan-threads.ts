@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import { together } from '../../../task/together.ts';
 import { Thread } from '../../../thread/index.ts';
+import { restlessFiles } from '../rules.ts';
+import type { DbrootToCapture } from '../staged.ts';
 import type { FileToTake, Found, Looking, ScanAnswer, ScannedRoot, ScanningAnswer, ScanningOrder, TakenFile } from './orders.ts';
 
 /** Directories that are given to a thread at once. */
@@ -26,15 +29,15 @@ export interface ScanThreadsOptions extends Omit<ScannedRoot, 'takeInto'> {
 export class ScanThreads {
   readonly #threads: readonly Thread<ScanningOrder, ScanningAnswer>[];
 
-  constructor({ root, restless, takeInto, threads }: ScanThreadsOptions) {
+  constructor({ threads, takeInto, ...of }: ScanThreadsOptions) {
     this.#threads = Array.from(
       { length: threads },
       (_, index) =>
         new Thread({
           main: new URL('./main', import.meta.url),
-          what: `that looks at ${root}`,
+          what: `that looks at ${of.root}`,
           code: 'CAPTURE_FAILED',
-          data: { root, restless, takeInto: `${takeInto}.${index}` } satisfies ScannedRoot,
+          data: { ...of, takeInto: `${takeInto}.${index}` } satisfies ScannedRoot,
           onWord: () => {},
         }),
     );
@@ -100,6 +103,15 @@ export class ScanThreads {
     }
   }
 }
+
+/** Threads that only look at a dbroot. */
+export const scansOf = ({
+  brmDirectory,
+  part,
+  root,
+  threads,
+}: Pick<DbrootToCapture, 'brmDirectory' | 'part' | 'root' | 'threads'>): ScanThreads =>
+  new ScanThreads({ root, threads, restless: restlessFiles(brmDirectory), takeInto: join(part, '.nothing') });
 
 /** Directories that nobody has looked into yet. */
 class Waiting {
