@@ -8,18 +8,21 @@ type Handler<Order, Answer> = (order: Order) => Answer | Promise<Answer>;
 
 /**
  * What a thread does: `begin` is called before the first order, with what the thread was started with, and gives what carries orders out, in the
- * order in which they come. What either throws is the answer. Words said in passing arrive before the answer that follows them.
+ * order in which they come; they wait until it has. What either throws is the answer. Words said in passing arrive before the answer that follows them.
  */
-export function serveThread<Data, Order, Answer, Word>(begin: (data: Data, say: (word: Word) => void) => Handler<Order, Answer>): void {
+export function serveThread<Data, Order, Answer, Word>(
+  begin: (data: Data, say: (word: Word) => void) => Handler<Order, Answer> | Promise<Handler<Order, Answer>>,
+): void {
   const port = parentPort;
   if (port === null) throw new Error('this file is the beginning of a thread');
   const { data, gate } = workerData as ThreadData;
   endedBy(gate);
   const tell = (said: Said<Answer, Word>): void => port.postMessage(said);
-  let handler: Handler<Order, Answer> | undefined;
+  let begun: Promise<Handler<Order, Answer>> | undefined;
   const carryOut = async ({ number, order }: Numbered<Order>): Promise<void> => {
     try {
-      handler ??= begin(data as Data, (word) => tell({ kind: 'word', word }));
+      begun ??= (async () => begin(data as Data, (word) => tell({ kind: 'word', word })))();
+      const handler = await begun;
       tell({ kind: 'answer', number, answer: await handler(order) });
     } catch (error) {
       tell({ ...saidOf(error), number });

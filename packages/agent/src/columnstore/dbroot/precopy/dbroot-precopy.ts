@@ -13,6 +13,7 @@ import { ScanThreads } from '../scanning/scan-threads.ts';
 import { linesIn, requireUnmovedSince } from '../scanning/unmoved.ts';
 import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
 import { unitsOf } from '../units.ts';
+import { newBlockSeed } from './blocks.ts';
 import { completeImage } from './complete.ts';
 import { fillShards } from './fill.ts';
 import { StoredFiles } from './stored-files.ts';
@@ -43,6 +44,7 @@ export class DbrootPrecopy implements StagedDbroot {
   readonly #stored: StoredFiles;
   readonly #shards: StoredShard[] = [];
   readonly #scratch: string;
+  readonly #seed = newBlockSeed();
   #looks = 0;
   #files = 0;
   #taken: Taken | undefined;
@@ -53,7 +55,7 @@ export class DbrootPrecopy implements StagedDbroot {
     this.#restless = restlessFiles(brmDirectory);
     this.#stored = stored;
     this.#scratch = join(part, `.dbroot${number}`);
-    this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: `${this.#scratch}.taken` });
+    this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: `${this.#scratch}.taken`, seed: this.#seed });
   }
 
   /** Begins, in a part in which nothing of the dbroot lies yet. Throws the system's error. */
@@ -159,7 +161,7 @@ export class DbrootPrecopy implements StagedDbroot {
     );
     const shards = await Promise.all(
       names.map(async ({ name }, index) => ({
-        ...{ path: join(part, name), index: this.#shards.length + index, level, root },
+        ...{ path: join(part, name), index: this.#shards.length + index, level, root, seed: this.#seed },
         key: await fileKeyFor(recipients),
       })),
     );

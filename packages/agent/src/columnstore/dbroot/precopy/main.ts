@@ -1,12 +1,13 @@
 import { stepBack } from '../../../priority/thread.ts';
 import { serveThread } from '../../../thread/serve.ts';
+import { blockDigest } from './blocks.ts';
 import type { FillAnswer, FillOrder, FillWord, ShardToFill } from './orders.ts';
 import { ShardFiller } from './shard-filler.ts';
 
 /** A thread that fills one shard. */
-serveThread<ShardToFill, FillOrder, FillAnswer, FillWord>((shard, say) => {
+serveThread<ShardToFill, FillOrder, FillAnswer, FillWord>(async (shard, say) => {
   stepBack();
-  const filler = new ShardFiller(shard, say);
+  const filler = new ShardFiller(shard, shard.seed && (await blockDigest(shard.seed)), say);
   return (order) => {
     switch (order.kind) {
       case 'alone':

@@ -2,6 +2,7 @@ import type { StoredFile } from '../../../archive/stored.ts';
 import type { FileKey } from '../../../encryption/file-key.ts';
 import type { NamedEntry } from '../named.ts';
 import type { Basis } from '../scanning/orders.ts';
+import type { BlockSeed } from './blocks.ts';
 import type { FileStamp } from './stamp-table.ts';
 
 /** What a thread is started with that packs files which may be written meanwhile, or were taken: one shard. */
@@ -16,6 +17,8 @@ export interface ShardToFill {
   readonly key: FileKey | undefined;
   /** The dbroot, with no link on the way to it. */
   readonly root: string;
+  /** Of the digests by which blocks are known again; undefined when none are needed. */
+  readonly seed?: BlockSeed;
 }
 
 /** Bytes of a file that was taken. */

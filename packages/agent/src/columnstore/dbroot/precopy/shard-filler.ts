@@ -4,7 +4,7 @@ import type { StoredFile } from '../../../archive/stored.ts';
 import { ArchiveWriter, BLOCK_BYTES, type FilePlace, type FileToAdd } from '../../../archive/write.ts';
 import { encodedFileLine, headerOf, type NamedEntry } from '../named.ts';
 import { FLAGS, fill } from '../read-file.ts';
-import { blockDigest, LARGE_BYTES } from './blocks.ts';
+import { type BlockDigest, LARGE_BYTES } from './blocks.ts';
 import { LiveFile } from './live-file.ts';
 import type { BasisPlace, FilledFile, ShardToFill, TakenPlace } from './orders.ts';
 
@@ -15,11 +15,13 @@ const MOST_TOGETHER = 4 * 1024 * 1024;
 export class ShardFiller {
   readonly #shard: ShardToFill;
   readonly #archive: ArchiveWriter;
+  readonly #digest: BlockDigest | undefined;
   readonly #onBytes: (bytes: number) => void;
 
-  /** Begins it in a new file. `onBytes` gets the bytes of files that were read, as they come. */
-  constructor(shard: ShardToFill, onBytes: (bytes: number) => void) {
+  /** Begins it in a new file; without digests, large files that change are taken again as a whole. `onBytes` gets the bytes of files that were read, as they come. */
+  constructor(shard: ShardToFill, digest: BlockDigest | undefined, onBytes: (bytes: number) => void) {
     this.#shard = shard;
+    this.#digest = digest;
     this.#onBytes = onBytes;
     this.#archive = new ArchiveWriter(shard.path, shard.level, shard.key);
   }
@@ -41,21 +43,21 @@ export class ShardFiller {
     const file = LiveFile.open(this.#shard.root, found);
     if (file === undefined) return [];
     try {
-      const digests: Buffer[] = [];
-      const isBasis = file.entry.size >= LARGE_BYTES;
+      const digests: Uint8Array[] = [];
+      const digest = file.entry.size < LARGE_BYTES ? undefined : this.#digest;
       const { entry, fill: read } = this.#toAdd(file);
       const place = this.#archive.addAlone({
         entry,
         fill: (into) => {
           read(into);
-          if (isBasis) digests.push(blockDigest(into));
+          if (digest !== undefined) digests.push(digest(into));
         },
       });
       const { frame, frameBytes, at } = place;
       const { key, path: shard } = this.#shard;
       const where = { shard, isSealed: key !== undefined, frame, frameBytes, size: entry.size };
       const basis = { digests: Buffer.concat(digests), first: BLOCK_BYTES - at, ...where };
-      return [this.#filled(file, place, isBasis ? basis : undefined)];
+      return [this.#filled(file, place, digest === undefined ? undefined : basis)];
     } finally {
       file.close();
     }

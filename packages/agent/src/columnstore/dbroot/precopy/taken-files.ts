@@ -6,7 +6,7 @@ import { entryOf, type ScannedEntry, stampOf } from '../entry.ts';
 import { movedText, reading } from '../failure-text.ts';
 import { FLAGS, fill, readAtRest } from '../read-file.ts';
 import type { Basis, FileToTake, ScannedRoot, TakenFile, TakeOrder } from '../scanning/orders.ts';
-import { blockDigest, blocksOf, DIGEST_BYTES } from './blocks.ts';
+import { type BlockDigest, blocksOf, DIGEST_BYTES } from './blocks.ts';
 
 /** Raw, whether the part is encrypted or not: for nobody else, also not the group, which may read the part. */
 const RAW_MODE = 0o600;
@@ -17,12 +17,15 @@ const RAW_MODE = 0o600;
  */
 export class TakenFiles {
   readonly #from: ScannedRoot;
+  readonly #digest: BlockDigest | undefined;
   readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #into: number | undefined;
   #end = 0;
 
-  constructor(from: ScannedRoot) {
+  /** Without digests there are no files with a basis. */
+  constructor(from: ScannedRoot, digest: BlockDigest | undefined) {
     this.#from = from;
+    this.#digest = digest;
   }
 
   take({ files }: TakeOrder): TakenFile[] {
@@ -52,7 +55,7 @@ export class TakenFiles {
       for (const [index, { start, bytes }] of blocksOf(entry.size, basis?.first ?? BLOCK_BYTES, BLOCK_BYTES).entries()) {
         const block = this.#block.subarray(0, bytes);
         if (fill(from, block, start) < bytes) throw new ThreadFailure(movedText(path, 'became shorter'));
-        if (basis !== undefined && isSame(basis, index, block)) continue;
+        if (basis !== undefined && this.#isSame(basis, index, block)) continue;
         this.#write(block);
         taken.push(index);
       }
@@ -61,6 +64,13 @@ export class TakenFiles {
     } finally {
       closeSync(from);
     }
+  }
+
+  /** A block that was shorter when it was stored has another digest. */
+  #isSame({ digests }: Basis, index: number, block: Uint8Array): boolean {
+    if (this.#digest === undefined) throw new Error('a thread that has no digests cannot compare blocks');
+    const known = digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
+    return known.length === DIGEST_BYTES && Buffer.compare(this.#digest(block), known) === 0;
   }
 
   #write(data: Uint8Array): void {
@@ -73,12 +83,6 @@ export class TakenFiles {
     }
     this.#end += data.length;
   }
-}
-
-/** A block that was shorter when it was stored has another digest. */
-function isSame({ digests }: Basis, index: number, block: Uint8Array): boolean {
-  const known = digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
-  return known.length === DIGEST_BYTES && blockDigest(block).equals(known);
 }
 
 function requireSame(file: number, path: string, entry: ScannedEntry): void {

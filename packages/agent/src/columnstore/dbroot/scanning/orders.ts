@@ -1,4 +1,5 @@
 import type { ScannedEntry } from '../entry.ts';
+import type { BlockSeed } from '../precopy/blocks.ts';
 import type { TableMemory } from '../precopy/stamp-table.ts';
 
 /** What a thread that looks at a dbroot is started with. */
@@ -9,6 +10,8 @@ export interface ScannedRoot {
   readonly restless: ReadonlySet<string>;
   /** New file for what is taken; made when something is. */
   readonly takeInto: string;
+  /** Of the digests by which blocks are compared; undefined when none are. */
+  readonly seed?: BlockSeed;
 }
 
 /** How to look at a dbroot. */
