@@ -15,7 +15,7 @@ export const captureTask: TaskDefinition<'capture'> = {
     if (!hold.inForce) throw lostReason(hold);
     const signal = AbortSignal.any([task.signal, hold.lost]);
     try {
-      const capture = await underWay(agent, task.operationId, setId, options);
+      const capture = await underWay(agent, { operationId: task.operationId, setId, ...(options && { options }) });
       await capture.take(hold, { ...task, signal });
       const took = durationOf(agent.clock.monotonicMs() - begunMs);
       const { position } = hold;

@@ -12,8 +12,10 @@ export const precopyTask: TaskDefinition<'precopy'> = {
   run: async (agent, { setId, options, storage }, task) => {
     const begunMs = agent.clock.monotonicMs();
     try {
-      const capture = await underWay(agent, task.operationId, setId, options);
-      const { bytes, changedBytes } = await capture.precopy(partOf(storage), task);
+      const what = partOf(storage);
+      const beginning = { operationId: task.operationId, setId, takesOver: what === 'dbroots', ...(options && { options }) };
+      const capture = await underWay(agent, beginning);
+      const { bytes, changedBytes } = await capture.precopy(what, task);
       const took = durationOf(agent.clock.monotonicMs() - begunMs);
       return { result: { case: 'precopy', value: { bytes: BigInt(bytes), changedBytes: BigInt(changedBytes), took } } };
     } catch (error) {

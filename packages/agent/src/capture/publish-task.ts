@@ -10,7 +10,7 @@ import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
 import { unheeded } from '../priority/words.ts';
-import { openRepository } from '../repository/index.ts';
+import { dropPrecopied, removeRecords } from '../precopied/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
@@ -18,7 +18,7 @@ import { type PackedConfiguration, packConfiguration } from './configuration.ts'
 import type { CapturedImages, NodeCapture } from './node-capture.ts';
 import { type ServerImage, syncFile, syncPart } from './part.ts';
 import type { Storing } from './storing.ts';
-import { abandonCapture } from './under-way.ts';
+import { abandonCapture, recoverCapture } from './under-way.ts';
 
 /**
  * Completes a part after the still point: packs what was only taken there, sums tables at the cut, packs the configuration, makes every byte safe from a
@@ -39,7 +39,10 @@ export const publishTask: TaskDefinition<'publish'> = {
       task.signal.throwIfAborted();
       const bytes = encodeManifest(manifest);
       await writeFileDurably(join(part, LAYOUT.partManifest), bytes, FILE_MODE);
+      // Until now it was all that a crash would have left of hours of work.
+      await removeRecords(part);
       await syncPart(part);
+      await dropUnused(agent);
       await agent.captures.forget(task.operationId);
       return { result: { case: 'publish', value: { partSha256: sha256Of(bytes), manifest: bytes } } };
     } catch (error) {
@@ -49,10 +52,17 @@ export const publishTask: TaskDefinition<'publish'> = {
     }
   },
   // The snapshots of the cut were connections of the agent that is gone: nothing can complete this part any more.
-  recover: async (agent, { setId }) => {
-    await openRepository(agent.config).removeUnfinishedPart(setId);
-  },
+  recover: recoverCapture,
 };
+
+/** What an interrupted backup had copied is of no use any more: by now it was taken over, or this backup had no use for it. */
+async function dropUnused({ config, log }: Agent): Promise<void> {
+  try {
+    if (await dropPrecopied(config)) log.info('what an interrupted backup had copied of dbroots was not used, and was removed');
+  } catch (err) {
+    log.warn({ err }, 'what an interrupted backup had copied of dbroots could not be removed; `stillpoint repository clean` does');
+  }
+}
 
 /** The configured files and those of the engine. Throws CAPTURE_MOVED when the engine has another configuration than under the suspension. */
 async function packAll(

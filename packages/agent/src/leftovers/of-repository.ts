@@ -4,6 +4,7 @@ import { errnoOf } from '@stillpoint/shared/errors';
 import { LAYOUT } from '@stillpoint/shared/manifest';
 import { LeftoverKind } from '@stillpoint/shared/proto';
 import { exists } from '../host/index.ts';
+import { dropPrecopied, keptBy, precopiedDirectory } from '../precopied/index.ts';
 import { directoriesIn, removedName, removeEmptySet, removePart } from '../repository/removal.ts';
 import type { Leftover, Search } from './leftover.ts';
 
@@ -14,6 +15,7 @@ const SET_ID = /^\d{8}-\d{6}-[0-9a-f]{8}$/;
 export async function* repositoryLeftovers(search: Search): AsyncGenerator<Leftover> {
   const { cluster, repository } = search.config;
   yield* hiddenFiles(repository, /^\.probe-\d+$/, 'a check of the repository');
+  yield* precopied(search);
   for (const setId of (await directoriesIn(join(repository, cluster))).filter((name) => SET_ID.test(name)).sort()) {
     search.signal.throwIfAborted();
     yield* leftoversOfSet(search, setId, join(repository, cluster, setId));
@@ -34,6 +36,21 @@ async function* leftoversOfSet(search: Search, setId: string, set: string): Asyn
   if (operationId !== undefined && operationId === search.alive) return;
   if (isCommitted) yield* scratchIn(part, setId);
   else yield unfinished(search, setId, { set, part, operationId });
+}
+
+/** It is of use, so it stays until somebody wants the space. */
+async function* precopied({ alive, config }: Search): AsyncGenerator<Leftover> {
+  const path = precopiedDirectory(config);
+  if (!(await exists(path))) return;
+  const operationId = await keptBy(path);
+  if (operationId !== undefined && operationId === alive) return;
+  yield {
+    ...{ kind: LeftoverKind.PRECOPIED, path, staysBecause: '' },
+    reason: `Copied of dbroots by ${operationId ?? 'a backup'}, which was interrupted; the next backup of this node uses it`,
+    remove: async () => {
+      await dropPrecopied(config, operationId);
+    },
+  };
 }
 
 async function* removedParts(set: string, node: string): AsyncGenerator<Leftover> {

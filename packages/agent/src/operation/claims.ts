@@ -27,8 +27,8 @@ export interface Claims {
   require(operationId: string): void;
   /** Does something that only the owner may do; the claim does not end meanwhile. Throws CLAIM_MISSING. */
   within<T>(operationId: string, work: () => Promise<T>): Promise<T>;
-  /** Gives the node back, once everything of the operation is undone; nothing to do for anybody but the owner. */
-  release(operationId: string): Promise<void>;
+  /** Gives the node back, once everything of the operation is undone; nothing to do for anybody but the owner. `why`: `released` by default. */
+  release(operationId: string, why?: 'released' | 'broken-off'): Promise<void>;
   current(): ClaimMessage | undefined;
   /** Gives back what is claimed: the agent stops. */
   stop(): Promise<void>;
@@ -46,8 +46,8 @@ export interface ClaimRules {
   end(operationId: string, why: EndOfClaim): Promise<void>;
 }
 
-/** Given back by its owner, not renewed in time, or given back because the agent stops. */
-export type EndOfClaim = 'released' | 'expired' | 'stopped';
+/** Given back by its owner, or because that was interrupted and will be begun again, not renewed in time, or given back because the agent stops. */
+export type EndOfClaim = 'released' | 'broken-off' | 'expired' | 'stopped';
 
 interface Owner extends ClaimRequest {
   readonly since: Date;
@@ -118,10 +118,10 @@ export function createClaims(rules: ClaimRules): Claims {
       calls.add(call);
       return call.finally(() => calls.delete(call));
     },
-    release: async (operationId) => {
+    release: async (operationId, why = 'released') => {
       // A claim whose answer was not waited for may still be on its way.
       await turn;
-      if (owner?.operationId === operationId) await end(owner, 'released');
+      if (owner?.operationId === operationId) await end(owner, why);
     },
     current: () => (owner === undefined ? undefined : messageOf(owner, clock)),
     stop: async () => {

@@ -62,7 +62,13 @@ async function newLife(): Promise<void> {
     snapshots: async () => ({ tables: 0, sum: undefined as never, close: async () => void happened.push('snapshots closed') }),
   };
   const holds = createHolds({ server, clock, log, journal });
-  const agent = { config: { node: 'db1', stateDir }, clock, log, holds, captures: createCaptures() } as unknown as Agent;
+  const agent = {
+    config: { node: 'db1', cluster: 'shop', repository: join(stateDir, 'repository'), stateDir },
+    clock,
+    log,
+    holds,
+    captures: createCaptures(),
+  } as unknown as Agent;
   const repository = {
     removeUnfinishedPart: async (setId: string) => {
       if (broken) throw new Error('not mounted');

@@ -1,6 +1,7 @@
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { Agent } from '../agent.ts';
 import type { Holds } from '../hold/registry.ts';
+import { dropPrecopied, keepPrecopied } from '../precopied/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { loadState, unfinishedRestore } from '../restore/state.ts';
 import type { Tickets } from '../seed/index.ts';
@@ -37,8 +38,11 @@ export function operationRules(parts: OperationParts): ClaimRules {
   };
 }
 
+const GIVEN_BACK = { reason: new StillpointError('CANCELLED', 'The operation gave the node back'), told: 'node given back' };
+
 const ENDINGS: Readonly<Record<EndOfClaim, { readonly reason: StillpointError; readonly told: string }>> = {
-  released: { reason: new StillpointError('CANCELLED', 'The operation gave the node back'), told: 'node given back' },
+  released: GIVEN_BACK,
+  'broken-off': GIVEN_BACK,
   expired: { reason: new StillpointError('CLAIM_MISSING', 'The claim of the operation ran out'), told: 'claim ran out; node is free' },
   stopped: { reason: new StillpointError('TASK_INTERRUPTED', 'The agent was stopped'), told: 'node is free: the agent stops' },
 };
@@ -51,15 +55,17 @@ async function endOperation(parts: OperationParts, operationId: string, why: End
   try {
     const hold = holds.get(operationId);
     // Nobody asked for it, so whoever still listens must not take it for a release.
-    await (why === 'released' ? hold?.release() : hold?.lose(reason));
+    await (ENDINGS[why] === GIVEN_BACK ? hold?.release() : hold?.lose(reason));
     await tasks.endAll(operationId, reason);
     await holds.forget(operationId);
     await agent.captures.forget(operationId);
     tickets.revoke(operationId);
-    await removeUncommittedParts(agent, repository, await journal.read(operationId));
+    await removeUncommittedParts(agent, repository, { entries: await journal.read(operationId), keeps: why !== 'released' });
+    // A task that failed has kept it, as it could not know that.
+    if (why === 'released') await dropPrecopied(agent.config, operationId);
     await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
     await pruneJournal(parts);
-    log[why === 'released' ? 'info' : 'warn'](told);
+    log[ENDINGS[why] === GIVEN_BACK ? 'info' : 'warn'](told);
   } catch (err) {
     // The journal does not say that it ended, so the next start of the agent tries again.
     log.error({ err }, `${told}, but not all it left behind could be cleared up`);
@@ -101,9 +107,14 @@ function capturedSets(entries: readonly JournalEntry[]): string[] {
   });
 }
 
-/** A committed part is left alone by the repository itself. */
-async function removeUncommittedParts({ log }: Agent, repository: Repository, entries: readonly JournalEntry[]): Promise<void> {
+/** A committed part is left alone by the repository itself. `keeps`: what was copied of dbroots before the still point is set aside for the next backup. */
+async function removeUncommittedParts(
+  { config, log }: Agent,
+  repository: Repository,
+  { entries, keeps }: { readonly entries: readonly JournalEntry[]; readonly keeps: boolean },
+): Promise<void> {
   for (const set of new Set(capturedSets(entries))) {
+    if (keeps && (await keepPrecopied(config, set))) log.warn({ set }, 'what was copied of dbroots is kept for the next backup');
     if (await repository.removeUnfinishedPart(set)) log.warn({ set }, 'part of a set that was never committed removed');
   }
 }
@@ -115,7 +126,7 @@ async function removeUncommittedParts({ log }: Agent, repository: Repository, en
 export async function recoverOperation({ agent, journal, repository }: OperationParts, operationId: string): Promise<void> {
   const entries = await journal.read(operationId);
   if (!entries.some(({ type }) => type === 'claimed') || hasEnded(entries)) return;
-  await removeUncommittedParts(agent, repository, entries);
+  await removeUncommittedParts(agent, repository, { entries, keeps: true });
   await journal.append(operationId, { type: 'released', at: agent.clock.now().toISOString() });
   agent.log.warn({ operation: operationId }, 'operation ended with the agent; node is free');
 }

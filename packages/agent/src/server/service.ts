@@ -59,8 +59,8 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
       const request = { operationId: operation(asked.operationId), kind: kind(asked.kind), owner, ttlMs: ttlOf(ttl), renew };
       return { claim: await claims.claim(request) };
     },
-    releaseNode: async ({ operationId }) => {
-      await claims.release(operation(operationId));
+    releaseNode: async ({ operationId, brokenOff }) => {
+      await claims.release(operation(operationId), brokenOff ? 'broken-off' : 'released');
       return {};
     },
 

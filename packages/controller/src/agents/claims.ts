@@ -52,6 +52,7 @@ export async function withClaims<R>(
   const scope = openScope(context.signal);
   const done = new AbortController();
   const renewing: Promise<void>[] = [];
+  let brokenOff = false;
   try {
     for (const agent of agents.toSorted((a, b) => (a.node < b.node ? -1 : 1))) {
       asked = agent;
@@ -61,12 +62,15 @@ export async function withClaims<R>(
       renewing.push(keepClaim(agent, claimant, context.clock, scope, done.signal));
     }
     return await work(scope.signal);
+  } catch (error) {
+    brokenOff = isBrokenOff(error, context.signal);
+    throw error;
   } finally {
     done.abort();
     await Promise.all(renewing);
     const told = await Promise.all([
-      giveBack(claimed, claimant.operationId, context.observe),
-      giveBack(asked === undefined ? [] : [asked], claimant.operationId, () => {}),
+      giveBack(claimed, { ...claimant, brokenOff }, context.observe),
+      giveBack(asked === undefined ? [] : [asked], claimant, () => {}),
     ]);
     if (told.every(Boolean)) onGivenBack();
   }
@@ -89,14 +93,28 @@ async function keepClaim(agent: NodeAgent, claimant: Claimant, clock: Clock, sco
   }
 }
 
+/** Whoever cancels wants the space back, and on a full disk it is needed: what else has failed will be begun again. */
+const isBrokenOff = (error: unknown, cancelled: AbortSignal): boolean =>
+  !cancelled.aborted && toStillpointError(error).code !== 'DISK_FULL';
+
+/** Which operation gives nodes back, and whether agents are to keep for another one what can be used again. */
+interface Return {
+  readonly operationId: string;
+  readonly brokenOff?: boolean;
+}
+
 /**
  * Gives nodes back for an operation; those that it has not claimed are fine. True when all were told. Never throws: an agent that cannot be told
  * lets the claim run out.
  */
-export async function giveBack(agents: readonly NodeAgent[], operationId: string, observe: Observer): Promise<boolean> {
+export async function giveBack(
+  agents: readonly NodeAgent[],
+  { operationId, brokenOff = false }: Return,
+  observe: Observer,
+): Promise<boolean> {
   const told = await onEveryNode(agents, undefined, async (agent) => {
     try {
-      await agent.rpc.releaseNode({ operationId }, { timeoutMs: RELEASE_TIMEOUT_MS });
+      await agent.rpc.releaseNode({ operationId, brokenOff }, { timeoutMs: RELEASE_TIMEOUT_MS });
       return true;
     } catch (thrown) {
       const error: StillpointError = toStillpointError(thrown);

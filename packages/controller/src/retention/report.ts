@@ -45,7 +45,7 @@ export interface ProtectReport {
 /** Something that a dead operation left behind on a node. */
 export interface FoundLeftover {
   readonly node: string;
-  readonly kind: 'part' | 'deleted-set' | 'scratch' | 'restore' | 'other';
+  readonly kind: 'part' | 'deleted-set' | 'scratch' | 'restore' | 'precopied' | 'other';
   readonly path: string;
   readonly bytes: number;
   readonly changedAt: string;

@@ -96,6 +96,7 @@ const KINDS: Readonly<Record<LeftoverKind, FoundLeftover['kind']>> = {
   [LeftoverKind.DELETED_SET]: 'deleted-set',
   [LeftoverKind.SCRATCH]: 'scratch',
   [LeftoverKind.RESTORE]: 'restore',
+  [LeftoverKind.PRECOPIED]: 'precopied',
 };
 
 const leftoverOf = (node: string, { kind, path, bytes, changedAt, reason, staysBecause, removed }: CleanNodeResponse): FoundLeftover => ({

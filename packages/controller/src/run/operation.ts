@@ -100,7 +100,7 @@ export async function withNodes<R>(
   work: (signal: AbortSignal) => Promise<R>,
 ): Promise<R> {
   const givingBack = store.journal.abandoned().map(async ({ id }) => {
-    await giveBack(agents.all, id, operation.observe);
+    await giveBack(agents.all, { operationId: id, brokenOff: true }, operation.observe);
     store.journal.setClaimsOpen(id, false);
   });
   await Promise.all(givingBack);
