@@ -62,6 +62,8 @@ describe('the command line', () => {
       'It is not a zstd level from 1 to 19, nor none.',
       'stillpoint backup create --help',
     ],
+    [['backup', 'create', '--max-block', '0s'], 'It must be between 1 ms and 24 h 00 m.', 'stillpoint backup create --help'],
+    [['backup', 'create', '--lock-timeout', '1d'], 'It must be between 1 ms and 10 m 00 s.', 'stillpoint backup create --help'],
     [['backup', 'create', '--include', 'orders'], 'It is not database.table', 'stillpoint backup create --help'],
     [['backup', 'show'], "missing required argument 'set'", 'stillpoint backup show --help'],
     [['backup', 'delete', 'latest', '--yes'], "latest is not accepted here: name the set's id", 'stillpoint backup list'],

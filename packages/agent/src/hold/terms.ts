@@ -1,18 +1,10 @@
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
+import { type Bounds, boundsText, HOLD_BOUNDS, isWithin } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import type { HoldAcquire, HoldAdvance } from '@stillpoint/shared/proto';
 import { formatDuration } from '@stillpoint/shared/time';
 import type { NodeHoldOptions } from './node-hold.ts';
 import type { PhaseTerms } from './phases.ts';
-
-/**
- * Bounds of the bounds, milliseconds. A lease shorter than the pause between two renewals would end by itself; the other
- * ends keep a mistyped unit from shutting writers out for days.
- */
-const LOCK_TIMEOUT = { least: 1, most: 600_000 };
-const LEASE = { least: 1_000, most: 600_000 };
-const PROBE_EVERY = { least: 1, most: 60_000 };
-const MAX_BLOCK = { least: 1, most: 86_400_000 };
 
 /** On what terms a request wants the hold. Throws USAGE. */
 export function acquireTerms({
@@ -24,12 +16,12 @@ export function acquireTerms({
 }: HoldAcquire): Pick<NodeHoldOptions, 'terms' | 'checksums' | 'probeEveryMs'> {
   return {
     terms: {
-      lockTimeoutMs: within('lock_timeout', lockTimeout, LOCK_TIMEOUT),
-      leaseMs: within('lease', lease, LEASE),
-      maxBlockMs: within('max_block', maxBlock, MAX_BLOCK),
+      lockTimeoutMs: within('lock_timeout', lockTimeout, HOLD_BOUNDS.lockTimeout),
+      leaseMs: within('lease', lease, HOLD_BOUNDS.lease),
+      maxBlockMs: within('max_block', maxBlock, HOLD_BOUNDS.maxBlock),
     },
     checksums,
-    probeEveryMs: probeEvery === undefined ? undefined : within('probe_every', probeEvery, PROBE_EVERY),
+    probeEveryMs: probeEvery === undefined ? undefined : within('probe_every', probeEvery, HOLD_BOUNDS.probeEvery),
   };
 }
 
@@ -39,9 +31,8 @@ export const phaseTerms = ({ refuseCpimport, timeout }: HoldAdvance): PhaseTerms
   refuseCpimport,
 });
 
-function within(name: string, value: Duration | undefined, { least, most }: { least: number; most: number }): number {
+function within(name: string, value: Duration | undefined, bounds: Bounds): number {
   const ms = value === undefined ? undefined : durationMs(value);
-  if (ms !== undefined && ms >= least && ms <= most) return ms;
-  const bounds = `between ${formatDuration(least)} and ${formatDuration(most)}`;
-  throw new StillpointError('USAGE', `A hold needs a ${name} ${bounds}, not ${ms === undefined ? 'none' : formatDuration(ms)}`);
+  if (ms !== undefined && isWithin(ms, bounds)) return ms;
+  throw new StillpointError('USAGE', `A hold needs a ${name} ${boundsText(bounds)}, not ${ms === undefined ? 'none' : formatDuration(ms)}`);
 }

@@ -1,4 +1,4 @@
-import { type CompressionSetting, parseCompression, parseRate } from '@stillpoint/shared/config';
+import { type Bounds, boundsText, type CompressionSetting, isWithin, parseCompression, parseRate } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { parseDuration } from '@stillpoint/shared/time';
 import { InvalidArgumentError } from 'commander';
@@ -9,6 +9,15 @@ export function duration(text: string): number {
   if (ms === undefined) throw new InvalidArgumentError('It is not a duration such as 250ms, 10s or 5m.');
   return ms;
 }
+
+/** A duration within bounds: milliseconds. */
+export const durationWithin =
+  (bounds: Bounds) =>
+  (text: string): number => {
+    const ms = duration(text);
+    if (isWithin(ms, bounds)) return ms;
+    throw new InvalidArgumentError(`It must be ${boundsText(bounds)}.`);
+  };
 
 /** How much to compress. */
 export function compression(text: string): CompressionSetting {

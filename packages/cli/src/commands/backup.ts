@@ -1,8 +1,9 @@
 import type { BackupRequest, BackupSettings } from '@stillpoint/controller';
+import { HOLD_BOUNDS } from '@stillpoint/shared/config';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { type Command, Option } from 'commander';
 import type { Perform } from '../session.ts';
-import { compression, confirmed, duration, integer, rate, tables } from './arguments.ts';
+import { compression, confirmed, durationWithin, integer, rate, tables } from './arguments.ts';
 import { protectCommand, pruneCommand, unprotectCommand } from './retention.ts';
 import { CLUSTER_EXITS, noun, verb } from './verb.ts';
 
@@ -52,9 +53,17 @@ function createCommand(perform: Perform): Command {
     .option('--no-checksums', 'do not sum tables at the cut; a restore cannot prove them then')
     .option('--include <db.table>', 'sum these tables only; * and ? are wildcards; may be repeated', tables)
     .option('--exclude <db.table>', 'do not sum these tables; may be repeated', tables)
-    .option('--lock-timeout <duration>', 'longest wait for a lock, and so longest stall per attempt', duration)
+    .option(
+      '--lock-timeout <duration>',
+      'longest wait for a lock, and so longest stall per attempt',
+      durationWithin(HOLD_BOUNDS.lockTimeout),
+    )
     .option('--lock-attempts <number>', 'how often to try for the locks', integer(1, 100))
-    .option('--max-block <duration>', 'longest time writers may be shut out; over it the backup is aborted', duration)
+    .option(
+      '--max-block <duration>',
+      'longest time writers may be shut out; over it the backup is aborted',
+      durationWithin(HOLD_BOUNDS.maxBlock),
+    )
     .addOption(
       new Option('--capture <strategy>', 'how images are taken; auto takes the best that each node can do').choices([
         'auto',

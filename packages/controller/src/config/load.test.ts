@@ -43,6 +43,8 @@ it.each([
   ['a rate without a unit', `${MINIMAL}backup:\n  throttle: 50\n`, /cluster\.yaml:6: backup\.throttle: "50" is not a rate such as 50MiB/],
   ['a wrong level', `${MINIMAL}backup:\n  compressionLevel: 20\n`, /backup\.compressionLevel: must be a zstd level from 1 to 19, or none/],
   ['a wrong class', `${MINIMAL}backup:\n  ionice: realtime\n`, /backup\.ionice: must be idle, or best-effort:0/],
+  ['a budget of nothing', `${MINIMAL}backup:\n  maxBlock: 0s\n`, /cluster\.yaml:6: backup\.maxBlock: must be between 1 ms and 24 h 00 m/],
+  ['a lease of days', `${MINIMAL}backup:\n  lease: 2d\n`, /cluster\.yaml:6: backup\.lease: must be between 1\.00 s and 10 m 00 s/],
   ['a missing key', 'cluster: shop\n', /tls: missing/],
   ['two nodes of one name', `${MINIMAL}  - { name: db1, address: "10.0.0.2:7443" }\n`, /nodes: two nodes have the same name/],
 ])('names file, line and key of %s', (_, text, message) => {

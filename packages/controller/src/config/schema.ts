@@ -1,8 +1,12 @@
 import {
   addressSetting,
+  type Bounds,
+  boundsText,
   compressionSetting,
   durationSetting,
+  HOLD_BOUNDS,
   ioniceSetting,
+  isWithin,
   nameSetting,
   pathSetting,
   rateSetting,
@@ -29,13 +33,17 @@ const retentionSchema = z
   })
   .prefault({});
 
+/** A duration within bounds: what lies outside would be refused in the midst of a backup. */
+const bounded = (bounds: Bounds, ms: number) =>
+  durationSetting.default(ms).refine((value) => isWithin(value, bounds), `must be ${boundsText(bounds)}`);
+
 /** How backups are made unless the command line says otherwise. */
 const backupSchema = z.strictObject({
-  lockTimeout: durationSetting.default(5_000).describe('longest wait for a lock, and so longest stall of writers per attempt'),
+  lockTimeout: bounded(HOLD_BOUNDS.lockTimeout, 5_000).describe('longest wait for a lock, and so longest stall of writers per attempt'),
   lockAttempts: z.number().int().min(1).max(100).default(5).describe('how often to try for the locks'),
   lockBackoff: durationSetting.default(5_000).describe('pause between two attempts'),
-  lease: durationSetting.default(10_000).describe('how long a hold outlives a silent controller'),
-  maxBlock: durationSetting.default(60_000).describe('longest time writers may be shut out; over it the backup is aborted'),
+  lease: bounded(HOLD_BOUNDS.lease, 10_000).describe('how long a hold outlives a silent controller'),
+  maxBlock: bounded(HOLD_BOUNDS.maxBlock, 60_000).describe('longest time writers may be shut out; over it the backup is aborted'),
   columnstore: z
     .strictObject({
       drainTimeout: durationSetting.default(20_000).describe('longest wait, with writers shut out, until no table lock is left'),
@@ -100,7 +108,7 @@ const backupSchema = z.strictObject({
         .boolean()
         .default(false)
         .describe('write a row of stillpoint.probe all through the backup, to tell how long a client waits'),
-      every: durationSetting.default(5).describe('pause between two writes'),
+      every: bounded(HOLD_BOUNDS.probeEvery, 5).describe('pause between two writes'),
     })
     .prefault({}),
   checksums: z

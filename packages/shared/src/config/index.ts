@@ -1,4 +1,5 @@
 /** Configuration: one loader whose errors name file, line and key, and the pieces both files are made of. */
+export { type Bounds, boundsText, HOLD_BOUNDS, isWithin } from './bounds.ts';
 export { closestWord } from './closest-word.ts';
 export { loadConfig } from './load.ts';
 export { addressSetting, durationSetting, nameSetting, pathSetting, type TlsSetting, tlsSetting } from './pieces.ts';
