@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ListedEntry, Shard } from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../../packages/agent/src/archive/index.ts';
 import type { CapturedDbroot } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import type { Keyring } from '../../packages/agent/src/encryption/index.ts';
 import { accountName } from '../../packages/agent/src/host/index.ts';
 import { pictureOf } from './dbroot-tree.ts';
 
@@ -16,12 +17,18 @@ export async function lockedPicture(root: string): Promise<string[]> {
   ).then((lines) => lines.sort());
 }
 
+/** An image, and what opens it if it is encrypted. */
+export interface ImageToLookAt extends CapturedDbroot {
+  readonly keyring?: Keyring | undefined;
+}
+
 /** The same of an image in a part: every byte read, and compared with the list. */
-export async function imagePicture(part: string, { dbroot, shards }: CapturedDbroot): Promise<string[]> {
+export async function imagePicture(part: string, { dbroot, shards, keyring }: ImageToLookAt): Promise<string[]> {
   const opened = (name: string) => {
     const shard = shards.find((each) => each.name === name);
     if (shard === undefined) throw new Error(`no shard ${name}`);
-    return { shard: shard satisfies Shard, where: 'node pm1', pieces: createReadStream(join(part, name)) as AsyncIterable<Uint8Array> };
+    const pieces = createReadStream(join(part, name)) as AsyncIterable<Uint8Array>;
+    return { shard: shard satisfies Shard, where: 'node pm1', pieces, keyring };
   };
   const list = (): AsyncIterable<ListedEntry> => readList(opened(dbroot.list));
   const listed = (await Array.fromAsync(list())).map(lineOf);
