@@ -20,7 +20,7 @@ const ENDINGS = `
   console.log('alive');
 `;
 
-test('threads that are ended while they compress take nobody along', () => {
+test('threads that are ended while they compress take nobody along', { timeout: 60_000 }, () => {
   const ended = execFileSync(process.execPath, ['-C', 'source', '--input-type=module', '-e', ENDINGS], {
     encoding: 'utf8',
     cwd: import.meta.dirname,
