@@ -40,6 +40,16 @@ it('warns where the repository has less room than there is data', () => {
   ]);
 });
 
+it('warns of an increment only where a tenth of the data has no room', () => {
+  const bytes = Number(nodeView('db1').facts.mariadb?.datadirBytes);
+  const warnings = (freeBytes: number): readonly string[] => {
+    const one = nodeView('db1', {}, { repository: { path: '/backup', freeBytes: BigInt(freeBytes) } });
+    return planBackup('shop', [one], SETTINGS, { parent: 'before', warnings: [] }).warnings;
+  };
+  expect(warnings(Math.ceil(bytes / 10))).toEqual([]);
+  expect(warnings(Math.floor(bytes / 10) - 1)).toEqual([expect.stringMatching(/an increment of them fits only if little has changed$/)]);
+});
+
 it('has nothing to do in a cluster without a server', () => {
   const { facts } = nodeView('db1');
   const { mariadb: _, ...bare } = facts;

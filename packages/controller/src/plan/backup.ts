@@ -90,10 +90,7 @@ export function planBackup(
     maxBlockMs: settings.maxBlock,
     storage: storageOf(settings),
     parent,
-    warnings: [
-      ...warnings,
-      ...nodes.filter(({ dataBytes, freeBytes, repository }) => repository !== '' && freeBytes < dataBytes).map(shortOfSpace),
-    ],
+    warnings: [...warnings, ...nodes.flatMap((node) => shortOfSpace(node, parent !== undefined))],
   };
 }
 
@@ -119,9 +116,19 @@ function plannedNode(
   };
 }
 
+/** Of an increment nobody knows before how large it becomes; where a tenth of the data does not fit, one may well not either. */
+const SHARE_OF_INCREMENT = 0.1;
+
 /** How far it can be compressed nobody knows before: a disk that runs full ends the backup, and harms nothing. */
-const shortOfSpace = ({ node, repository, dataBytes, freeBytes }: BackupNode): string =>
-  `${node}: ${repository} has ${freeBytes} bytes free, and ${dataBytes} are read: it fits only if they can be compressed that far`;
+function shortOfSpace({ node, repository, dataBytes, freeBytes }: BackupNode, isIncrement: boolean): string[] {
+  if (repository === '' || freeBytes >= dataBytes * (isIncrement ? SHARE_OF_INCREMENT : 1)) return [];
+  const space = `${node}: ${repository} has ${freeBytes} bytes free`;
+  return [
+    isIncrement
+      ? `${space}, and there are ${dataBytes} of data: an increment of them fits only if little has changed`
+      : `${space}, and ${dataBytes} are read: it fits only if they can be compressed that far`,
+  ];
+}
 
 /** An engine whose nodes nobody knows could not be suspended: without one, none may be there at all. */
 function engineOf(engines: readonly EngineNode[], views: readonly NodeView[]): BackupEngine | undefined {
