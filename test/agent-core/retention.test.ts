@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
@@ -8,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { newState, type RestoreState, saveState } from '../../packages/agent/src/restore/state.ts';
 import { makePartDirectory, setManifest, writePartManifest } from '../agent-restore/parts.ts';
 import { drain, failureOf } from '../harness/served.ts';
+import { canMount, mountSmallDisk } from '../harness/small-disk.ts';
 import { claimed } from './backup.ts';
 import { type AgentClient, CLUSTER, NODE, set, startBareNode } from './node.ts';
 
@@ -132,6 +134,28 @@ describe('cleaning', () => {
   const clean = async (operationId: string, { olderThanMs = 0, committed = [] as string[] } = {}): Promise<CleanNodeResponse[]> =>
     drain(client.cleanNode({ operationId, olderThan: durationFromMs(olderThanMs), committed }));
   const at = (found: readonly CleanNodeResponse[], path: string): CleanNodeResponse | undefined => found.find((one) => one.path === path);
+
+  test('goes on past what the file system does not let go, and tells of it', async ({ skip }) => {
+    skip(!canMount(), 'no file system can be mounted here');
+    const [stuck = '', free = ''] = [put({ commit: false }), put({ commit: false })].sort();
+    const disk = join(setAt(stuck), NODE, 'a-disk');
+    mountSmallDisk(disk, '64k');
+    const told: CleanNodeResponse[] = [];
+    const failure = await failureOf(
+      (async () => {
+        for await (const one of client.cleanNode({ operationId: await claim('clean'), olderThan: durationFromMs(0) })) told.push(one);
+      })(),
+    );
+    execFileSync('umount', [join(setAt(stuck), `.removed.${NODE}`, 'a-disk')]);
+    expect(failure).toMatchObject({ code: 'FILE_REFUSED', message: expect.stringContaining('EBUSY') });
+    expect(told.map(({ path, removed }) => [path, removed])).toEqual([
+      [join(setAt(stuck), NODE), false],
+      [join(setAt(free), NODE), true],
+    ]);
+    expect(told[0]?.staysBecause).toMatch(/^It could not be removed: EBUSY/);
+    expect(existsSync(setAt(free))).toBe(false);
+    expect((await clean(mine[0] ?? '')).map(({ removed }) => removed)).toEqual([true]);
+  });
 
   test('finds parts that were never committed, tells their size, and removes them only under a claim', async () => {
     const [setId, good] = [put({ commit: false, startedBy: 'backup-1' }), put()];

@@ -14,7 +14,7 @@ function cleanCommand(perform: Perform): Command {
       { line: 'stillpoint repository clean', about: 'remove it' },
       { line: 'stillpoint repository clean --older-than 7d', about: 'only what nobody has changed for a week' },
     ],
-    exits: [...CLUSTER_EXITS, 'BUSY'],
+    exits: [...CLUSTER_EXITS, 'BUSY', 'DELETE_REFUSED'],
   })
     .option('--dry-run', 'show what would be removed and touch nothing')
     .option('--older-than <duration>', 'leave alone what was changed within this time; default: clean.olderThan', duration)

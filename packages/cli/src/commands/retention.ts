@@ -19,7 +19,7 @@ export function pruneCommand(perform: Perform): Command {
       { line: 'stillpoint backup prune --yes', about: 'by backup.retention of the configuration' },
       { line: 'stillpoint backup prune --keep-last 7 --keep-weekly 4 --keep-monthly 12 --yes', about: 'by these rules instead' },
     ],
-    exits: [...CLUSTER_EXITS, 'BUSY'],
+    exits: [...CLUSTER_EXITS, 'BUSY', 'DELETE_REFUSED'],
   })
     .option('--dry-run', 'show what would be deleted and touch nothing')
     .option('--keep-last <number>', 'keep the newest so many good sets', integer(1, MOST))

@@ -76,6 +76,12 @@ export type ResultOf<T extends ResultType> = Extract<Result, { type: T }>;
 const exitOfSilent = ({ silent }: { readonly silent: readonly { readonly error: StillpointError }[] }): ExitName =>
   silent[0]?.error.row.exit ?? 'OK';
 
+/** A node that is away is told by its error; one that is there and did not remove a set, by the set alone. */
+const exitOfRemoval = (report: Parameters<typeof exitOfSilent>[0], sets: PruneReport['sets']): ExitName => {
+  const exit = exitOfSilent(report);
+  return exit === 'OK' && sets.some(({ outcome }) => outcome === 'begun') ? 'DELETE_REFUSED' : exit;
+};
+
 /** Answers that can be complete and still be bad news; all others are good. */
 const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName } = {
   cluster: ({ nodes }) => nodes.find(({ error }) => error !== undefined)?.error?.row.exit ?? 'OK',
@@ -84,9 +90,9 @@ const ENDINGS: { readonly [T in ResultType]?: (result: ResultOf<T>) => ExitName 
   backup: ({ report }) => report.engine.find(({ failure }) => failure !== undefined)?.failure?.row.exit ?? 'OK',
   verify: ({ report }) => (report.ok ? 'OK' : 'VERIFY_FAILED'),
   // What is left to be done is done by the next run; a node that is away is news all the same.
-  prune: ({ report }) => exitOfSilent(report),
+  prune: ({ report }) => exitOfRemoval(report, report.sets),
   protection: ({ report }) => exitOfSilent(report),
-  clean: ({ report }) => exitOfSilent(report),
+  clean: ({ report }) => exitOfRemoval(report, report.deletions),
   'restore-plan': ({ plan }) => (plan.problems.length === 0 ? 'OK' : 'RESTORE_REFUSED'),
   findings: ({ findings }) => (findings.some(({ status }) => status === 'failed') ? 'CONFIG' : 'OK'),
 };

@@ -38,6 +38,6 @@ export const EXIT_MEANING: Readonly<Record<ExitName, string>> = {
   RESTORE_FAILED: 'The restore failed on the way; `restore resume` goes on, `restore rollback` goes back.',
   NOT_FOUND: 'No such set, plan or operation.',
   SECURITY: 'A certificate was refused.',
-  DELETE_REFUSED: 'A set is protected, or others need it; it was not deleted.',
+  DELETE_REFUSED: 'A set was not deleted, or not everywhere: it is protected, others need it, or a node could not.',
   INTERRUPTED: 'Cancelled by a signal; nothing is held any more.',
 };

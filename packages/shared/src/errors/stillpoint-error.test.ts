@@ -13,7 +13,9 @@ describe('toStillpointError', () => {
   it.each([
     ['ENOSPC', 'DISK_FULL'],
     ['EDQUOT', 'DISK_FULL'],
-    ['EACCES', 'INTERNAL'],
+    ['EROFS', 'FILE_REFUSED'],
+    ['EACCES', 'FILE_REFUSED'],
+    ['ENOENT', 'INTERNAL'],
   ])('makes %s %s', (errno, code) => {
     const cause = systemError(errno);
     expect(toStillpointError(cause)).toMatchObject({ code, message: `${errno}: no good`, cause });

@@ -89,11 +89,16 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What a file system says when it is not for the program to mend: read-only, owned by others, broken. */
+const REFUSALS: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'EIO', 'EBUSY', 'ESTALE', 'ELOOP']);
+/** Calls that speak of ports, not of files. */
+const OF_NETWORK: ReadonlySet<unknown> = new Set(['listen', 'bind', 'connect']);
+
 /**
  * Makes a StillpointError of anything thrown. What is not one already becomes CANCELLED (aborts), DISK_FULL
- * (ENOSPC, EDQUOT) or `fallback`.
+ * (ENOSPC, EDQUOT) or `fallback`; without a fallback, what a file system refuses becomes FILE_REFUSED, and the rest INTERNAL.
  */
-export function toStillpointError(error: unknown, fallback: ErrorCode = 'INTERNAL'): StillpointError {
+export function toStillpointError(error: unknown, fallback?: ErrorCode): StillpointError {
   if (error instanceof StillpointError) return error;
   // An AbortSignal aborted with a StillpointError as reason surfaces as the cause of some library's AbortError.
   if (error instanceof Error && error.cause instanceof StillpointError && isAbort(error)) return error.cause;
@@ -101,5 +106,6 @@ export function toStillpointError(error: unknown, fallback: ErrorCode = 'INTERNA
   if (isAbort(error)) return new StillpointError('CANCELLED', message, { cause: error });
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return new StillpointError('DISK_FULL', message, { cause: error });
-  return new StillpointError(fallback, message, { cause: error });
+  const isRefusal = errno !== undefined && REFUSALS.has(errno) && !OF_NETWORK.has((error as NodeJS.ErrnoException).syscall);
+  return new StillpointError(fallback ?? (isRefusal ? 'FILE_REFUSED' : 'INTERNAL'), message, { cause: error });
 }

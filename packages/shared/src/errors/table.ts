@@ -180,6 +180,12 @@ export const ERROR_TABLE = {
     summary: 'No node of the cluster runs a MariaDB server.',
     hint: 'Configure `mariadb` in the agents.',
   },
+  FILE_REFUSED: {
+    exit: 'CHECK_FAILED',
+    grpc: 'FAILED_PRECONDITION',
+    summary: 'The system let a file or directory not be read or written.',
+    hint: 'Look at the named path on that node: its owner and mode, whether its file system is mounted, and not read-only. The agent, or the controller, works as the user that it was started as.',
+  },
   SPACE_SHORT: {
     exit: 'CHECK_FAILED',
     grpc: 'RESOURCE_EXHAUSTED',

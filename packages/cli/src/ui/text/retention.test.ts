@@ -1,6 +1,7 @@
 import { EXIT } from '@stillpoint/shared/errors';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { user } from '../../fixture/command-line.ts';
+import { exitOf } from '../result.ts';
 
 describe('old sets', () => {
   let { type, json } = user();
@@ -45,6 +46,15 @@ describe('old sets', () => {
     expect(stdout).toContain('1 set not removed everywhere yet: the next run goes on with that.');
     expect(stdout).toContain('not yet: 20261121-091501-3fa94c01: db2 could not be reached: its share is removed by a later run');
     expect(stdout).toContain('left out: db2: NODE_UNREACHABLE: db2 refuses the connection');
+  });
+
+  it('that a node could not remove are no success, though every node answered', () => {
+    const set = { setId: 'a', cutAt: '', state: 'good', reasons: [], bytes: 0, problems: ['db1: FILE_REFUSED: read-only'] } as const;
+    const report = { operationId: 'prune-1', dryRun: false, silent: [] };
+    expect(exitOf({ type: 'prune', report: { ...report, sets: [{ ...set, outcome: 'begun' }] } })).toBe('DELETE_REFUSED');
+    expect(exitOf({ type: 'prune', report: { ...report, sets: [{ ...set, outcome: 'removed' }] } })).toBe('OK');
+    const cleaned = { ...report, leftovers: [], lost: [] };
+    expect(exitOf({ type: 'clean', report: { ...cleaned, deletions: [{ ...set, outcome: 'begun' }] } })).toBe('DELETE_REFUSED');
   });
 
   it('take only rules that are numbers', async () => {
