@@ -1,6 +1,6 @@
 import { createReadStream, lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ListedEntry, Shard } from '@stillpoint/shared/manifest';
+import { archivesOf, type BorrowedShard, type ListedEntry, type Shard } from '@stillpoint/shared/manifest';
 import { readArchive, readList } from '../../packages/agent/src/archive/index.ts';
 import type { CapturedDbroot } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import type { Keyring } from '../../packages/agent/src/encryption/index.ts';
@@ -22,19 +22,22 @@ export interface ImageToLookAt extends CapturedDbroot {
   readonly keyring?: Keyring | undefined;
 }
 
-/** The same of an image in a part: every byte read, and compared with the list. */
-export async function imagePicture(part: string, { dbroot, shards, keyring }: ImageToLookAt): Promise<string[]> {
-  const opened = (name: string) => {
-    const shard = shards.find((each) => each.name === name);
-    if (shard === undefined) throw new Error(`no shard ${name}`);
-    const pieces = createReadStream(join(part, name)) as AsyncIterable<Uint8Array>;
-    return { shard: shard satisfies Shard, where: 'node pm1', pieces, keyring };
+/** The same of an image in a part: every byte read, and compared with the list. `partOf` gives the part of another set. */
+export async function imagePicture(
+  part: string,
+  { dbroot, shards, keyring }: ImageToLookAt,
+  partOf: (set: string) => string = () => part,
+): Promise<string[]> {
+  const opened = (shard: Shard | BorrowedShard | undefined) => {
+    if (shard === undefined) throw new Error('a part does not have what it names');
+    const path = join('set' in shard ? partOf(shard.set) : part, shard.name);
+    return { shard, where: 'node pm1', pieces: createReadStream(path) as AsyncIterable<Uint8Array>, keyring };
   };
-  const list = (): AsyncIterable<ListedEntry> => readList(opened(dbroot.list));
+  const list = (): AsyncIterable<ListedEntry> => readList(opened(shards.find(({ name }) => name === dbroot.list)));
   const listed = (await Array.fromAsync(list())).map(lineOf);
   const read: string[] = [];
-  for (const [index, name] of dbroot.shards.entries())
-    for await (const { entry } of readArchive({ ...opened(name), dbroot, index, list })) read.push(lineOf(entry));
+  for (const [index, shard] of archivesOf({ shards: [...shards] }, dbroot).entries())
+    for await (const { entry } of readArchive({ ...opened(shard), dbroot, index, list })) read.push(lineOf(entry));
   const files = listed.filter((line) => line.startsWith('file '));
   if (read.sort().join('\n') !== files.sort().join('\n')) throw new Error('the shards do not hold what the list says');
   return listed.sort();

@@ -97,8 +97,7 @@ const keyOf = ({ owned, topology }: Engine): string => JSON.stringify([topology.
 function inTheMaking(dbroot: DbrootToCapture, { dbroots }: CaptureOptions): StagedDbroot | Promise<StagedDbroot> {
   const strategy = dbroots.find(({ number }) => number === dbroot.number)?.strategy;
   if (strategy === DbrootStrategy.REFLINK) return new DbrootReflink(dbroot);
-  // Of an increment, what has changed is all that the still point would read.
-  if (strategy === DbrootStrategy.PRECOPY && dbroot.parent === undefined) return DbrootPrecopy.begin(dbroot);
+  if (strategy === DbrootStrategy.PRECOPY) return DbrootPrecopy.begin(dbroot);
   return lockedDbroot(dbroot);
 }
 

@@ -1,6 +1,6 @@
 import type { PartDbroot, Shard } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../archive/index.ts';
-import type { Borrowed } from './increment/increment.ts';
+import type { Borrowed } from './increment/borrowing.ts';
 import { type NamedBy, namedList } from './packing/names.ts';
 
 /** A dbroot in a part. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, StillpointError } from '@stillpoint/shared/errors';
 import { z } from 'zod';
-import { removeFileDurably, writeFileDurably } from '../../host/index.ts';
+import { readBootId, removeFileDurably, writeFileDurably } from '../../host/index.ts';
 import type { DriverName, Stand } from './types.ts';
 
 /** What was about to be suspended, by whom; so that whoever comes after a crash can tell our suspension from any other. */
@@ -69,11 +69,6 @@ export async function readSuspension(stateDir: string): Promise<SuspensionRecord
 
 /** Removes the record: the engine was seen read-write, or its suspension is not ours. Throws the system's error. */
 export const forgetSuspension = (stateDir: string): Promise<void> => removeFileDurably(fileOf(stateDir));
-
-/** Names this boot of the host; empty where the kernel does not tell. */
-export async function readBootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
-}
 
 const unreadable = (file: string, cause: unknown): StillpointError =>
   new StillpointError(

@@ -1,7 +1,8 @@
 import { isAbort, StillpointError } from '@stillpoint/shared/errors';
+import { readBootId } from '../../host/index.ts';
 import { findController } from '../engine/controller.ts';
 import type { ControlParts } from './parts.ts';
-import { forgetSuspension, readBootId, readSuspension, type SuspensionRecord } from './record.ts';
+import { forgetSuspension, readSuspension, type SuspensionRecord } from './record.ts';
 import { resume } from './resume.ts';
 import type { Bound, Resumed } from './types.ts';
 

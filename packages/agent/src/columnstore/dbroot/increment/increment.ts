@@ -1,12 +1,14 @@
 import { join } from 'node:path';
-import { type BorrowedShard, encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
+import { encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
 import type { ScannedEntry } from '../entry.ts';
 import { readFailure } from '../failure.ts';
 import { commonOf, nameOwners, stampsOf } from '../named.ts';
 import { createOwners } from '../owners.ts';
+import { type Borrowed, Borrowing } from './borrowing.ts';
 import { digestOf } from './digest-of.ts';
-import { KnownFiles, surely } from './known-files.ts';
+import { KnownFiles } from './known-files.ts';
 import type { ParentDbroot } from './parent-dbroot.ts';
+import { surely } from './parent-files.ts';
 import { verdictOf } from './same.ts';
 
 /** What is compared with the parent, and how. */
@@ -22,13 +24,6 @@ export interface Comparison {
   /** Bytes of files that were read, as they come. */
   readonly onBytes: (bytes: number) => void;
   readonly signal: AbortSignal;
-}
-
-/** What of a dbroot lies in parts of other sets. */
-export interface Borrowed {
-  readonly shards: readonly BorrowedShard[];
-  readonly files: number;
-  readonly dataBytes: number;
 }
 
 /** A scan that can be gone through again and again. */
@@ -97,19 +92,10 @@ export class Increment {
 
   /** Lines of the list for what need not be, when so many shards are stored besides; and from where they come. */
   borrowed(ownShards: number): { readonly lines: () => AsyncGenerator<Uint8Array>; readonly of: Borrowed | undefined } {
-    const { archives, ownArchives } = this.#parent;
-    const used = new Set<number>();
-    let [files, dataBytes] = [0, 0];
-    for (const { shard, size } of this.#all()) {
-      used.add(shard);
-      files += 1;
-      dataBytes += size;
-    }
-    // The parent's own are younger than those that it borrows.
-    const order = [...archives.keys()].map((_, index) => (index + ownArchives) % archives.length).filter((index) => used.has(index));
-    const places = new Map(order.map((index, place) => [index, ownShards + place]));
-    const shards = order.flatMap((index) => archives[index] ?? []);
-    return { lines: () => this.#lines(places), of: files === 0 ? undefined : { shards, files, dataBytes } };
+    const borrowing = new Borrowing(this.#parent);
+    for (const file of this.#all()) borrowing.add(file.shard, file);
+    const places = borrowing.places(ownShards);
+    return { lines: () => this.#lines(places), of: borrowing.all };
   }
 
   /** How many files of the parent are not there any more, or not as they were. */

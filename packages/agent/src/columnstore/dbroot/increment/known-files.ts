@@ -1,8 +1,7 @@
-import { StillpointError } from '@stillpoint/shared/errors';
 import type { ListedFile } from '@stillpoint/shared/manifest';
-import { isTooFresh } from '../precopy/fresh.ts';
 import { type LinePlace, LinesByPlace } from './lines-by-place.ts';
 import type { ParentDbroot } from './parent-dbroot.ts';
+import { parentFiles } from './parent-files.ts';
 
 /** Slots for each file: the fewer are taken, the sooner a free one is found. */
 const SLOTS_A_FILE = 2;
@@ -28,12 +27,12 @@ export class KnownFiles {
     this.#slots = new Uint32Array(Math.max(2, files * SLOTS_A_FILE));
   }
 
-  /** Reads a parent's list, and keeps it in a new file. Throws what the list does, PART_CORRUPT when it has more files than part.json says, or the system's error. */
+  /** Reads a parent's list, and keeps it in a new file. Throws what `parentFiles` does, or the system's error. */
   static async read(parent: ParentDbroot, path: string, signal: AbortSignal): Promise<KnownFiles> {
     const lines = new LinesByPlace(path);
     try {
       const known = new KnownFiles(lines, parent.files);
-      for await (const entry of parent.list(signal)) if (entry.type === 'file') known.#add(entry, parent);
+      for await (const file of parentFiles(parent, signal)) known.#add(file);
       return known;
     } catch (error) {
       lines.remove();
@@ -70,11 +69,9 @@ export class KnownFiles {
     this.#lines.remove();
   }
 
-  #add(file: ListedFile, { files, lookedAtMs, setId }: ParentDbroot): void {
+  #add(file: ListedFile): void {
     const number = this.#count++;
-    if (number >= files)
-      throw new StillpointError('PART_CORRUPT', `A list of set ${setId} has more than the ${files} files that part.json counts`);
-    this.#place(number, this.#lines.add(JSON.stringify(lookedAtMs === undefined ? withoutStamp(file) : surely(file, lookedAtMs))));
+    this.#place(number, this.#lines.add(JSON.stringify(file)));
     const tag = tagOf(file.path);
     this.#tags[number] = tag;
     let slot = tag % this.#slots.length;
@@ -90,14 +87,6 @@ export class KnownFiles {
   #placeOf(number: number): LinePlace {
     return { at: this.#at[number] ?? 0, bytes: this.#bytes[number] ?? 0 };
   }
-}
-
-/** The file, without its stamp unless a later write would have changed that. Pure. */
-export const surely = (file: ListedFile, lookedAtMs: number): ListedFile =>
-  file.ctimeNs !== undefined && isTooFresh(BigInt(file.ctimeNs), lookedAtMs) ? withoutStamp(file) : file;
-
-function withoutStamp({ ctimeNs: _ctime, inode: _inode, ...file }: ListedFile): ListedFile {
-  return file;
 }
 
 /** FNV-1a over UTF-16: paths that share one are told apart by their lines. */

@@ -1,7 +1,7 @@
 import type { ListedFile } from '@stillpoint/shared/manifest';
 import { expect, test } from 'vitest';
 import type { ScannedEntry } from '../entry.ts';
-import { surely } from './known-files.ts';
+import { surely } from './parent-files.ts';
 import { verdictOf } from './same.ts';
 
 const NOW: ScannedEntry = {

@@ -5,7 +5,7 @@ import type { ScannedEntry } from '../entry.ts';
 export type Verdict = 'same' | 'read' | 'changed';
 
 /** A restore sets times to less than this, nanoseconds: the system takes them as numbers of seconds that are not whole. */
-const RESTORED_WITHIN_NS = 1_000n;
+export const RESTORED_WITHIN_NS = 1_000n;
 
 /**
  * Whether a file is the one that a list has. `read` stands for one that may be: the same size and time, and another place on disk, as after a restore,

@@ -5,12 +5,14 @@ import { encodeEntry } from '@stillpoint/shared/manifest';
 import { type StoredFile, writeLines } from '../../../archive/index.ts';
 import { fileKeyFor } from '../../../encryption/index.ts';
 import { type CapturedDbroot, describeDbroot } from '../described.ts';
+import type { ParentDbroot } from '../increment/parent-dbroot.ts';
 import { entryOfLine } from '../line.ts';
 import { LinesFile } from '../lines-file.ts';
 import { type NamedEntry, nameOwners, plainLineOf } from '../named.ts';
 import { createOwners, type Owners } from '../owners.ts';
 import { namedDelta, namedList } from '../packing/names.ts';
 import type { Found, TakenFile } from '../scanning/orders.ts';
+import { type BorrowedLines, borrowedLines, isBorrowed } from './borrowed-lines.ts';
 import { compose } from './compose.ts';
 import type { StoredShard } from './dbroot-precopy.ts';
 import { FillThread } from './fill-thread.ts';
@@ -34,6 +36,8 @@ export interface ImageToComplete {
   /** Shards that were written before. */
   readonly base: readonly StoredShard[];
   readonly stored: StoredFiles;
+  /** Whose files some of them are. */
+  readonly parent?: ParentDbroot | undefined;
   /** The look inside the still point. */
   readonly seen: number;
   /** When that began. */
@@ -60,19 +64,21 @@ export async function completeImage(image: ImageToComplete): Promise<CapturedDbr
   const lines = await LinesFile.create(`${scratch}.delta`);
   try {
     const delta = await packDelta(image, owners, lines);
+    const archives = [...base, { ...namedDelta(image), ...delta }];
+    const borrowed = await borrowedLines(image.parent, stored.good(image.seen), archives.length);
     const totals = { files: 0, bytes: 0 };
     const list = await writeLines(
       join(part, namedList(image).name),
-      allLines(image, owners, lines, totals),
+      allLines(image, borrowed, owners, lines, totals),
       level,
       await fileKeyFor(recipients),
     );
     requireAll(image, totals.files);
     for (const file of new Set(files.map((taken) => taken.file))) await rm(file, { force: true });
-    const archives = [...base, { ...namedDelta(image), ...delta }];
     const { number, path, found } = image;
-    const counted = { files: totals.files, directories: found.directories, dataBytes: totals.bytes };
-    return describeDbroot({ number, path, recipients, ...counted, archives, list, superseded: true, lookedAtMs: image.lookedAtMs });
+    const counted = { files: totals.files, directories: found.directories, dataBytes: totals.bytes - (borrowed.of?.dataBytes ?? 0) };
+    const { lookedAtMs } = image;
+    return describeDbroot({ number, path, recipients, ...counted, archives, list, superseded: true, lookedAtMs, borrowed: borrowed.of });
   } finally {
     await lines.remove();
   }
@@ -146,14 +152,22 @@ const placeOf = async ({ entry, file, at }: TakenFile, owners: Owners): Promise<
 /** Directories and links first, so that each directory stands before what lies in it. */
 async function* allLines(
   { plain, seen, stored }: ImageToComplete,
+  borrowed: BorrowedLines,
   owners: Owners,
   delta: LinesFile,
   totals: { files: number; bytes: number },
 ): AsyncGenerator<Uint8Array> {
   for await (const entries of namedPlain(plain, owners))
     yield Buffer.from(entries.map((entry) => encodeEntry(plainLineOf(entry))).join(''));
-  for await (const some of together(stored.good(seen), totals)) yield some;
+  for await (const some of together(known(stored.good(seen), borrowed), totals)) yield some;
   for await (const some of together(taken(delta), totals)) yield some;
+}
+
+async function* known(
+  good: ReturnType<StoredFiles['good']>,
+  borrowed: BorrowedLines,
+): AsyncGenerator<{ readonly line: string; readonly bytes: number }> {
+  for await (const { file, line } of good) yield { line: `${isBorrowed(file) ? borrowed.line(file) : line}\n`, bytes: file.size };
 }
 
 async function* taken(delta: LinesFile): AsyncGenerator<{ readonly line: string; readonly bytes: number }> {

@@ -4,6 +4,8 @@ import type { StoredFile } from '../../../archive/index.ts';
 import { fileKeyFor } from '../../../encryption/index.ts';
 import type { CapturedDbroot } from '../described.ts';
 import type { ScannedEntry } from '../entry.ts';
+import { ofParent } from '../increment/begin.ts';
+import type { ParentDbroot } from '../increment/parent-dbroot.ts';
 import { entryOfLine } from '../line.ts';
 import { LinesFile } from '../lines-file.ts';
 import { namedShard } from '../packing/names.ts';
@@ -14,8 +16,10 @@ import { linesIn, requireUnmovedSince } from '../scanning/unmoved.ts';
 import type { DbrootToCapture, DbrootWork, StagedDbroot } from '../staged.ts';
 import { unitsOf } from '../units.ts';
 import { newBlockSeed } from './blocks.ts';
+import { linesOfParent } from './borrowed-lines.ts';
 import { completeImage } from './complete.ts';
 import { fillShards } from './fill.ts';
+import { sortOut } from './sort-out.ts';
 import { StoredFiles } from './stored-files.ts';
 
 /** A shard that was written. */
@@ -41,12 +45,14 @@ export class DbrootPrecopy implements StagedDbroot {
   readonly #options: DbrootToCapture;
   readonly #restless: ReadonlySet<string>;
   readonly #scans: ScanThreads;
-  readonly #stored: StoredFiles;
+  #stored: StoredFiles;
   readonly #shards: StoredShard[] = [];
   readonly #scratch: string;
   readonly #seed = newBlockSeed();
+  /** Whose files need not be stored again. */
+  #parent: ParentDbroot | undefined;
+  #isParentRead = false;
   #looks = 0;
-  #files = 0;
   #taken: Taken | undefined;
 
   private constructor(options: DbrootToCapture, stored: StoredFiles) {
@@ -65,23 +71,30 @@ export class DbrootPrecopy implements StagedDbroot {
 
   /**
    * Copies what has changed since the pass before, and says what has changed again by then. Whatever comes, goes or changes meanwhile is left to
-   * the next pass or the still point. Throws CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
+   * the next pass or the still point. With a parent, the first pass copies what has changed since that. Throws CAPTURE_FAILED, DISK_FULL, the system's
+   * error or the signal's reason.
    */
   async precopy({ signal, onBytes, onFound, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
+    await this.#readParent(note, signal);
     let bytes = 0;
+    const counted = (some: number): void => {
+      bytes += some;
+      onBytes(some);
+    };
     const differing = await LinesFile.create(`${this.#scratch}.pass.${this.#looks}`);
+    const toStore = await LinesFile.create(`${this.#scratch}.store.${this.#looks}`);
     try {
       const found = await this.#look(signal, true, note, ({ lines }) => differing.addBytes(lines));
-      await differing.close();
       onFound(found.differingBytes);
-      this.#stored.makeRoom(found.files);
-      if (found.differingBytes > 0 || this.#shards.length === 0)
-        await this.#fill(differing, found, signal, (some) => {
-          bytes += some;
-          onBytes(some);
-        });
+      const { root, shards: threads } = this.#options;
+      const sorted = await sortOut({
+        ...{ root, differing, toStore, threads, signal, restless: this.#restless, stored: this.#stored, onBytes: counted },
+      });
+      this.#stored.makeRoom(sorted.files);
+      const isFirst = this.#shards.length === 0 && this.#parent === undefined;
+      if (sorted.bytes > 0 || isFirst) await this.#fill(toStore, sorted.bytes, signal, counted);
     } finally {
-      await differing.remove();
+      await Promise.all([differing.remove(), toStore.remove()]);
     }
     const after = await this.#look(signal, true, () => {}, undefined);
     return { bytes, changedBytes: after.differingBytes };
@@ -92,6 +105,7 @@ export class DbrootPrecopy implements StagedDbroot {
    * CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
    */
   async take({ signal, onBytes, onFound, note }: DbrootWork): Promise<void> {
+    await this.#readParent(note, signal);
     const lookedAtMs = Date.now();
     const plain = await LinesFile.create(`${this.#scratch}.plain`);
     const changed: ScannedEntry[] = [];
@@ -124,7 +138,7 @@ export class DbrootPrecopy implements StagedDbroot {
     const image = await completeImage({
       ...this.#options,
       ...{ signal, onBytes, lookedAtMs, found, files, plain, scratch: this.#scratch },
-      ...{ base: this.#shards, stored: this.#stored, seen: this.#looks },
+      ...{ base: this.#shards, stored: this.#stored, seen: this.#looks, parent: this.#parent },
     });
     await Promise.all([plain.remove(), this.#stored.remove()]);
     return image;
@@ -134,6 +148,18 @@ export class DbrootPrecopy implements StagedDbroot {
   async discard(): Promise<void> {
     await this.#scans.end();
     await Promise.allSettled([this.#stored.remove(), this.#taken?.plain.remove()]);
+  }
+
+  /** Learns what the parent has, if there is one: that is stored already. */
+  async #readParent(note: DbrootWork['note'], signal: AbortSignal): Promise<void> {
+    if (this.#isParentRead) return;
+    this.#parent = await ofParent(this.#options, note, async (parent) => {
+      await this.#stored.seed(linesOfParent(parent, this.#restless, signal), parent.files);
+      return parent;
+    });
+    // What was read before it turned out to be damaged is not to be believed either.
+    if (this.#options.parent !== undefined && this.#parent === undefined) this.#stored = await this.#stored.anew();
+    this.#isParentRead = true;
   }
 
   /** Looks at everything, and compares it with what is stored. */
@@ -154,9 +180,9 @@ export class DbrootPrecopy implements StagedDbroot {
     });
   }
 
-  async #fill(differing: LinesFile, { differingBytes }: Found, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
+  async #fill(toStore: LinesFile, toStoreBytes: number, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
     const { level, part, recipients, root } = this.#options;
-    const names = Array.from({ length: differingBytes < FEW_BYTES ? 1 : this.#options.shards }, (_, index) =>
+    const names = Array.from({ length: toStoreBytes < FEW_BYTES ? 1 : this.#options.shards }, (_, index) =>
       namedShard(this.#options, this.#shards.length + index),
     );
     const shards = await Promise.all(
@@ -166,7 +192,7 @@ export class DbrootPrecopy implements StagedDbroot {
       })),
     );
     for (const { key, path } of shards) if (key !== undefined) this.#stored.keepKey(path, key);
-    const units = unitsOf(entriesOf(differing, this.#restless), new Set());
+    const units = unitsOf(entriesOf(toStore), new Set());
     const archives = await fillShards({ shards, units, onFilled: (files) => this.#stored.add(files), onBytes, signal });
     for (const [index, name] of names.entries()) this.#shards.push({ ...name, ...(archives[index] ?? { bytes: 0, sha256: '' }) });
   }
@@ -175,11 +201,8 @@ export class DbrootPrecopy implements StagedDbroot {
 /** With less, more than one shard takes longer than it saves. */
 const FEW_BYTES = 32 * 1024 * 1024;
 
-async function* entriesOf(file: LinesFile, except: ReadonlySet<string>): AsyncGenerator<ScannedEntry> {
-  for await (const line of file.lines()) {
-    const entry = entryOfLine(line);
-    if (!except.has(entry.path)) yield entry;
-  }
+async function* entriesOf(file: LinesFile): AsyncGenerator<ScannedEntry> {
+  for await (const line of file.lines()) yield entryOfLine(line);
 }
 
 /** Files of a batch at most, and bytes. */

@@ -1,11 +1,12 @@
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { ListedFile } from '@stillpoint/shared/manifest';
+import { encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
 import type { FileKey } from '../../../encryption/file-key.ts';
 import type { ScannedEntry } from '../entry.ts';
+import { RESTORED_WITHIN_NS } from '../increment/same.ts';
 import { LinesFile } from '../lines-file.ts';
 import type { FileToTake } from '../scanning/orders.ts';
 import type { BasisPlace, FilledFile, ReadableBasis } from './orders.ts';
-import { StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
+import { type FileStamp, NO_CTIME, StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
 
 /** What of a dbroot lies in shards already: lines of the list on disk, by number, and the stamps for which they are good. */
 export class StoredFiles {
@@ -35,17 +36,60 @@ export class StoredFiles {
     this.#table = this.#table.withRoomFor(files);
   }
 
+  /**
+   * Notes files that lie in shards already, and whose number is at most `files`, in the place of what was known of them. Those without a stamp are known
+   * by size and time alone: they are in no image unless they are renewed. Files of one shard come in the order in which they lie in it. Throws what gives
+   * the files, DISK_FULL or the system's error.
+   */
+  async seed(before: AsyncIterable<ListedFile>, files: number): Promise<void> {
+    this.makeRoom(files);
+    for await (const file of before) {
+      const number = await this.#addLine(encodeEntry(file));
+      this.#table.record({ ...file, ...(stampIn(file) ?? NO_STAMP) }, number);
+    }
+    await this.#lines.flush();
+  }
+
+  /** Number of the line of a file that may be this one with another stamp: the same size and time, which a restore rounds. 0 for none. */
+  lineLike(entry: ScannedEntry): number {
+    return this.#table.lineLike(entry, RESTORED_WITHIN_NS);
+  }
+
+  /** How many lines there are; they are numbered from 1. */
+  get lines(): number {
+    return this.#last;
+  }
+
+  /** Lines whose mark is not 0, by number. Those that are added meanwhile are not among them. Throws the system's error. */
+  async *marked(marks: Uint8Array): AsyncGenerator<{ readonly number: number; readonly file: ListedFile }> {
+    await this.#lines.flush();
+    let number = 0;
+    for await (const line of this.#lines.lines()) {
+      number += 1;
+      if (number >= marks.length) return;
+      if (marks[number] !== 0) yield { number, file: JSON.parse(line) as ListedFile };
+    }
+  }
+
+  /** The file of a line has another stamp now: its content, mode and owner are the same. */
+  renew(number: number, stamp: FileStamp): void {
+    this.#table.record(stamp, number);
+  }
+
   /** Notes files that were packed, in the place of what was known of them. Throws DISK_FULL or the system's error. */
   async add(files: readonly FilledFile[]): Promise<void> {
     for (const { stamp, line, isSure, basis } of files) {
-      if (line !== undefined) {
-        this.#last += 1;
-        await this.#lines.add(line);
-      }
-      this.#table.record(stamp, isSure ? this.#last : 0);
+      const number = line === undefined ? 0 : await this.#addLine(line);
+      this.#table.record(stamp, isSure ? number : 0);
       if (basis === undefined) this.#bases.delete(stamp.path);
       else this.#bases.set(stamp.path, basis);
     }
+  }
+
+  /** Another one in its place, in which nothing is known. Throws the system's error. */
+  async anew(): Promise<StoredFiles> {
+    await this.remove();
+    return StoredFiles.create(this.#lines.path);
   }
 
   /** Keeps what opens a shard, for as long as its blocks may be needed. */
@@ -72,14 +116,16 @@ export class StoredFiles {
     this.#table.forget(path);
   }
 
-  /** Lines, with their ends, of the files that a look has seen with the stamp for which they are good, in the order in which they were added. */
-  async *good(seen: number): AsyncGenerator<{ readonly line: string; readonly bytes: number }> {
+  /** Lines, without their ends, of the files that a look has seen with the stamp for which they are good, in the order in which they were added. */
+  async *good(seen: number): AsyncGenerator<{ readonly line: string; readonly file: ListedFile }> {
     await this.#lines.flush();
     let number = 0;
     for await (const line of this.#lines.lines()) {
       number += 1;
-      const { path, size } = JSON.parse(line) as ListedFile;
-      if (this.#table.lineOf(path, seen) === number) yield { line: `${line}\n`, bytes: size };
+      const file = JSON.parse(line) as ListedFile;
+      if (this.#table.lineOf(file.path, seen) !== number) continue;
+      const renewed = this.#table.otherStamp({ ...file, ...(stampIn(file) ?? NO_STAMP) });
+      yield renewed === undefined ? { line, file } : { line: JSON.stringify({ ...file, ...renewed }), file: { ...file, ...renewed } };
     }
     if (number !== this.#last)
       throw new StillpointError('CAPTURE_FAILED', `${this.#lines.path} has ${number} lines instead of ${this.#last}`);
@@ -90,4 +136,17 @@ export class StoredFiles {
     this.#keys.clear();
     return this.#lines.remove();
   }
+
+  /** Gives its number: several may be added at the same time. */
+  async #addLine(line: string): Promise<number> {
+    this.#last += 1;
+    const number = this.#last;
+    await this.#lines.add(line);
+    return number;
+  }
 }
+
+const NO_STAMP = { ctimeNs: NO_CTIME, inode: '0' };
+
+const stampIn = ({ ctimeNs, inode }: ListedFile): Pick<FileStamp, 'ctimeNs' | 'inode'> | undefined =>
+  ctimeNs === undefined || inode === undefined ? undefined : { ctimeNs, inode };

@@ -1,0 +1,228 @@
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DbrootPrecopy, type DbrootToCapture, type DbrootWork } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { testDirectory } from '../harness/mariadb-server.ts';
+import { DbrootChain } from './dbroot-chain.ts';
+import { segment } from './dbroot-tree.ts';
+import { begin, operate, operations } from './hostile-writer.ts';
+import { lockedPicture } from './precopied.ts';
+
+/** More of them are asked for by hand: each takes some tenths of a second. */
+const ROUNDS = Number(process.env.STILLPOINT_ROUNDS ?? 15);
+
+const work = (fields: Partial<DbrootWork> = {}): DbrootWork => ({
+  ...{ signal: new AbortController().signal, onBytes: () => {}, onFound: () => {}, note: () => {} },
+  ...fields,
+});
+
+/** A file's ctime proves something to a look that begins so much later, on any file system. */
+const AGED_MS = 60;
+
+let home: string;
+let root: string;
+let chain: DbrootChain;
+beforeEach(() => {
+  home = testDirectory('precopy-increment');
+  root = join(home, 'data1');
+  chain = new DbrootChain(home);
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+/** What `write` may do, and when. */
+interface Moments {
+  /** While the only pass runs, and before anything is looked at. */
+  readonly before?: () => void;
+  /** Between the pass and the still point. */
+  readonly between?: () => void;
+}
+
+/** Takes a set, and sees that it is what a locked copy would be. Gives the bytes that were read before the still point, and inside. */
+async function take(
+  set: string,
+  begun: DbrootToCapture,
+  { before, between }: Moments = {},
+): Promise<{ readonly before: number; readonly inside: number; readonly notes: readonly string[] }> {
+  const capture = await DbrootPrecopy.begin(begun);
+  const notes: string[] = [];
+  const note = (sentence: string): void => void notes.push(sentence);
+  let inside = 0;
+  try {
+    before?.();
+    const { bytes } = await capture.precopy(work({ note }));
+    between?.();
+    const expected = await lockedPicture(root);
+    await capture.take(
+      work({
+        onBytes: (some) => {
+          inside += some;
+        },
+      }),
+    );
+    chain.add(set, await capture.finish(work()));
+    expect(await chain.pictureOf(set)).toEqual(expected);
+    return { before: bytes, inside, notes };
+  } finally {
+    await capture.discard();
+  }
+}
+
+const full = (set: string) => take(set, chain.begin(set, root));
+const increment = (set: string, parent: string, moments?: Moments) => take(set, chain.begin(set, root, parent), moments);
+
+describe('an increment of a dbroot that is copied before the still point', () => {
+  const SEGMENT = 2_000_000;
+  const at = (name: string): string => join(root, name);
+  beforeEach(async () => {
+    mkdirSync(at('000.dir'), { recursive: true });
+    for (let index = 0; index < 10; index += 1) writeFileSync(at(`000.dir/FILE${index}`), segment(SEGMENT, index));
+    for (let index = 0; index < 10; index += 1) writeFileSync(at(`SMALL${index}`), `small ${index}`);
+    await pause(AGED_MS);
+    await full('full');
+  });
+
+  test('reads inside it only what has changed since the pass, however much has since the parent', async () => {
+    for (let index = 0; index < 6; index += 1) writeFileSync(at(`000.dir/FILE${index}`), segment(SEGMENT, index + 100));
+    rmSync(at('SMALL0'));
+    await pause(AGED_MS);
+    const { before, inside } = await increment('second', 'full', { between: () => writeFileSync(at('SMALL1'), 'other') });
+    expect([before, inside]).toEqual([6 * SEGMENT, 5]);
+    const { borrowed, dataBytes, files } = chain.imageOf('second').dbroot;
+    expect(files).toBe(19);
+    expect(borrowed).toMatchObject({ files: 12, dataBytes: 4 * SEGMENT + 8 * 7 });
+    expect(dataBytes).toBe(10 * SEGMENT + 8 * 7 + 5);
+    expect(borrowed?.shards.every(({ set, node }) => set === 'full' && node === 'pm1')).toBe(true);
+  });
+
+  test('of one names every set in which bytes lie, oldest first, and none in which none do any more', async () => {
+    writeFileSync(at('SMALL1'), 'second');
+    await pause(AGED_MS);
+    await increment('second', 'full');
+    await increment('third', 'second');
+    const setsOf = (set: string) => [...new Set(chain.imageOf(set).dbroot.borrowed?.shards.map((shard) => shard.set))];
+    expect(setsOf('second')).toEqual(['full']);
+    expect(setsOf('third')).toEqual(['full', 'second']);
+    writeFileSync(at('SMALL1'), 'fourth');
+    await increment('fourth', 'third');
+    expect(setsOf('fourth')).toEqual(['full']);
+  });
+
+  test('stores nothing when nothing has changed, and has no shard for that', async () => {
+    expect(await increment('second', 'full')).toEqual({ before: 0, inside: 0, notes: [] });
+    expect(chain.imageOf('second').dbroot).toMatchObject({ shards: ['dbroot1.delta.tar.zst'], borrowed: { files: 20 } });
+  });
+
+  test('reads what only its place on disk tells from what is stored, and stores nothing of it', async () => {
+    cpSync(root, `${root}.restored`, { recursive: true, preserveTimestamps: true });
+    for (const name of ['000.dir/FILE3', 'SMALL4']) chmodSync(join(`${root}.restored`, name), 0o600);
+    rmSync(root, { recursive: true });
+    renameSync(`${root}.restored`, root);
+    await pause(AGED_MS);
+    const { before, inside } = await increment('second', 'full');
+    // Two have another mode: an archive tells it too.
+    expect([before, inside]).toEqual([11 * SEGMENT + 11 * 7, 0]);
+    expect(chain.imageOf('second').dbroot.borrowed).toMatchObject({ files: 18 });
+    expect(await increment('third', 'second')).toEqual({ before: 0, inside: 0, notes: [] });
+  });
+
+  test('believes no stamps that may be older than a crash of the machine: what is the same is read, and not stored', async () => {
+    const { size, atimeMs, mtimeMs } = statSync(at('000.dir/FILE5'));
+    writeFileSync(at('000.dir/FILE5'), segment(size, 77));
+    utimesSync(at('000.dir/FILE5'), atimeMs / 1000, mtimeMs / 1000);
+    await pause(AGED_MS);
+    const begun = chain.begin('second', root);
+    const parent = { ...chain.asParent('full'), lookedAtMs: undefined };
+    const { before, inside } = await take('second', { ...begun, parent });
+    expect([before, inside]).toEqual([11 * SEGMENT + 10 * 7, 0]);
+    expect(chain.imageOf('second').dbroot.borrowed).toMatchObject({ files: 19, dataBytes: 9 * SEGMENT + 10 * 7 });
+    expect((await increment('third', 'second')).before).toBe(0);
+  });
+
+  test('has what was changed within a tick of the clock while it was looked at', async () => {
+    await increment('second', 'full', {
+      before: () => utimesSync(at('SMALL2'), 1, 1),
+      between: () => {
+        appendFileSync(at('SMALL3'), 'more');
+        truncateSync(at('000.dir/FILE1'), 100);
+        renameSync(at('SMALL4'), at('SMALL5'));
+        writeFileSync(at('new'), 'new');
+      },
+    });
+  });
+
+  test('is a full one when the list of its parent is damaged, with a sentence on that', async () => {
+    const parent = chain.asParent('full');
+    const files = chain.listOf('full');
+    const list = async function* () {
+      for (const [index, entry] of (await files).entries())
+        if (index < 15) yield entry;
+        else yield* parent.list(new AbortController().signal);
+    };
+    const { inside, notes } = await take('second', { ...chain.begin('second', root), parent: { ...parent, list } });
+    expect(notes).toEqual(['dbroot 1 is taken in full: A list of set full has more than the 20 files that part.json counts']);
+    expect(inside).toBe(0);
+    expect(chain.imageOf('second').dbroot.borrowed).toBeUndefined();
+  });
+});
+
+test('a chain of increments is what locked copies would be, byte for byte, whatever a hostile writer does', {
+  timeout: ROUNDS * 15_000,
+}, async () => {
+  let round = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(operations(20), operations(20), operations(3), fc.nat(200)), { minLength: 2, maxLength: 4 }),
+      async (sets) => {
+        round += 1;
+        root = join(home, `data${round}`);
+        begin(root);
+        for (const [index, [before, during, between, ms]] of sets.entries()) {
+          for (const operation of before) operate(root, operation);
+          let isOver = false;
+          const until = performance.now() + ms;
+          const writing = (async () => {
+            for (let at = 0; !isOver && performance.now() < until; at += 1) {
+              const operation = during[at % during.length];
+              if (operation !== undefined) operate(root, operation);
+              await turn();
+            }
+          })();
+          const name = `${round}-${index}`;
+          const begun = chain.begin(name, root, index === 0 ? undefined : `${round}-${index - 1}`);
+          // Now and then as after a crash of the machine.
+          const parent = begun.parent && (ms % 3 === 0 ? { ...begun.parent, lookedAtMs: undefined } : begun.parent);
+          const capture = await DbrootPrecopy.begin({ ...begun, parent });
+          try {
+            await capture.precopy(work());
+            isOver = true;
+            await writing;
+            for (const operation of between) operate(root, operation);
+            const expected = await lockedPicture(root);
+            await capture.take(work());
+            chain.add(name, await capture.finish(work()));
+            expect(await chain.pictureOf(name)).toEqual(expected);
+          } finally {
+            isOver = true;
+            await capture.discard();
+          }
+        }
+        for (const index of sets.keys()) rmSync(chain.partOf(`${round}-${index}`), { recursive: true });
+        rmSync(root, { recursive: true });
+      },
+    ),
+    { numRuns: ROUNDS, endOnFailure: true },
+  );
+});
