@@ -38,7 +38,7 @@ async function nothingIsLeft(operationId: string): Promise<void> {
 }
 
 test('what age has encrypted is not staged without the right identity, and nothing is begun', async () => {
-  const where = `The part of db1 in ${rig.config.repository} is encrypted for ${key.recipient}`;
+  const where = `The part of db1 of set ${part.part.setId} in ${rig.config.repository} is encrypted for ${key.recipient}`;
   await expect(stageWith(undefined, 'restore-1')).rejects.toMatchObject({
     code: 'KEY_MISSING',
     message: `${where}, and the configuration of this agent names no identity`,
