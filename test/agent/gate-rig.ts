@@ -31,13 +31,13 @@ export const SHOP = `
   CREATE DATABASE stillpoint;
   CREATE TABLE stillpoint.gate (closed INT) ENGINE=MyISAM`;
 
-const options = (): CaptureOptions => create(CaptureOptionsSchema, { server: ServerStrategy.GATE });
+const optionsOf = (server: ServerStrategy): CaptureOptions => create(CaptureOptionsSchema, { server });
 
-export const precopy = (node: TestNode, task = testTask('precopy-1')) =>
-  precopyTask.run(node.agent, create(PrecopyTaskSchema, { setId: SET, options: options(), storage: PrecopyStorage.SERVER }), task);
+export const precopy = (node: TestNode, task = testTask('precopy-1'), server: ServerStrategy = ServerStrategy.GATE) =>
+  precopyTask.run(node.agent, create(PrecopyTaskSchema, { setId: SET, options: optionsOf(server), storage: PrecopyStorage.SERVER }), task);
 
-export const capture = (node: TestNode, task = testTask('capture')) =>
-  captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET, options: options() }), task);
+export const capture = (node: TestNode, task = testTask('capture'), server: ServerStrategy = ServerStrategy.GATE) =>
+  captureTask.run(node.agent, create(CaptureTaskSchema, { setId: SET, options: optionsOf(server) }), task);
 
 export async function publish(node: TestNode): Promise<PartManifest> {
   const { result } = await publishTask.run(node.agent, create(PublishTaskSchema, { setId: SET }), testTask('publish'));
@@ -77,15 +77,23 @@ export async function startLoad(server: TestServer, tables: readonly string[] = 
   };
 }
 
-/** A server on the image of a part, restored by hand. */
-export async function restored(node: TestNode, like: TestServer): Promise<TestServer> {
+/** A server on the image of a part, and an increment of it, restored by hand. */
+export async function restored(node: TestNode, like: TestServer, increment?: string): Promise<TestServer> {
   const copy = await startServer({ name: 'restored', serverId: 99 });
   await copy.stop();
   execFileSync('rm', ['-rf', copy.datadir]);
   mkdirSync(copy.datadir);
-  const image = join(partOf(node), LAYOUT.mariadbFull);
-  execFileSync('bash', ['-c', `set -o pipefail; zstd -dc '${image}' | mbstream -x -C '${copy.datadir}'`]);
+  const extract = (name: string, directory: string): void => {
+    execFileSync('bash', ['-c', `set -o pipefail; zstd -dc '${join(partOf(node), name)}' | mbstream -x -C '${directory}'`]);
+  };
+  extract(LAYOUT.mariadbFull, copy.datadir);
   execFileSync('mariadb-backup', ['--prepare', `--target-dir=${copy.datadir}`], { stdio: 'pipe' });
+  if (increment !== undefined) {
+    const place = join(copy.directory, 'increment');
+    mkdirSync(place);
+    extract(increment, place);
+    execFileSync('mariadb-backup', ['--prepare', `--target-dir=${copy.datadir}`, `--incremental-dir=${place}`], { stdio: 'pipe' });
+  }
   execFileSync('chown', ['-R', '--reference', like.datadir, copy.datadir]);
   await copy.start();
   return copy;

@@ -21,6 +21,9 @@ it('a backup holds all nodes, captures, attests, resumes, publishes and commits'
     expect(repository.get(set.setId)?.set).toBeDefined();
     expect(history).toEqual([
       'claimed',
+      // One task: there is no dbroot.
+      'precopy started',
+      'precopy succeeded',
       'locked',
       'capture started',
       'capture succeeded',
@@ -36,8 +39,8 @@ it('a backup holds all nodes, captures, attests, resumes, publishes and commits'
     { node: 'db2', source: 'db1', roles: ['sql'], blockedMs: 1_234 },
     { node: 'db3', source: 'db1', roles: ['sql'], blockedMs: 1_234 },
   ]);
-  expect(set.phases.map(({ phase }) => phase)).toEqual(['check', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish']);
-  expect(run.events.filter(({ type }) => type === 'phase').length).toBe(8);
+  expect(set.phases.map(({ phase }) => phase)).toEqual(['check', 'precopy', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish']);
+  expect(run.events.filter(({ type }) => type === 'phase').length).toBe(9);
   expect(await cluster.controller.listSets({ all: true, rescan: false }, run.signal)).toMatchObject([
     { setId: set.setId, operationId, state: 'good' },
   ]);

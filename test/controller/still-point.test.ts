@@ -70,7 +70,7 @@ it('asks no node for its lock before all are ready for it', async () => {
   gate.open();
   const { set } = await running;
   const phases = set.phases.map(({ phase, blocksWriters }) => `${phase} ${blocksWriters ? 'waits' : 'runs'}`);
-  expect(phases.slice(1, 3)).toEqual(['ready runs', 'quiesce waits']);
+  expect(phases.slice(1, 4)).toEqual(['precopy runs', 'ready runs', 'quiesce waits']);
 });
 
 describe.each([

@@ -11,7 +11,9 @@ const DIRECTORY_MODE = 0o750;
 /** The server's image in a part, and the server it came from. */
 export interface ServerImage {
   readonly shard: Shard;
-  /** Images that it builds upon, the full one first; undefined for a full one. */
+  /** What `shard` is an increment of, if that lies in the same part: copied before the still point. */
+  readonly base: Shard | undefined;
+  /** Images of other sets that it builds upon, the full one first; undefined when that is in this part. */
   readonly chain: readonly BorrowedShard[] | undefined;
   /** See incarnationOf. */
   readonly incarnation: string | undefined;

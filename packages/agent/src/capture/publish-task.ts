@@ -112,7 +112,7 @@ function manifestOf({ agent, setId, hold, images, sums, configuration, storing }
     hostname: hostname(),
     ...(server && { mariadb: serverOf(hold, server) }),
     ...(engine && { columnstore: engine.columnstore }),
-    shards: [server?.shard, ...(engine?.shards ?? []), configuration.shard].filter((shard) => shard !== undefined),
+    shards: [server?.base, server?.shard, ...(engine?.shards ?? []), configuration.shard].filter((shard) => shard !== undefined),
     ...(storing.recipients.length > 0 && { encryption: { recipients: [...storing.recipients] } }),
     configuration: [...configuration.files],
     checksums: [...sums.checksums],
@@ -123,7 +123,7 @@ function manifestOf({ agent, setId, hold, images, sums, configuration, storing }
 
 function serverOf({ position, sources }: Hold, image: ServerImage): NonNullable<PartManifest['mariadb']> {
   if (position === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no position of the server whose image was taken');
-  const { server, backupToolVersion, fromLsn, toLsn, lastLsn, dataBytes, incarnation, chain } = image;
+  const { server, backupToolVersion, fromLsn, toLsn, lastLsn, dataBytes, incarnation, base, chain } = image;
   const { logBin, file, offset, gtidBinlogPos, gtidSlavePos } = position;
   return {
     ...server,
@@ -135,6 +135,7 @@ function serverOf({ position, sources }: Hold, image: ServerImage): NonNullable<
     lastLsn,
     ...(incarnation === undefined ? {} : { incarnation }),
     ...(chain === undefined ? {} : { chain: [...chain] }),
+    ...(base === undefined ? {} : { base: base.name }),
     dataBytes,
   };
 }

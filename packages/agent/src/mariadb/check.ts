@@ -197,7 +197,7 @@ async function checkPrivileges(session: Session, purpose: PrivilegePurpose, user
 async function checkGate(session: Session, signal?: AbortSignal): Promise<Finding> {
   const obstacle = await gateObstacle(session, await backupToolVersion(signal), signal);
   if (obstacle === undefined) return ok('Writers do not wait for the copy of the data');
-  const message = `The copy is made while writers wait: ${obstacle.message}`;
+  const message = `Writers wait while all data is read: ${obstacle.message}`;
   return obstacle.bySql ? warning(message, 'Run the SQL that `stillpoint agent grants` prints, on the primary.') : ok(message);
 }
 

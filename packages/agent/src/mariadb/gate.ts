@@ -93,6 +93,16 @@ export async function stalledClients(session: Session, signal?: AbortSignal): Pr
   return rows.map((row) => Number(row.id));
 }
 
+/** Connections of the agent's own account on which mariadb-backup is kept waiting for one of its stages. Needs PROCESS. */
+export async function waitingTools(session: Session, signal?: AbortSignal): Promise<readonly number[]> {
+  const rows = await session.query(
+    `SELECT id FROM information_schema.processlist WHERE state = ? AND info LIKE 'BACKUP STAGE %' AND user = SUBSTRING_INDEX(USER(), '@', 1)`,
+    [WAITING],
+    signal,
+  );
+  return rows.map((row) => Number(row.id));
+}
+
 /** Who keeps mariadb-backup from getting its first stage, for an error. Throws SERVER_DOWN or the signal's reason. */
 export const inTheWayOfStages = (session: Session, signal?: AbortSignal): ReturnType<typeof findBlockers> =>
   findBlockers(session, [session.connectionId], signal);

@@ -65,12 +65,10 @@ function createCommand(perform: Perform): Command {
       durationWithin(HOLD_BOUNDS.maxBlock),
     )
     .addOption(
-      new Option('--capture <strategy>', 'how images are taken; auto takes the best that each node can do').choices([
-        'auto',
-        'reflink',
-        'precopy',
-        'locked',
-      ]),
+      new Option(
+        '--capture <strategy>',
+        'how images are taken (reflink, precopy: dbroots; gate, increment: servers); auto takes the best that each node can do',
+      ).choices(['auto', 'reflink', 'precopy', 'gate', 'increment', 'locked']),
     )
     .option('--probe', 'write a row of stillpoint.probe all through the backup, to tell how long a client waits')
     .option('--compression-level <level>', 'zstd level, 1 to 19, or none', compression)

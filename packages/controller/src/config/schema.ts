@@ -54,10 +54,10 @@ const backupSchema = z.strictObject({
     })
     .prefault({}),
   capture: z
-    .enum(['auto', 'reflink', 'precopy', 'locked'])
+    .enum(['auto', 'reflink', 'precopy', 'gate', 'increment', 'locked'])
     .default('auto')
     .describe(
-      'how images are taken: reflink clones the files of dbroots while writers wait, precopy copies them before and then what has changed, locked does everything while writers wait; auto takes the best that each node can do',
+      'how images are taken: of dbroots, reflink clones the files while writers wait, precopy copies them before and then what has changed; of servers, gate has mariadb-backup wait for the lock with its last stages, increment copies everything before and then what has changed; what a word does not concern is taken as with auto, the best that each node can do; locked does everything while writers wait',
     ),
   precopyPasses: z
     .number()

@@ -1,13 +1,16 @@
 import { expect, it } from 'vitest';
 import { follows, nodeView, SETTINGS } from '../../../../test/controller/builders.ts';
 import { DBROOT_BYTES, engineFacts, moduleView } from '../../../../test/controller/engine-builders.ts';
+import type { BackupSettings } from '../config/schema.ts';
 import { type BackupPlan, planBackup } from './backup.ts';
 
 const nodesOf = (plan: BackupPlan, kind: string): readonly string[] | undefined => plan.phases.find(({ phase }) => phase === kind)?.nodes;
 
 it('holds, captures and commits on every node, in this order', () => {
   const plan = planBackup('shop', [nodeView('db1'), nodeView('db2', follows('db1'))], SETTINGS);
-  expect(plan.phases.map(({ phase }) => phase)).toEqual(['check', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit']);
+  expect(plan.phases.map(({ phase }) => phase)).toEqual([
+    ...['check', 'precopy', 'ready', 'quiesce', 'capture', 'attest', 'resume', 'publish', 'commit'],
+  ]);
   for (const { nodes, steps } of plan.phases) {
     expect(nodes).toEqual(['db1', 'db2']);
     expect(steps.map(({ node }) => node)).toEqual(nodes);
@@ -27,7 +30,7 @@ it('says what every node has to do and how it does it', () => {
     node: 'db1',
     roles: ['sql', 'primary'],
     source: '',
-    captures: [{ storage: 'server', strategy: 'locked' }],
+    captures: [{ storage: 'server', strategy: 'increment' }],
     repository: '/backup',
   });
   expect(db2).toMatchObject({ node: 'db2', roles: ['sql'], source: 'db1', dbroots: [] });
@@ -62,8 +65,6 @@ it('drains every module of the engine, suspends on the owner of dbroot 1 and the
   const map = { 1: 2, 2: 3 };
   const plan = planBackup('shop', [nodeView('db1'), moduleView('db2', map), moduleView('db3', map)], SETTINGS);
   expect(plan.phases.map(({ phase }) => phase).slice(3, 9)).toEqual(['quiesce', 'drain', 'suspend', 'confirm', 'flush', 'capture']);
-  // Their dbroots are cloned: file systems write them out before.
-  expect(nodesOf(plan, 'precopy')).toEqual(['db2', 'db3']);
   expect(['drain', 'suspend', 'confirm', 'flush'].map((phase) => nodesOf(plan, phase))).toEqual([
     ['db2', 'db3'],
     ['db2'],
@@ -78,6 +79,20 @@ it('drains every module of the engine, suspends on the owner of dbroot 1 and the
     bound: expect.stringContaining('20.0 s'),
   });
   expect(plan.columnstore).toEqual({ version: '6.4.12', configRevision: 7, primary: 'db2', driver: 'dbrmctl' });
+});
+
+it('brings over before the lock what can be had: servers that cannot come to the gate, and dbroots, which file systems write out before they are cloned', () => {
+  const map = { 1: 2, 2: 3 };
+  const atGate = { gateObstacle: '' };
+  const views = [nodeView('db1', atGate), nodeView('db4'), moduleView('db2', map), moduleView('db3', map)];
+  const phases = (capture: BackupSettings['capture'], parent?: string): (readonly string[] | undefined)[] => {
+    const plan = planBackup('shop', views, { ...SETTINGS, capture }, { parent, warnings: [] });
+    return [nodesOf(plan, 'precopy'), nodesOf(plan, 'park')];
+  };
+  expect(phases('auto')).toEqual([['db4', 'db2', 'db3'], ['db1']]);
+  expect(phases('increment')).toEqual([['db1', 'db4', 'db2', 'db3'], undefined]);
+  expect(phases('locked')).toEqual([undefined, undefined]);
+  expect(phases('locked', '20261121-091500-3fa94c01')).toEqual([['db2', 'db3'], undefined]);
 });
 
 it('counts the dbroots that a node owns to its data, and no others', () => {

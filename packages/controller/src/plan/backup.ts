@@ -146,6 +146,12 @@ function engineOf(engines: readonly EngineNode[], views: readonly NodeView[]): B
   return { version, configRevision: Number(configRevision), primary: primary.node, driver: suspendDriver };
 }
 
+/** Whether anything of a node is brought over before there is a lock, or has to be compared with the parent. */
+const isCopiedBefore = ({ captures, dbroots }: BackupNode, parent: string | undefined): boolean =>
+  captures.some(({ strategy }) => COPIED_BEFORE.includes(strategy)) || (parent !== undefined && dbroots.length > 0);
+
+const COPIED_BEFORE: readonly CaptureStrategy[] = ['increment', 'precopy', 'reflink'];
+
 /**
  * Every node holds and attests, also one without a server: a set is what stood still together. The engine is set read-only by its
  * primary alone; what the other modules see of it then can only be seen afterwards.
@@ -175,7 +181,7 @@ function phasesOf(
     phase('check', all, false, ''),
     phase(
       'precopy',
-      parent === undefined ? doing('precopy', 'reflink') : planned.filter(({ dbroots }) => dbroots.length > 0).map(({ node }) => node),
+      planned.filter((one) => isCopiedBefore(one, parent)).map(({ node }) => node),
       false,
       '',
     ),

@@ -7,7 +7,7 @@
 export type BackupStep =
   /** Is the node fit for a backup? */
   | { readonly kind: 'check'; readonly node: string }
-  /** What can be had of dbroots while clients write is brought over. */
+  /** What can be had of dbroots, and of servers that cannot come to the gate, while clients write is brought over. */
   | { readonly kind: 'precopy'; readonly node: string }
   /** All that takes time before a lock can be asked for. */
   | { readonly kind: 'ready'; readonly node: string }

@@ -60,6 +60,11 @@ export const backupExecutors = {
 /** Once or more before every attempt at the still point, as another task each time: the agent brings up to date what it has. */
 async function precopy(run: BackupRun, { node }: BackupStep, scope: Scope): Promise<void> {
   const attempt = run.operation.steps.get('precopy', '')?.attempt ?? 1;
+  const planned = run.plan.nodes.find((other) => other.node === node);
+  // First: what has changed in dbroots meanwhile costs writers more.
+  if (planned?.captures.some(({ strategy }) => strategy === 'increment'))
+    await bringOver(run, node, `precopy-server-${attempt}`, PrecopyStorage.SERVER, scope);
+  if (planned?.dbroots.length === 0) return;
   const pass = await bringOver(run, node, `precopy-${attempt}`, PrecopyStorage.DBROOTS, scope);
   run.precopied.set(node, [...(run.precopied.get(node) ?? []), pass]);
 }
@@ -76,9 +81,9 @@ async function bringOver(run: BackupRun, node: string, taskId: string, storage: 
 function captureOptions({ plan, settings }: BackupRun, node: string): MessageInitShape<typeof CaptureOptionsSchema> {
   const { parallel } = settings;
   const planned = plan.nodes.find((other) => other.node === node)?.captures ?? [];
-  const gate = planned.some(({ strategy }) => strategy === 'gate');
+  const server = planned.find(({ storage }) => storage === 'server')?.strategy;
   return {
-    server: gate ? ServerStrategy.GATE : ServerStrategy.LOCKED,
+    server: SERVER_STRATEGIES.get(server ?? 'locked') ?? ServerStrategy.LOCKED,
     dbroots: planned
       .filter(({ dbroot }) => dbroot !== 0)
       .map(({ dbroot, strategy }) => ({ number: dbroot, strategy: DBROOT_STRATEGIES.get(strategy) ?? DbrootStrategy.LOCKED })),
@@ -88,6 +93,11 @@ function captureOptions({ plan, settings }: BackupRun, node: string): MessageIni
     ...storageOptions(plan.storage),
   };
 }
+
+const SERVER_STRATEGIES: ReadonlyMap<CaptureStrategy, ServerStrategy> = new Map([
+  ['gate', ServerStrategy.GATE],
+  ['increment', ServerStrategy.INCREMENT],
+]);
 
 const DBROOT_STRATEGIES: ReadonlyMap<CaptureStrategy, DbrootStrategy> = new Map([
   ['reflink', DbrootStrategy.REFLINK],

@@ -15,21 +15,31 @@ export interface Basis {
   readonly chain: readonly BorrowedShard[];
 }
 
+/** What tells that a server is the one whose image was taken. */
+export interface KnownServer {
+  readonly version: string;
+  readonly datadir: string;
+  readonly incarnation?: string | undefined;
+  /** Of the image, decimal. */
+  readonly lastLsn: string;
+}
+
 /**
- * What the image of the server may be an increment of; undefined for a full one, with a note when an increment was asked for. mariadb-backup compares
+ * What the image of the server may be an increment of, when so many images are about to be added to the chain; undefined for a full one, with a note when an increment was asked for. mariadb-backup compares
  * nothing but log sequence numbers, so what it would not see is looked at here. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason.
  */
 export async function basisOf(
   parent: Parent | undefined,
   mariadb: MariadbConfig,
   { note, signal }: Pick<ImageWork, 'note' | 'signal'>,
+  images = 1,
 ): Promise<Basis | undefined> {
   if (parent === undefined) return undefined;
   try {
     const part = await parent.own();
-    const basis = chainOf(part, parent.maxChain);
+    const basis = chainOf(part, parent.maxChain, images);
     await requireStored(basis.chain, part);
-    await requireSameServer(part, mariadb, signal);
+    await requireParentServer(part, mariadb, signal);
     return basis;
   } catch (error) {
     if (!(error instanceof NotUsable)) throw error;
@@ -38,27 +48,32 @@ export async function basisOf(
   }
 }
 
-function chainOf(parent: ParentPart, maxChain: number): Basis {
+function chainOf(parent: ParentPart, maxChain: number, images: number): Basis {
   const { mariadb, node, setId } = parent.part;
   const chain = imagesOf(parent.part).map((shard) => asBorrowed(shard, parent));
   if (mariadb === undefined || chain.length === 0) throw new NotUsable(`set ${setId} has no server of ${node}`);
-  if (chain.length > maxChain) throw new NotUsable(`${maxChain} increments follow the last full image already`);
+  if (chain.length - 1 + images > maxChain) throw new NotUsable(`more than ${maxChain} increments would follow the last full image`);
   return { setId, lsn: mariadb.toLsn, chain };
 }
 
-async function requireSameServer({ part }: ParentPart, config: MariadbConfig, signal: AbortSignal): Promise<void> {
+async function requireParentServer({ part }: ParentPart, config: MariadbConfig, signal: AbortSignal): Promise<void> {
   const { setId, mariadb: before } = part;
   if (before === undefined) throw new NotUsable(`set ${setId} has no server`);
+  await requireSameServer(before, `set ${setId}`, config, signal);
+}
+
+/** Throws NotUsable when the server is not the one of an earlier image, SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
+export async function requireSameServer(before: KnownServer, image: string, config: MariadbConfig, signal: AbortSignal): Promise<void> {
   const session = await openSession(accountOf(config), signal);
   try {
     const settings = await runningSettings(session, signal);
     const { version, datadir } = settings;
-    if (version !== before.version) throw new NotUsable(`it was version ${before.version} in set ${setId}, and is ${version}`);
+    if (version !== before.version) throw new NotUsable(`it was version ${before.version} in ${image}, and is ${version}`);
     const incarnation = await incarnationOf(settings);
     if (datadir !== before.datadir || incarnation === undefined || incarnation !== before.incarnation)
-      throw new NotUsable(`its data directory is not the one of set ${setId} any more, as after a restore`);
+      throw new NotUsable(`its data directory is not the one of ${image} any more, as after a restore`);
     const lsn = await currentLsn(session, signal);
-    if (lsn < BigInt(before.lastLsn)) throw new NotUsable(`its log stands at ${lsn}, before the ${before.lastLsn} of set ${setId}`);
+    if (lsn < BigInt(before.lastLsn)) throw new NotUsable(`its log stands at ${lsn}, before the ${before.lastLsn} of ${image}`);
   } finally {
     await session.close();
   }

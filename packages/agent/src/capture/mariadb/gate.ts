@@ -6,10 +6,11 @@ import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } f
 import { storingOf } from '../storing.ts';
 import { type Basis, basisOf } from './basis.ts';
 import { bytesWritten } from './data-bytes.ts';
+import { endedBy } from './ended-by.ts';
 import { type Measured, measure } from './measure.ts';
 import { type ParkedBackup, park, TooFast } from './parked.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
-import { nameOfImage, requireStill, serverImage, type TakenImage } from './server-image.ts';
+import { imageShard, nameOfImage, requireStill, serverImage, type TakenImage } from './server-image.ts';
 import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
 
 /** A server with hardly any data is copied faster than the gate can be closed, now and then. */
@@ -32,9 +33,10 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
   const begin = async ({ note, progress, signal }: ImageWork): Promise<ParkedBackup> => {
     await rm(join(part, nameOfImage(storing, basis).name), { force: true });
     basis = await basisOf(parent, mariadb, { note, signal });
+    const file = nameOfImage(storing, basis).name;
     const scratch = await makeScratch(part);
     measuring = measure(mariadb, signal);
-    return park({ agent, mariadb, part, scratch, storing, basis, parallel: options.parallel, measuring, progress, signal });
+    return park({ agent, mariadb, part, file, scratch, storing, basis, parallel: options.parallel, measuring, progress, signal });
   };
   const beginUntilParked = async (work: ImageWork): Promise<ParkedBackup> => {
     for (let tries = 1; ; tries++) {
@@ -63,12 +65,16 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
       if (lock === undefined) throw new StillpointError('HOLD_LOST', 'The hold has no lock on the server whose image is to be taken');
       if (parked === undefined) throw new StillpointError('HOLD_LOST', 'No mariadb-backup waited at the gate when the lock was taken');
       const one = parked;
-      await endedBy(signal, one, async () => {
-        await one.copiedUnder(lock.connectionId);
-        const info = await requireCompleted(part, basis);
-        await requireStill(lock, info);
-        taken = { info };
-      });
+      await endedBy(
+        signal,
+        () => one.discard(),
+        async () => {
+          await one.copiedUnder(lock.connectionId);
+          const info = await requireCompleted(part, basis);
+          await requireStill(lock, info);
+          taken = { info };
+        },
+      );
       const { dataBytes } = await required(measuring);
       progress(dataBytes, dataBytes);
     },
@@ -76,28 +82,19 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
       const { info } = required(taken);
       const one = required(parked);
       // Writers go on: nobody waits for the last bytes to be compressed.
-      const stored = await endedBy(signal, one, () => one.stream.stored);
+      const stored = await endedBy(
+        signal,
+        () => one.discard(),
+        () => one.stream.stored,
+      );
       await removeScratch(part);
-      return serverImage({ storing, stored, info, basis }, await required(measuring));
+      return serverImage({ shard: imageShard(storing, basis, stored), info, basis }, await required(measuring));
     },
     discard: async () => {
       await parked?.discard();
       await removeScratch(part).catch(() => undefined);
     },
   };
-}
-
-/** Work that a signal ends, by ending what it waits for. Throws the signal's reason. */
-async function endedBy<T>(signal: AbortSignal, parked: ParkedBackup, work: () => Promise<T>): Promise<T> {
-  const end = (): void => void parked.discard();
-  signal.addEventListener('abort', end, { once: true });
-  try {
-    return await work();
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener('abort', end);
-  }
 }
 
 function required<T>(value: T | undefined): T {

@@ -15,7 +15,6 @@ import type { Storing } from '../storing.ts';
 import type { Basis } from './basis.ts';
 import { bytesWritten, processorTicks } from './data-bytes.ts';
 import type { Measured } from './measure.ts';
-import { nameOfImage } from './server-image.ts';
 import { type RunningImage, startImage } from './start-image.ts';
 import { lsnDirectory } from './tool-files.ts';
 
@@ -25,11 +24,13 @@ export interface ImageStreamOptions {
   readonly mariadb: MariadbConfig;
   /** Directory of the part. */
   readonly part: string;
+  /** Name of the file in it, which is made anew. */
+  readonly file: string;
   /** Directory of the tool's own files, empty. */
   readonly scratch: string;
   readonly storing: Storing;
   /** What the image builds upon; undefined for a full one. */
-  readonly basis: Basis | undefined;
+  readonly basis: Pick<Basis, 'lsn'> | undefined;
   /** Copy threads; 0 means as many as there are processors, at most 4. */
   readonly parallel: number;
   /** What there is to copy, for the progress, which is told of until the end. */
@@ -63,33 +64,33 @@ const LAST_LINES = 5;
 
 /** Starts it. Throws CONFIG_FILE_UNREADABLE, the system's error, or the reason of a signal that is aborted already. */
 export async function startImageStream(options: ImageStreamOptions): Promise<ImageStream> {
-  const { agent, basis, mariadb, onLine, part, scratch, signal, storing } = options;
+  const { agent, mariadb, onLine, part, scratch, signal, storing } = options;
   const key = await fileKeyFor(storing.recipients);
   const launcher = await tiedToAgent();
-  const file = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
+  const optionFile = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
   const over = new AbortController();
   try {
     const running = startImage(
       {
         program: 'mariadb-backup',
-        args: backupArguments(file.path, scratch, options),
+        args: backupArguments(optionFile.path, scratch, options),
         launcher,
         killSignal: 'SIGINT',
         killDelayMs: INTERRUPT_MS,
         onStderrLine: (line) => {
           // Connected: from here on it needs the password no more.
-          if (line.includes('Using server version')) void file.remove().catch(() => undefined);
+          if (line.includes('Using server version')) void optionFile.remove().catch(() => undefined);
           onLine?.(line);
         },
       },
       storing.level,
       signal,
     );
-    const path = join(part, nameOfImage(storing, basis).name);
+    const path = join(part, options.file);
     const how = { key, isRaw: storing.level === 0, pace: paceOf(running, signal) };
     const stored = storeAndClear(running, path, how, signal, async () => {
       over.abort();
-      await file.remove();
+      await optionFile.remove();
     });
     stored.catch(() => undefined);
     const copied = completed(running, stored);
@@ -97,7 +98,7 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
     void watchProgress(options, running, over.signal);
     return { tool: running.source, stored, copied, catchUp: (stop) => catchUp(running, agent.clock, stop) };
   } catch (error) {
-    await file.remove();
+    await optionFile.remove();
     throw error;
   }
 }

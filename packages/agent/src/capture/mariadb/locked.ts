@@ -6,7 +6,7 @@ import { basisOf } from './basis.ts';
 import { startImageStream } from './image-stream.ts';
 import { measure } from './measure.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
-import { requireStill, serverImage } from './server-image.ts';
+import { imageShard, nameOfImage, requireStill, serverImage } from './server-image.ts';
 import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
 
 /**
@@ -23,12 +23,13 @@ export const captureLocked = ({ agent, mariadb, part, parent, options }: ServerC
     const basis = await basisOf(parent, mariadb, { note, signal });
     const measuring = measure(mariadb, signal);
     const { parallel } = options;
-    const stream = await startImageStream({ agent, mariadb, part, scratch, storing, basis, parallel, measuring, progress, signal });
+    const file = nameOfImage(storing, basis).name;
+    const stream = await startImageStream({ agent, mariadb, part, file, scratch, storing, basis, parallel, measuring, progress, signal });
     const stored = await stream.stored;
     const info = await requireCompleted(part, basis);
     await requireStill(lock, info);
     const measured = await measuring;
     progress(measured.dataBytes, measured.dataBytes);
     await removeScratch(part);
-    return serverImage({ storing, stored, info, basis }, measured);
+    return serverImage({ shard: imageShard(storing, basis, stored), info, basis }, measured);
   });

@@ -14,6 +14,7 @@ import {
 import type { LockGate } from '../../mariadb/open-gate.ts';
 import { type Account, accountOf, type Session } from '../../mariadb/session.ts';
 import { type ImageStream, type ImageStreamOptions, startImageStream } from './image-stream.ts';
+import { LONGEST_STALL_MS, watchWaits } from './waits.ts';
 
 /** A mariadb-backup that was brought to the gate, and waits there with nothing but its last stages left to do. */
 export interface ParkedBackup {
@@ -30,11 +31,8 @@ export interface ParkedBackup {
   discard(): Promise<void>;
 }
 
-/** How long any client may be kept from writing by what waits at the gate, milliseconds. Only those are who write tables without transactions. */
-const LONGEST_STALL_MS = 30_000;
 /** How long mariadb-backup may wait for its first stage, milliseconds; nobody waits for it meanwhile. */
 const FIRST_STAGE_MS = 30_000;
-const STALL_LOOK_MS = 500;
 const PARK_LOOK_MS = 10;
 /** Without the line that announces the last stages. */
 const FAR_LOOK_MS = 250;
@@ -131,7 +129,13 @@ class Parking implements ParkedBackup {
     const stop = AbortSignal.any([stopped.signal, signal]);
     await this.#awaitFirstStage(watcher, lines, stop);
     await orStopped(this.#close(signal), stop);
-    void this.#watchStalls(watcher);
+    void watchWaits({
+      clock: this.#options.agent.clock,
+      // Under the lock, clients wait for that.
+      waiting: async () => (this.#stand === 'opened' || this.#stand === 'passed' ? [] : stalledClients(watcher)),
+      onTooLong: () => this.#giveUp(),
+      signal: this.#life.signal,
+    });
     await this.#awaitPlace(watcher, lines.near.signal, stop);
     // What is not compressed yet would have to be waited for under the lock.
     await stream.catchUp(stop).catch(() => undefined);
@@ -210,24 +214,6 @@ class Parking implements ParkedBackup {
       if (this.#stand !== 'opened') this.#spoil('the connection that kept the gate closed is gone');
     };
     closed.gone.addEventListener('abort', lost, { once: true });
-  }
-
-  async #watchStalls(watcher: Session): Promise<void> {
-    const { clock } = this.#options.agent;
-    const since = new Map<number, number>();
-    try {
-      for (;;) {
-        await clock.sleep(STALL_LOOK_MS, this.#life.signal);
-        if (this.#stand === 'opened' || this.#stand === 'passed') continue;
-        const now = clock.monotonicMs();
-        const stalled = new Set(await stalledClients(watcher));
-        for (const id of since.keys()) if (!stalled.has(id)) since.delete(id);
-        for (const id of stalled) if (!since.has(id)) since.set(id, now);
-        if ([...since.values()].some((from) => now - from >= LONGEST_STALL_MS)) this.#giveUp();
-      }
-    } catch {
-      // Over; or the server does not answer, which mariadb-backup tells.
-    }
   }
 
   #giveUp(): void {

@@ -5,6 +5,7 @@ import type { Parent } from '../parent.ts';
 import type { ServerImage } from '../part.ts';
 import type { StorageCapture } from '../storage.ts';
 import { captureAtGate } from './gate.ts';
+import { captureIncrement } from './increment.ts';
 import { captureLocked } from './locked.ts';
 
 /** Whose image, and how. */
@@ -19,5 +20,8 @@ export interface ServerCaptureOptions {
 }
 
 /** The image of the node's MariaDB server, by the strategy that the options name. */
-export const serverCapture = (capture: ServerCaptureOptions): StorageCapture<ServerImage> =>
-  capture.options.server === ServerStrategy.GATE ? captureAtGate(capture) : captureLocked(capture);
+export function serverCapture(capture: ServerCaptureOptions): StorageCapture<ServerImage> {
+  if (capture.options.server === ServerStrategy.GATE) return captureAtGate(capture);
+  if (capture.options.server === ServerStrategy.INCREMENT) return captureIncrement(capture);
+  return captureLocked(capture);
+}

@@ -13,6 +13,10 @@ import type { Measured } from './measure.ts';
 export const nameOfImage = ({ recipients }: Storing, basis: Basis | undefined): Pick<Shard, 'name' | 'encoding'> =>
   shardNamed(basis === undefined ? LAYOUT.mariadbFull : LAYOUT.mariadbIncremental, 'mbstream+zstd', recipients.length > 0);
 
+/** The same of an increment that builds upon the other image of its part. */
+export const nameOfDelta = ({ recipients }: Storing): Pick<Shard, 'name' | 'encoding'> =>
+  shardNamed(LAYOUT.mariadbDelta, 'mbstream+zstd', recipients.length > 0);
+
 /** The image is that of the still point: the lock was held all the time, and the tool saw the position under it. Throws CAPTURE_MOVED, HOLD_LOST or ATTEST_FAILED. */
 export async function requireStill(lock: ServerLock, { position }: BackupInfo): Promise<void> {
   await lock.attest();
@@ -25,23 +29,29 @@ export async function requireStill(lock: ServerLock, { position }: BackupInfo): 
   );
 }
 
+/** The stored file of an image. */
+export const imageShard = (storing: Storing, basis: Basis | undefined, { bytes, sha256 }: StoredFile): Shard => ({
+  ...nameOfImage(storing, basis),
+  content: basis === undefined ? 'mariadb-full' : 'mariadb-incremental',
+  storedBytes: bytes,
+  sha256,
+});
+
 /** What an image consists of. */
 export interface TakenImage {
-  readonly storing: Storing;
-  readonly stored: StoredFile;
+  readonly shard: Shard;
+  /** What `shard` is an increment of, if that lies in the same part. */
+  readonly base?: Shard;
   readonly info: BackupInfo;
+  /** What the images build upon in other sets. */
   readonly basis: Basis | undefined;
 }
 
 /** An image, as it is told of in the part. */
-export function serverImage({ basis, info, stored, storing }: TakenImage, { dataBytes, incarnation, settings }: Measured): ServerImage {
+export function serverImage({ base, basis, info, shard }: TakenImage, { dataBytes, incarnation, settings }: Measured): ServerImage {
   return {
-    shard: {
-      ...nameOfImage(storing, basis),
-      content: basis === undefined ? 'mariadb-full' : 'mariadb-incremental',
-      storedBytes: stored.bytes,
-      sha256: stored.sha256,
-    },
+    shard,
+    base,
     chain: basis?.chain,
     incarnation,
     dataBytes,

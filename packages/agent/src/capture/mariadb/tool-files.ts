@@ -19,7 +19,7 @@ export const makeScratch = (part: string): Promise<string> => scratchDirectory(s
 export const removeScratch = (part: string): Promise<void> => rm(scratchOf(part), { recursive: true, force: true });
 
 /** The signs of success that lie on disk: the tool's last file is there, and it found no damaged page. Throws CAPTURE_FAILED. */
-export async function requireCompleted(part: string, basis: Basis | undefined): Promise<BackupInfo> {
+export async function requireCompleted(part: string, basis: Pick<Basis, 'lsn'> | undefined): Promise<BackupInfo> {
   const scratch = scratchOf(part);
   const info = await readBackupInfo(lsnDirectory(scratch), basis === undefined ? 'full' : 'incremental');
   if (info === undefined)
