@@ -1,13 +1,12 @@
-import { basename } from 'node:path';
-
 /** Directories of Stillpoint's own: staged and kept data of a restore. */
 const OWN = '.stillpoint';
 
 /** Markers by which nodes tell each other who owns a dbroot in object storage. Restored, they would name an owner that is none. */
 const OWNERSHIP_MARKERS = ['OWNED', 'FLUSHING', 'REQUEST_TRANSFER'];
 
-/** Whether something in a dbroot is no part of its image. Pure. */
-export const isLeftOut = (path: string): boolean => basename(path).startsWith(OWN) || OWNERSHIP_MARKERS.includes(path);
+/** Whether something in a dbroot is no part of its image: `within` is the directory in which it lies, empty for the dbroot itself. Pure. */
+export const isLeftOut = (within: string, name: string): boolean =>
+  name.startsWith(OWN) || (within === '' && OWNERSHIP_MARKERS.includes(name));
 
 /**
  * Files of controllernode that it may write while the engine is read-only: transaction ids, table locks and object ids are dealt with before

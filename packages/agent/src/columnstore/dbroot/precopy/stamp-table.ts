@@ -11,9 +11,6 @@ export interface TableMemory {
 /** The stamp of a file. */
 export type FileStamp = Pick<ScannedEntry, 'path' | 'size' | 'mtimeNs' | 'ctimeNs' | 'inode'>;
 
-/** No file was ever changed then: what is on record under this time is the stamp of none. */
-export const NO_CTIME = String(-(2n ** 63n));
-
 /** Of one slot: four times 8 bytes of stamp, a key of 8, the number of a line, and a mark. */
 const SLOT_BYTES = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 1;
 /** Slots to an entry: fuller, it takes long to find one. */
@@ -38,6 +35,8 @@ export class StampTable {
   readonly #mtime: BigInt64Array;
   readonly #ctime: BigInt64Array;
   readonly #inode: BigUint64Array;
+  /** Of size, mtime, ctime and inode: no object is made of what is only compared. */
+  readonly #halves: Int32Array;
   readonly #low: Uint32Array;
   readonly #high: Uint32Array;
   readonly #line: Uint32Array;
@@ -51,6 +50,7 @@ export class StampTable {
     this.#mtime = new BigInt64Array(shared, 8 * c, c);
     this.#ctime = new BigInt64Array(shared, 16 * c, c);
     this.#inode = new BigUint64Array(shared, 24 * c, c);
+    this.#halves = new Int32Array(shared, 0, 8 * c);
     this.#low = new Uint32Array(shared, 32 * c, c);
     this.#high = new Uint32Array(shared, 36 * c, c);
     this.#line = new Uint32Array(shared, 40 * c, c);
@@ -69,6 +69,20 @@ export class StampTable {
       this.#mtime[slot] === BigInt(mtimeNs) &&
       this.#inode[slot] === BigInt.asUintN(64, BigInt(inode))
     );
+  }
+
+  /** The same of numbers: `halves` are those of size, mtime, ctime and inode, 32 bits each. */
+  isSameStat(path: string, size: number, halves: Int32Array, seen: number): boolean {
+    const slot = this.#find(path);
+    if (slot < 0) return false;
+    this.#seen[slot] = seen;
+    if (this.#line[slot] === 0 || this.#size[slot] !== size) return false;
+    const { capacity } = this.memory;
+    for (let at = 1; at <= 3; at += 1) {
+      const number = 2 * (at * capacity + slot);
+      if (this.#halves[number] !== halves[2 * at] || this.#halves[number + 1] !== halves[2 * at + 1]) return false;
+    }
+    return true;
   }
 
   /** Keeps the stamp that a file had before it was read. Line 0: its content must be taken again. */
@@ -91,22 +105,6 @@ export class StampTable {
   lineOf(path: string, seen: number): number {
     const slot = this.#find(path);
     return slot < 0 || this.#seen[slot] !== seen ? 0 : (this.#line[slot] ?? 0);
-  }
-
-  /** Number of the line of a file on record with this size, and a time less than so many nanoseconds away; 0 for none. */
-  lineLike({ path, size, mtimeNs }: Pick<FileStamp, 'path' | 'size' | 'mtimeNs'>, withinNs: bigint): number {
-    const slot = this.#find(path);
-    if (slot < 0 || this.#size[slot] !== size) return 0;
-    const apart = BigInt(mtimeNs) - (this.#mtime[slot] ?? 0n);
-    return apart < withinNs && -apart < withinNs ? (this.#line[slot] ?? 0) : 0;
-  }
-
-  /** What is on record of a file, where that is another stamp. Pure. */
-  otherStamp({ path, mtimeNs, ctimeNs, inode }: FileStamp): Pick<FileStamp, 'mtimeNs' | 'ctimeNs' | 'inode'> | undefined {
-    const slot = this.#find(path);
-    if (slot < 0) return undefined;
-    const [mtime, ctime, inodes] = [this.#mtime[slot], this.#ctime[slot], this.#inode[slot]].map(String) as [string, string, string];
-    return mtime === mtimeNs && ctime === ctimeNs && inodes === inode ? undefined : { mtimeNs: mtime, ctimeNs: ctime, inode: inodes };
   }
 
   /** A table with room for so many more entries: this one, or a larger one with the same content. */

@@ -1,17 +1,12 @@
-import { hash } from 'node:crypto';
-import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { type BigIntStats, type Dirent, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { ThreadFailure } from '../../../thread/failure.ts';
-import { entryOf, type ScannedEntry, stampOf } from '../entry.ts';
+import type { ScannedEntry } from '../entry.ts';
 import { movedText, reading } from '../failure-text.ts';
-import { isLeftOut } from '../rules.ts';
-
-/** Gets a sentence for what is left out. */
-type Note = (sentence: string) => void;
 
 const GONE = new Set(['ENOENT', 'ENOTDIR']);
 const isGone = (error: unknown): boolean => GONE.has((error as NodeJS.ErrnoException).code ?? '');
 
-/** On a thread: the names in a directory, sorted; none when it is gone and that may be. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+/** On a thread: the names in a directory; none when it is gone and that may be. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
 export function namesIn(directory: string, isAlive: boolean): string[] {
   const names = reading(directory, () => {
     try {
@@ -21,9 +16,20 @@ export function namesIn(directory: string, isAlive: boolean): string[] {
       throw error;
     }
   });
-  if (names.some((name) => name.includes('\ufffd'))) requireText(directory);
-  return names.sort();
+  if (names.some(mayBeNoText)) requireText(directory);
+  return names;
 }
+
+/** On a thread: the names in a directory, with what they are, which costs less than a look at each. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+export function typedIn(directory: string): Dirent[] {
+  const found = reading(directory, () => readdirSync(directory, TYPED));
+  if (found.some(({ name }) => mayBeNoText(name))) requireText(directory);
+  return found;
+}
+
+const TYPED = { withFileTypes: true } as const;
+
+const mayBeNoText = (name: string): boolean => name.includes('\ufffd');
 
 /** A list in text cannot name what is not text. */
 function requireText(directory: string): void {
@@ -34,32 +40,25 @@ function requireText(directory: string): void {
   }
 }
 
-/** On a thread: what is at a path; undefined when it is no part of an image, or gone and that may be. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
-export function lookAt(root: string, path: string, isAlive: boolean, note: Note): ScannedEntry | undefined {
-  if (isLeftOut(path)) return undefined;
-  const full = `${root}/${path}`;
-  return reading(full, () => {
-    const stats = lstatSync(full, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) {
-      if (isAlive) return undefined;
-      throw new ThreadFailure(movedText(full, 'vanished'));
-    }
-    const type = typeOf(stats);
-    if (type === undefined) note(`${full} is neither file, directory nor link, and was left out`);
-    else if (type !== 'link') return entryOf(type, path, stats);
-    else return linkAt(full, path, stats, isAlive);
-    return undefined;
-  });
+const STATS = { bigint: true, throwIfNoEntry: false } as const;
+
+/** On a thread: what the system tells of a path; undefined when it is gone and that may be. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+export function statsOf(path: string, isAlive: boolean): BigIntStats | undefined {
+  const stats = reading(path, () => lstatSync(path, STATS));
+  if (stats === undefined && !isAlive) throw new ThreadFailure(movedText(path, 'vanished'));
+  return stats;
 }
 
-function linkAt(full: string, path: string, stats: BigIntStats, isAlive: boolean): ScannedEntry | undefined {
-  try {
-    return { ...entryOf('link', path, stats), target: readlinkSync(full) };
-  } catch (error) {
-    if (isAlive && (isGone(error) || (error as NodeJS.ErrnoException).code === 'EINVAL')) return undefined;
-    throw error;
-  }
-}
+/** On a thread: where a link leads; undefined when it is none any more and that may be. Throws CAPTURE_MOVED, CAPTURE_FAILED. */
+export const targetOf = (path: string, isAlive: boolean): string | undefined =>
+  reading(path, () => {
+    try {
+      return readlinkSync(path);
+    } catch (error) {
+      if (isAlive && (isGone(error) || (error as NodeJS.ErrnoException).code === 'EINVAL')) return undefined;
+      throw error;
+    }
+  });
 
 const S_IFMT = 0o170000;
 const TYPES = new Map<number, ScannedEntry['type']>([
@@ -67,10 +66,6 @@ const TYPES = new Map<number, ScannedEntry['type']>([
   [0o040000, 'directory'],
   [0o120000, 'link'],
 ]);
-const typeOf = ({ mode }: BigIntStats): ScannedEntry['type'] | undefined => TYPES.get(Number(mode) & S_IFMT);
 
-/** Digest of a directory's entries: that of another one, or of the same when anything in it has changed, is another. Pure. */
-export function digestOf(entries: readonly ScannedEntry[], restless: ReadonlySet<string>): bigint {
-  const text = entries.map((entry) => `${entry.path}\0${restless.has(entry.path) ? '' : stampOf(entry)}\0`).join('');
-  return (hash('sha256', text, 'buffer') as Buffer).readBigUInt64LE(0);
-}
+/** Undefined for what is neither file, directory nor link. Pure. */
+export const typeOf = ({ mode }: BigIntStats): ScannedEntry['type'] | undefined => TYPES.get(Number(mode) & S_IFMT);
