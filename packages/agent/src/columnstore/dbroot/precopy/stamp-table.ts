@@ -11,6 +11,9 @@ export interface TableMemory {
 /** The stamp of a file. */
 export type FileStamp = Pick<ScannedEntry, 'path' | 'size' | 'mtimeNs' | 'ctimeNs' | 'inode'>;
 
+/** No file was ever changed then: what is on record under this time is the stamp of none. */
+export const NO_CTIME = String(-(2n ** 63n));
+
 /** Of one slot: four times 8 bytes of stamp, a key of 8, the number of a line, and a mark. */
 const SLOT_BYTES = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 1;
 /** Slots to an entry: fuller, it takes long to find one. */
@@ -105,6 +108,22 @@ export class StampTable {
   lineOf(path: string, seen: number): number {
     const slot = this.#find(path);
     return slot < 0 || this.#seen[slot] !== seen ? 0 : (this.#line[slot] ?? 0);
+  }
+
+  /** Number of the line of a file on record with this size, and a time less than so many nanoseconds away; 0 for none. */
+  lineLike({ path, size, mtimeNs }: Pick<FileStamp, 'path' | 'size' | 'mtimeNs'>, withinNs: bigint): number {
+    const slot = this.#find(path);
+    if (slot < 0 || this.#size[slot] !== size) return 0;
+    const apart = BigInt(mtimeNs) - (this.#mtime[slot] ?? 0n);
+    return apart < withinNs && -apart < withinNs ? (this.#line[slot] ?? 0) : 0;
+  }
+
+  /** What is on record of a file, where that is another stamp. Pure. */
+  otherStamp({ path, mtimeNs, ctimeNs, inode }: FileStamp): Pick<FileStamp, 'mtimeNs' | 'ctimeNs' | 'inode'> | undefined {
+    const slot = this.#find(path);
+    if (slot < 0) return undefined;
+    const [mtime, ctime, inodes] = [this.#mtime[slot], this.#ctime[slot], this.#inode[slot]].map(String) as [string, string, string];
+    return mtime === mtimeNs && ctime === ctimeNs && inodes === inode ? undefined : { mtimeNs: mtime, ctimeNs: ctime, inode: inodes };
   }
 
   /** A table with room for so many more entries: this one, or a larger one with the same content. */
