@@ -45,7 +45,7 @@ export class NodeCapture {
   #takenUnder: Hold | undefined;
   #captureMs = 0;
 
-  constructor({ agent, part, setId, options }: NodeCaptureOptions) {
+  constructor({ agent, operationId, part, setId, options }: NodeCaptureOptions) {
     const { mariadb } = agent.config;
     this.#agent = agent;
     this.setId = setId;
@@ -53,7 +53,7 @@ export class NodeCapture {
     this.storing = storingOf(options);
     const parent = parentOf(agent.config, options);
     this.#server = mariadb === undefined ? undefined : serverCapture({ agent, mariadb, part, parent, options });
-    this.#engine = engineCapture({ agent, part, parent, options });
+    this.#engine = engineCapture({ agent, operationId, setId, part, parent, options });
   }
 
   /** Brings over what can be had of one kind of storage while clients write. Throws what its strategy throws. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LAYOUT, partDirectory, setDirectory } from '@stillpoint/shared/manifest';
 import { exists, syncDirectory } from '../host/index.ts';
@@ -20,9 +20,8 @@ export async function keepPrecopied(place: Place, setId: string): Promise<boolea
   if ((await recordsIn(part)).length === 0) return false;
   const kept = precopiedDirectory(place);
   await rm(kept, { recursive: true, force: true });
-  await mkdir(dirname(kept), { recursive: true, mode: DIRECTORY_MODE });
   await rename(part, kept);
-  for (const directory of [dirname(part), dirname(kept), dirname(dirname(kept))]) await syncDirectory(directory);
+  for (const directory of [dirname(part), dirname(kept)]) await syncDirectory(directory);
   await removeUnnamed(kept);
   return true;
 }
@@ -45,8 +44,6 @@ export async function dropPrecopied(place: Place, operationId?: string): Promise
   const kept = precopiedDirectory(place);
   if (!(await exists(kept)) || (operationId !== undefined && (await keptBy(kept)) !== operationId)) return false;
   await rm(kept, { recursive: true, force: true });
-  // Other nodes may keep theirs beside it.
-  await rmdir(dirname(kept)).catch(() => undefined);
   return true;
 }
 

@@ -1,13 +1,7 @@
-import type { PrecopiedRecord } from './record.ts';
-
-/** What a dbroot is now, and how it is to be stored. */
-export type PrecopiedNow = Pick<
-  PrecopiedRecord,
-  'cluster' | 'node' | 'bootId' | 'number' | 'path' | 'root' | 'device' | 'inode' | 'level' | 'recipients' | 'parentSet'
->;
+import type { Origin, PrecopiedRecord } from './record.ts';
 
 /** Why what was copied cannot be used for what is to be stored now, a clause; undefined when it can, as far as the record tells. Pure. */
-export function misfitOf(record: PrecopiedRecord, now: PrecopiedNow): string | undefined {
+export function misfitOf(record: PrecopiedRecord, now: Origin): string | undefined {
   if (record.cluster !== now.cluster || record.node !== now.node || record.number !== now.number)
     return `it is dbroot ${record.number} of node ${record.node} of cluster ${record.cluster}`;
   // After a crash of the host a file system may have a new stamp with old content.

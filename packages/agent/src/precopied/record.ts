@@ -33,13 +33,16 @@ const recordSchema = z.strictObject({
   /** The set that it is an increment of; empty for none. */
   parentSet: z.string(),
   /** Whole shards, in the order in which lines count them. */
-  shards: z.array(z.strictObject({ name, encoding: z.enum(['tar+zstd', 'tar+zstd+age']), bytes: count, sha256 })),
+  shards: z.array(z.strictObject({ name, bytes: count, sha256 })),
   /** How much of the file of lines is good, from its beginning. */
   lines: z.strictObject({ count, bytes: count, sha256 }),
 });
 
 /** What of a dbroot lies in whole shards, written down when a pass before the still point has ended. */
 export type PrecopiedRecord = z.infer<typeof recordSchema>;
+
+/** Who copies which dbroot, how, and under which boot of the host. */
+export type Origin = Omit<PrecopiedRecord, 'format' | 'shards' | 'lines'>;
 
 /** Writes it into the directory of the shards; after any crash the former one is there, or this. Throws the system's error. */
 export const writeRecord = (directory: string, record: Omit<PrecopiedRecord, 'format'>): Promise<void> =>

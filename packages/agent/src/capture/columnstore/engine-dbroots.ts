@@ -21,6 +21,7 @@ import { storingOf } from '../storing.ts';
 import type { EngineCaptureOptions } from './engine-image.ts';
 import { lockedDbroot } from './locked-dbroot.ts';
 import { parentDbroot } from './parent-dbroot.ts';
+import { leftOf, originOf } from './precopied-dbroots.ts';
 
 /** Threads that look at all dbroots of a node, at most. More only take memory. */
 const MOST_THREADS = 8;
@@ -41,12 +42,12 @@ export class EngineDbroots {
   /** Throws BRM_FAILED, CAPTURE_FAILED, or the system's error. */
   static async begin(
     engine: Engine,
-    { agent, part, parent, options }: EngineCaptureOptions,
+    { agent, operationId, setId, part, parent, options }: EngineCaptureOptions,
     note: (message: string) => void,
   ): Promise<EngineDbroots> {
     const brmDirectory = engine.isPrimary ? await brmDirectoryOf(engine) : undefined;
     const { length } = engine.owned;
-    const dbroots: StagedDbroot[] = [];
+    const planned: DbrootToCapture[] = [];
     for (const { number, path } of engine.owned) {
       const dbroot = {
         ...{ number, path, part, cluster: agent.config.cluster, root: await requireDirectory(path) },
@@ -54,8 +55,16 @@ export class EngineDbroots {
         brmDirectory: number === 1 ? brmDirectory : undefined,
         parent: await parentDbroot(parent, number, note),
       };
-      dbroots.push(await inTheMaking(dbroot, options));
+      const isPrecopied = strategyOf(number, options) === DbrootStrategy.PRECOPY;
+      planned.push({ ...dbroot, origin: isPrecopied ? await originOf({ agent, operationId, setId }, dbroot) : undefined });
     }
+    const left = await leftOf(
+      part,
+      planned.map(({ origin }) => origin),
+      note,
+    );
+    const dbroots: StagedDbroot[] = [];
+    for (const dbroot of planned) dbroots.push(await inTheMaking({ ...dbroot, before: left.get(dbroot.number) }, options, note));
     return new EngineDbroots(keyOf(engine), dbroots);
   }
 
@@ -94,10 +103,17 @@ export class EngineDbroots {
 
 const keyOf = ({ owned, topology }: Engine): string => JSON.stringify([topology.dbrmRoot, owned.map(({ number, path }) => [number, path])]);
 
-function inTheMaking(dbroot: DbrootToCapture, { dbroots }: CaptureOptions): StagedDbroot | Promise<StagedDbroot> {
-  const strategy = dbroots.find(({ number }) => number === dbroot.number)?.strategy;
+const strategyOf = (number: number, { dbroots }: CaptureOptions): DbrootStrategy | undefined =>
+  dbroots.find((dbroot) => dbroot.number === number)?.strategy;
+
+function inTheMaking(
+  dbroot: DbrootToCapture,
+  options: CaptureOptions,
+  note: (message: string) => void,
+): StagedDbroot | Promise<StagedDbroot> {
+  const strategy = strategyOf(dbroot.number, options);
   if (strategy === DbrootStrategy.REFLINK) return new DbrootReflink(dbroot);
-  if (strategy === DbrootStrategy.PRECOPY) return DbrootPrecopy.begin(dbroot);
+  if (strategy === DbrootStrategy.PRECOPY) return DbrootPrecopy.begin(dbroot, note);
   return lockedDbroot(dbroot);
 }
 

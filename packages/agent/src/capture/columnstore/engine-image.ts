@@ -7,6 +7,7 @@ import { openEngine } from '../../columnstore/discovery/index.ts';
 import type { Engine } from '../../columnstore/types.ts';
 import type { Hold } from '../../hold/types.ts';
 import { accountName } from '../../host/index.ts';
+import { recordsIn, removePrecopied } from '../../precopied/index.ts';
 import type { Parent } from '../parent.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
 import { EngineDbroots } from './engine-dbroots.ts';
@@ -22,6 +23,8 @@ export interface EngineImage {
 /** Whose dbroots, and how. */
 export interface EngineCaptureOptions {
   readonly agent: Agent;
+  readonly operationId: string;
+  readonly setId: string;
   /** Directory of the part. */
   readonly part: string;
   /** What the dbroots are to be increments of; undefined stores all of them. */
@@ -49,6 +52,9 @@ class EngineCapture implements StorageCapture<EngineImage | undefined> {
 
   async precopy(work: ImageWork): Promise<Precopied> {
     const engine = await openEngine(this.#options.agent.config);
+    const { part } = this.#options;
+    // What an interrupted backup has left in it is of nobody then.
+    if (engine === undefined) await removePrecopied(part, await recordsIn(part));
     if (engine === undefined) return NOTHING_BEFORE;
     requireDbroots(engine);
     return (await this.#of(engine, work)).precopy(work);

@@ -25,6 +25,13 @@ export class LinesFile {
     return new LinesFile(path, await open(path, 'wx', 0o600));
   }
 
+  /** Opens one of an earlier life, to go on behind so many bytes of it, which are there. Throws the system's error. */
+  static async reopen(path: string, bytes: number): Promise<LinesFile> {
+    const file = await open(path, 'a', 0o600);
+    await file.truncate(bytes);
+    return new LinesFile(path, file);
+  }
+
   /** Adds lines, with their ends, at some time until `flush`. Throws DISK_FULL or the system's error. */
   async add(lines: string): Promise<void> {
     this.#waiting.push(lines);

@@ -1,3 +1,4 @@
+import type { Origin, PrecopiedRecord } from '../../precopied/index.ts';
 import type { CapturedDbroot } from './described.ts';
 import type { ParentDbroot } from './increment/parent-dbroot.ts';
 
@@ -23,6 +24,10 @@ export interface DbrootToCapture {
   readonly recipients: readonly string[];
   /** The same dbroot in an earlier set, whose files are not stored again; undefined stores all of it. */
   readonly parent?: ParentDbroot | undefined;
+  /** Who copies it, for the record by which another backup can go on if this one is interrupted; undefined leaves no record. */
+  readonly origin?: Origin | undefined;
+  /** What such a backup has left of it in the part; it fits. */
+  readonly before?: PrecopiedRecord | undefined;
 }
 
 /** What a stage may use. */

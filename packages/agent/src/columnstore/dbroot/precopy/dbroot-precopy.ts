@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Shard } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/index.ts';
 import { fileKeyFor } from '../../../encryption/index.ts';
+import { linesName, notUsed, type PrecopiedRecord, removePrecopied, usedAgain, writeRecord } from '../../../precopied/index.ts';
 import type { CapturedDbroot } from '../described.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { ofParent } from '../increment/begin.ts';
@@ -21,6 +22,7 @@ import { completeImage } from './complete.ts';
 import { fillShards } from './fill.ts';
 import { sortOut } from './sort-out.ts';
 import { StoredFiles } from './stored-files.ts';
+import { areLinesGood, verifiedShards } from './take-over.ts';
 
 /** A shard that was written. */
 export type StoredShard = StoredFile & Pick<Shard, 'name' | 'encoding'>;
@@ -52,6 +54,10 @@ export class DbrootPrecopy implements StagedDbroot {
   /** Whose files need not be stored again. */
   #parent: ParentDbroot | undefined;
   #isParentRead = false;
+  /** What an interrupted backup has left, as long as it was not looked through. */
+  #before: PrecopiedRecord | undefined;
+  /** Whether the part has a record of the shards: then the lines belong to it. */
+  #isRecorded: boolean;
   #looks = 0;
   #taken: Taken | undefined;
 
@@ -60,13 +66,21 @@ export class DbrootPrecopy implements StagedDbroot {
     this.#options = options;
     this.#restless = restlessFiles(brmDirectory);
     this.#stored = stored;
+    this.#before = options.before;
+    this.#isRecorded = options.before !== undefined;
     this.#scratch = join(part, `.dbroot${number}`);
     this.#scans = new ScanThreads({ root, threads, restless: this.#restless, takeInto: `${this.#scratch}.taken`, seed: this.#seed });
   }
 
-  /** Begins, in a part in which nothing of the dbroot lies yet. Throws the system's error. */
-  static async begin(options: DbrootToCapture): Promise<DbrootPrecopy> {
-    return new DbrootPrecopy(options, await StoredFiles.create(join(options.part, `.dbroot${options.number}.stored`)));
+  /** Begins, in a part in which nothing of the dbroot lies yet but what an interrupted backup has left. Throws the system's error. */
+  static async begin(options: DbrootToCapture, note: DbrootWork['note'] = () => {}): Promise<DbrootPrecopy> {
+    const { before, number, part } = options;
+    const path = join(part, linesName(number));
+    if (before === undefined) return new DbrootPrecopy(options, await StoredFiles.create(path));
+    if (await areLinesGood(path, before)) return new DbrootPrecopy(options, await StoredFiles.resume(path, before.lines));
+    note(notUsed(before, 'what it has written down of them is damaged'));
+    await removePrecopied(part, [before]);
+    return DbrootPrecopy.begin({ ...options, before: undefined });
   }
 
   /**
@@ -75,6 +89,7 @@ export class DbrootPrecopy implements StagedDbroot {
    * error or the signal's reason.
    */
   async precopy({ signal, onBytes, onFound, note }: DbrootWork): Promise<{ readonly bytes: number; readonly changedBytes: number }> {
+    await this.#takeOver({ signal, onBytes, note });
     await this.#readParent(note, signal);
     let bytes = 0;
     const counted = (some: number): void => {
@@ -105,6 +120,7 @@ export class DbrootPrecopy implements StagedDbroot {
    * CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL, the system's error or the signal's reason.
    */
   async take({ signal, onBytes, onFound, note }: DbrootWork): Promise<void> {
+    if (this.#before !== undefined) await this.#leave(this.#before, 'it was not looked through before the still point', note);
     await this.#readParent(note, signal);
     const lookedAtMs = Date.now();
     const plain = await LinesFile.create(`${this.#scratch}.plain`);
@@ -140,21 +156,56 @@ export class DbrootPrecopy implements StagedDbroot {
       ...{ signal, onBytes, lookedAtMs, found, files, plain, scratch: this.#scratch },
       ...{ base: this.#shards, stored: this.#stored, seen: this.#looks, parent: this.#parent },
     });
-    await Promise.all([plain.remove(), this.#stored.remove()]);
+    await Promise.all([plain.remove(), this.#letGo()]);
     return image;
   }
 
   /** Ends what still runs. What lies in the part is the caller's to remove. Repeatable, never throws. */
   async discard(): Promise<void> {
     await this.#scans.end();
-    await Promise.allSettled([this.#stored.remove(), this.#taken?.plain.remove()]);
+    await Promise.allSettled([this.#letGo(), this.#taken?.plain.remove()]);
+  }
+
+  /** Lines that a record is about stay with it. */
+  #letGo(): Promise<void> {
+    return this.#isRecorded ? this.#stored.close() : this.#stored.remove();
+  }
+
+  /** Goes on with what an interrupted backup has left, if there is something and it is whole. */
+  async #takeOver({ note, onBytes, signal }: Pick<DbrootWork, 'note' | 'onBytes' | 'signal'>): Promise<void> {
+    const before = this.#before;
+    if (before === undefined) return;
+    const found = await verifiedShards(before, { ...this.#options, onBytes, signal });
+    if ('fault' in found) return this.#leave(before, found.fault, note);
+    this.#shards.push(...found.shards);
+    this.#before = undefined;
+    note(usedAgain(before));
+  }
+
+  async #leave(before: PrecopiedRecord, why: string, note: DbrootWork['note']): Promise<void> {
+    note(notUsed(before, why));
+    await removePrecopied(this.#options.part, [before]);
+    this.#stored = await this.#stored.anew();
+    this.#isRecorded = false;
+    this.#before = undefined;
+  }
+
+  /** From now on a crash leaves something to go on with. */
+  async #record(): Promise<void> {
+    const { origin, part } = this.#options;
+    if (origin === undefined) return;
+    const shards = this.#shards.map(({ bytes, name, sha256 }) => ({ name, bytes, sha256 }));
+    const parentSet = this.#parent?.setId ?? '';
+    await writeRecord(part, { ...origin, parentSet, shards, lines: await this.#stored.written() });
+    this.#isRecorded = true;
   }
 
   /** Learns what the parent has, if there is one: that is stored already. */
   async #readParent(note: DbrootWork['note'], signal: AbortSignal): Promise<void> {
     if (this.#isParentRead) return;
     this.#parent = await ofParent(this.#options, note, async (parent) => {
-      await this.#stored.seed(linesOfParent(parent, this.#restless, signal), parent.files);
+      // What is gone on with has its files already.
+      if (!this.#isRecorded) await this.#stored.seed(linesOfParent(parent, this.#restless, signal), parent.files);
       return parent;
     });
     // What was read before it turned out to be damaged is not to be believed either.
@@ -195,6 +246,7 @@ export class DbrootPrecopy implements StagedDbroot {
     const units = unitsOf(entriesOf(toStore), new Set());
     const archives = await fillShards({ shards, units, onFilled: (files) => this.#stored.add(files), onBytes, signal });
     for (const [index, name] of names.entries()) this.#shards.push({ ...name, ...(archives[index] ?? { bytes: 0, sha256: '' }) });
+    await this.#record();
   }
 }
 

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
 import type { FileKey } from '../../../encryption/file-key.ts';
+import type { PrecopiedRecord } from '../../../precopied/index.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { RESTORED_WITHIN_NS } from '../increment/same.ts';
 import { LinesFile } from '../lines-file.ts';
@@ -15,7 +17,9 @@ export class StoredFiles {
   /** Of shards that this process has encrypted. Secrets: they go nowhere but into its memory. */
   readonly #keys = new Map<string, FileKey>();
   #table = new StampTable(tableMemory(0));
+  readonly #hash = createHash('sha256');
   #last = 0;
+  #bytes = 0;
 
   private constructor(lines: LinesFile) {
     this.#lines = lines;
@@ -24,6 +28,25 @@ export class StoredFiles {
   /** Keeps the lines in a new file. Throws the system's error. */
   static async create(path: string): Promise<StoredFiles> {
     return new StoredFiles(await LinesFile.create(path));
+  }
+
+  /**
+   * Goes on with lines of an earlier life, which are what they were as far as they are good. What was known of files beyond that is not: one whose stamp was
+   * renewed is seen to differ. Throws the system's error.
+   */
+  static async resume(path: string, { bytes, count }: PrecopiedRecord['lines']): Promise<StoredFiles> {
+    const files = new StoredFiles(await LinesFile.reopen(path, bytes));
+    files.makeRoom(count);
+    for await (const line of files.#lines.lines()) {
+      files.#know(JSON.parse(line) as ListedFile, files.#count(`${line}\n`));
+    }
+    return files;
+  }
+
+  /** How much of the lines is good now, all of it written out. Throws DISK_FULL or the system's error. */
+  async written(): Promise<PrecopiedRecord['lines']> {
+    await this.#lines.flush();
+    return { count: this.#last, bytes: this.#bytes, sha256: this.#hash.copy().digest('hex') };
   }
 
   /** For threads that compare. */
@@ -44,8 +67,7 @@ export class StoredFiles {
   async seed(before: AsyncIterable<ListedFile>, files: number): Promise<void> {
     this.makeRoom(files);
     for await (const file of before) {
-      const number = await this.#addLine(encodeEntry(file));
-      this.#table.record({ ...file, ...(stampIn(file) ?? NO_STAMP) }, number);
+      this.#know(file, await this.#addLine(encodeEntry(file)));
     }
     await this.#lines.flush();
   }
@@ -79,8 +101,8 @@ export class StoredFiles {
   /** Notes files that were packed, in the place of what was known of them. Throws DISK_FULL or the system's error. */
   async add(files: readonly FilledFile[]): Promise<void> {
     for (const { stamp, line, isSure, basis } of files) {
-      const number = line === undefined ? 0 : await this.#addLine(line);
-      this.#table.record(stamp, isSure ? number : 0);
+      // What is not sure is known by its stamp alone. Whoever goes on with the lines could not tell.
+      this.#table.record(stamp, line !== undefined && isSure ? await this.#addLine(line) : 0);
       if (basis === undefined) this.#bases.delete(stamp.path);
       else this.#bases.set(stamp.path, basis);
     }
@@ -137,12 +159,29 @@ export class StoredFiles {
     return this.#lines.remove();
   }
 
-  /** Gives its number: several may be added at the same time. */
+  /** Leaves the lines where they are. Repeatable. Throws the system's error. */
+  close(): Promise<void> {
+    this.#keys.clear();
+    return this.#lines.close();
+  }
+
+  /** Gives its number: others may have been added by the time it is written. */
   async #addLine(line: string): Promise<number> {
-    this.#last += 1;
-    const number = this.#last;
+    const number = this.#count(line);
     await this.#lines.add(line);
     return number;
+  }
+
+  #count(line: string): number {
+    this.#last += 1;
+    this.#bytes += Buffer.byteLength(line);
+    this.#hash.update(line);
+    return this.#last;
+  }
+
+  /** The file of a line has the stamp that the line says, if it says one. */
+  #know(file: ListedFile, number: number): void {
+    this.#table.record({ ...file, ...(stampIn(file) ?? NO_STAMP) }, number);
   }
 }
 
