@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
@@ -13,9 +13,11 @@ import { makePartDirectory, setManifest, writePartManifest } from './parts.ts';
 import { type Rig, SET, stageSpec, startRig, type TakenPart, takePart, taskOf } from './rig.ts';
 
 const NEXT = '20261121-101500-bbbbbbbb';
+const WHOLE = '20261121-111500-cccccccc';
 
 let rig: Rig;
 let increment: TakenPart;
+let whole: TakenPart;
 
 /** A number that mariadb-backup has written down. */
 const numberIn = (directory: string, name: string): string =>
@@ -64,6 +66,26 @@ async function takeIncrement(full: TakenPart): Promise<TakenPart> {
   return { part, sha256, directory };
 }
 
+/** The same images in one set: as they are where a server was copied before the lock, and what had changed under it. */
+async function inOneSet(full: TakenPart, { directory: from, part: { checksums, mariadb, shards } }: TakenPart): Promise<TakenPart> {
+  const { config } = rig;
+  const place = { repository: config.repository, cluster: config.cluster, setId: WHOLE, node: config.node };
+  const directory = makePartDirectory(place);
+  const base = full.part.shards.find(({ content }) => content === 'mariadb-full');
+  const [shard] = shards;
+  if (base === undefined || shard === undefined || mariadb === undefined) throw new Error('a part has no image');
+  copyFileSync(join(full.directory, base.name), join(directory, base.name));
+  copyFileSync(join(from, shard.name), join(directory, 'mariadb.delta.mbstream.zst'));
+  const { chain: _, ...server } = mariadb;
+  const { part, sha256 } = writePartManifest(place, {
+    shards: [base, { ...shard, name: 'mariadb.delta.mbstream.zst' }],
+    checksums,
+    mariadb: { ...server, base: base.name },
+  } satisfies Partial<PartManifest>);
+  await openRepository(config).commitSet(WHOLE, setManifest(place, { [config.node]: sha256 }));
+  return { part, sha256, directory };
+}
+
 beforeAll(async () => {
   rig = await startRig();
   await loadShop(rig.server, 16);
@@ -72,6 +94,7 @@ beforeAll(async () => {
   await mark(rig.server, 'between');
   await rig.server.sql('UPDATE shop.orders SET body = REVERSE(body)');
   increment = await takeIncrement(full);
+  whole = await inOneSet(full, increment);
   await mark(rig.server, 'after');
 });
 afterAll(() => rig.server.remove());
@@ -92,30 +115,35 @@ async function withProgram<T>(name: string, lines: string, work: () => Promise<T
   }
 }
 
-test('an increment that is interrupted while it is applied leaves nothing, and the next restore begins with the full image', async () => {
-  expect((await verifyPart(openRepository(rig.config), NEXT, 'db1', taskOf('v'))).problems).toEqual([]);
-  const seen = join(rig.home, 'seen');
-  writeFileSync(seen, '');
-  // It runs as the owner of the data.
-  chmodSync(seen, 0o666);
-  // Killed in the middle, as when memory runs out: run again on the same directories it would say that all went well.
-  const killed = `case "$*" in *--incremental-dir=*) echo applied >>${seen}; PATH=\${PATH#*:} timeout -s KILL 0.4 mariadb-backup "$@"; exit 1 ;; esac\nPATH=\${PATH#*:} exec mariadb-backup "$@"\n`;
-  const failed = withProgram('mariadb-backup', killed, () => stageTask.run(rig.agent, stageSpec(increment), taskOf('restore-1')));
-  await expect(failed).rejects.toMatchObject({ code: 'STAGE_FAILED' });
-  expect(readFileSync(seen, 'utf8')).toBe('applied\n');
-  expect(beside()).toEqual([]);
+test.each([
+  ['of another set', () => increment, [`mariadb.full.mbstream.zst of set ${SET}`, `mariadb.incr.mbstream.zst of set ${NEXT}`]],
+  ['of its own', () => whole, [`mariadb.full.mbstream.zst of set ${WHOLE}`, `mariadb.delta.mbstream.zst of set ${WHOLE}`]],
+])(
+  'an increment of an image %s that is interrupted while it is applied leaves nothing, and the next restore begins with the full image',
+  async (_what, which, read) => {
+    const taken = which();
+    const operation = `restore-${taken.part.setId}`;
+    expect((await verifyPart(openRepository(rig.config), taken.part.setId, 'db1', taskOf('v'))).problems).toEqual([]);
+    const seen = join(rig.home, 'seen');
+    writeFileSync(seen, '');
+    // It runs as the owner of the data.
+    chmodSync(seen, 0o666);
+    // Killed in the middle, as when memory runs out: run again on the same directories it would say that all went well.
+    const killed = `case "$*" in *--incremental-dir=*) echo applied >>${seen}; PATH=\${PATH#*:} timeout -s KILL 0.4 mariadb-backup "$@"; exit 1 ;; esac\nPATH=\${PATH#*:} exec mariadb-backup "$@"\n`;
+    const failed = withProgram('mariadb-backup', killed, () => stageTask.run(rig.agent, stageSpec(taken), taskOf(operation)));
+    await expect(failed).rejects.toMatchObject({ code: 'STAGE_FAILED' });
+    expect(readFileSync(seen, 'utf8')).toBe('applied\n');
+    expect(beside()).toEqual([]);
 
-  const task = taskOf('restore-1');
-  const staged = await stageTask.run(rig.agent, stageSpec(increment), task);
-  expect(staged.result).toMatchObject({ value: { tablesEqual: 6, tablesUnproven: [] } });
-  expect(task.logs).toEqual([
-    `reading mariadb.full.mbstream.zst of set ${SET} from ${rig.config.repository}`,
-    `reading mariadb.incr.mbstream.zst of set ${NEXT} from ${rig.config.repository}`,
-  ]);
-  expect(beside()).toEqual(['.stillpoint-stage-restore-1']);
-  await rollbackTask.run(rig.agent, create(RollbackTaskSchema), taskOf('restore-1'));
-  expect(beside()).toEqual([]);
-});
+    const task = taskOf(operation);
+    const staged = await stageTask.run(rig.agent, stageSpec(taken), task);
+    expect(staged.result).toMatchObject({ value: { tablesEqual: 6, tablesUnproven: [] } });
+    expect(task.logs).toEqual(read.map((image) => `reading ${image} from ${rig.config.repository}`));
+    expect(beside()).toEqual([`.stillpoint-stage-${operation}`]);
+    await rollbackTask.run(rig.agent, create(RollbackTaskSchema), taskOf(operation));
+    expect(beside()).toEqual([]);
+  },
+);
 
 test('an agent that was killed meanwhile throws both away when it starts again', async () => {
   const { config } = rig;
