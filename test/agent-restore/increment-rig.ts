@@ -16,7 +16,7 @@ export interface Taking {
   readonly setId: string;
   readonly parentSet?: string;
   readonly recipients?: readonly string[];
-  readonly strategy?: (dbroot: DbrootToCapture) => StagedDbroot | Promise<StagedDbroot>;
+  readonly strategy?: ((dbroot: DbrootToCapture) => StagedDbroot | Promise<StagedDbroot>) | undefined;
   /** Between what is done before the still point and what is done inside. */
   readonly between?: () => void;
 }

@@ -6,7 +6,9 @@ import { borrowedOf, sha256Of } from '@stillpoint/shared/manifest';
 import { RollbackTaskSchema } from '@stillpoint/shared/proto';
 import { systemClock } from '@stillpoint/shared/time';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { DbrootPrecopy } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { lockedDbroot } from '../../packages/agent/src/capture/columnstore/locked-dbroot.ts';
+import { DbrootPrecopy, type DbrootToCapture } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { readBootId } from '../../packages/agent/src/host/index.ts';
 import { openRepository, verifyPart } from '../../packages/agent/src/repository/index.ts';
 import { rollbackTask, stageTask } from '../../packages/agent/src/restore/index.ts';
 import { createTickets, fetchShard } from '../../packages/agent/src/seed/index.ts';
@@ -24,8 +26,9 @@ const NEXT = '20261121-130000-eeeeeeee';
 let rig: EngineRig;
 let target: EngineRig;
 const inRoot = (...names: string[]): string => join(rig.dbroot(2), ...names);
+let strategy: Taking['strategy'];
 const take = (setId: string, parentSet = '', more: Partial<Taking> = {}): Promise<TakenIncrement> =>
-  takeIncrement(rig, 2, { setId, parentSet, ...more });
+  takeIncrement(rig, 2, { setId, parentSet, strategy, ...more });
 const verify = async ({ part }: TakenIncrement): Promise<readonly string[]> =>
   (await verifyPart(openRepository(rig.config), part.setId, 'pm2', taskOf('v'))).problems;
 
@@ -45,7 +48,14 @@ function write(name: string, content: string | Buffer, seconds: number): void {
   utimesSync(inRoot(name), 1_700_001_000 + seconds, 1_700_001_000 + seconds);
 }
 
+/** How dbroots are taken. */
+const STRATEGIES = [
+  ['locked', lockedDbroot],
+  ['precopy', (dbroot: DbrootToCapture) => DbrootPrecopy.begin(dbroot)],
+] as const;
+
 beforeEach(async () => {
+  strategy = undefined;
   rig = engineRig(2, DBROOTS);
   target = emptied(rig, engineRig(2, DBROOTS), [2]);
   fillDbroot(rig.dbroot(2), 2, 'first');
@@ -56,10 +66,11 @@ afterEach(() => {
   for (const each of [rig, target]) rmSync(each.home, { recursive: true });
 });
 
-describe('a chain of increments', () => {
+describe.each(STRATEGIES)('a chain of increments, %s,', (_name, begin) => {
   let chain: TakenIncrement[];
   let cuts: Record<string, string>[];
   beforeEach(async () => {
+    strategy = begin;
     chain = [];
     cuts = [];
     const cut = async (parent?: string): Promise<void> => {
@@ -178,7 +189,11 @@ const contentsOf = (seen: Record<string, string>): Record<string, string> =>
 const listBytes = (taken: TakenIncrement | undefined): number =>
   taken?.part.shards.find(({ content }) => content === 'dbroot-files')?.storedBytes ?? 0;
 
-describe('what stamps do not tell', () => {
+describe.each(STRATEGIES)('what stamps do not tell, %s,', (_name, begin) => {
+  beforeEach(() => {
+    strategy = begin;
+  });
+
   test('after a restore files are read before the still point, and nothing of them is stored again', async () => {
     const full = await take(SETS[0]);
     // Other places on disk, and times that are not exact.
@@ -196,6 +211,24 @@ describe('what stamps do not tell', () => {
     const third = await take(SETS[2], SETS[1]);
     expect(third.read).toEqual({ before: 0, inside: 0 });
     expect(await restored(third)).toEqual(cut);
+  });
+
+  test('after another start of the host files are read before the still point, and those that are the same are not stored again', async () => {
+    const full = await take(SETS[0]);
+    expect(full.dbroot.bootId).toBe(await readBootId());
+    asOfAnotherBoot(full);
+    // As a crash may leave it: another content under the stamp that the file had.
+    const file = statSync(inRoot(COLUMN, 'FILE001.cdf'));
+    writeFileSync(inRoot(COLUMN, 'FILE001.cdf'), Buffer.alloc(file.size, 'o'));
+    utimesSync(inRoot(COLUMN, 'FILE001.cdf'), file.atime, file.mtime);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const next = await take(SETS[1], SETS[0]);
+    expect(next.notes).toEqual([expect.stringMatching(/^dbroot 2: the host was started since set \S+ was made/)]);
+    expect(next.dbroot.borrowed).toMatchObject({ files: 304, dataBytes: full.dbroot.dataBytes - file.size });
+    expect(next.read.before).toBeGreaterThanOrEqual(full.dbroot.dataBytes);
+    expect(await verify(next)).toEqual([]);
+    expect(await restored(next)).toEqual(picture(rig.dbroot(2)));
+    expect((await take(SETS[2], SETS[1])).read).toEqual({ before: 0, inside: 0 });
   });
 
   test('a change without another time is seen by its other stamps', async () => {
@@ -242,6 +275,15 @@ describe('what stamps do not tell', () => {
     expect(await restored(next)).toEqual(picture(rig.dbroot(2)));
   });
 });
+
+/** The part and its set say that they were made before the host was started. */
+function asOfAnotherBoot({ directory, part }: TakenIncrement): void {
+  const [file, setFile] = [join(directory, 'part.json'), join(directory, '..', 'set.json')];
+  const before = readFileSync(file);
+  const changed = Buffer.from(before.toString().replaceAll(part.columnstore?.dbroots[0]?.bootId ?? '', 'another'));
+  writeFileSync(file, changed);
+  writeFileSync(setFile, readFileSync(setFile, 'utf8').replaceAll(sha256Of(before), sha256Of(changed)));
+}
 
 describe('what cannot be an increment is taken in full, with the reason', () => {
   let recipient: string;

@@ -124,6 +124,11 @@ const dbroot = z.strictObject({
     .optional(),
   /** When the look at its files began, milliseconds since 1970, by the clock that stamps them: what was written shortly before may have changed since without another stamp. */
   lookedAtMs: z.number().int().optional(),
+  /**
+   * Names the boot of the host in which it was captured; absent where the kernel does not tell. What the list says of ctime and inode proves nothing in
+   * another one: after a crash a file may have an old content under a new stamp, or the other way round.
+   */
+  bootId: z.string().optional(),
   /** Shard of content `dbroot-files` that lists every file, directory and link (see files.ts). */
   list: name,
 });

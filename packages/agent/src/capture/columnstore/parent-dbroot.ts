@@ -1,6 +1,7 @@
 import { archivesOf, isSealed, type PartDbroot, type Shard } from '@stillpoint/shared/manifest';
 import { readList } from '../../archive/index.ts';
 import type { ParentDbroot } from '../../columnstore/dbroot/index.ts';
+import { readBootId } from '../../host/index.ts';
 import { asBorrowed, NotUsable, type Parent, type ParentPart, requireStored } from '../parent.ts';
 
 /**
@@ -14,7 +15,7 @@ export async function parentDbroot(
 ): Promise<ParentDbroot | undefined> {
   if (parent === undefined) return undefined;
   try {
-    return await usableDbroot(await parent.withDbroot(number), number);
+    return await usableDbroot(await parent.withDbroot(number), number, note);
   } catch (error) {
     if (!(error instanceof NotUsable)) throw error;
     note(`dbroot ${number} is taken in full: ${error.message}`);
@@ -22,7 +23,7 @@ export async function parentDbroot(
   }
 }
 
-async function usableDbroot(parent: ParentPart, number: number): Promise<ParentDbroot> {
+async function usableDbroot(parent: ParentPart, number: number, note: (message: string) => void): Promise<ParentDbroot> {
   const { keyring, part, repository, setId } = parent;
   const dbroot = part.columnstore?.dbroots.find((each) => each.number === number);
   if (dbroot === undefined) throw new NotUsable(`the part of ${part.node} in set ${setId} has no dbroot ${number}`);
@@ -31,11 +32,26 @@ async function usableDbroot(parent: ParentPart, number: number): Promise<ParentD
     throw new NotUsable(`its list in set ${setId} is encrypted, and this node has no identity to read it`);
   const archives = archivesOf(part, dbroot).map((shard) => asBorrowed(shard, parent));
   await requireStored([...archives, asBorrowed(list, parent)], parent);
+  const isSameBoot = await isOfThisBoot(dbroot);
+  if (!isSameBoot)
+    note(
+      `dbroot ${number}: the host was started since set ${setId} was made, or is another: stamps prove nothing, so all of its files are read to compare them`,
+    );
+  const lookedAtMs = isSameBoot ? dbroot.lookedAtMs : undefined;
   return {
-    ...{ setId, archives, ownArchives: dbroot.shards.length, files: dbroot.files, lookedAtMs: dbroot.lookedAtMs },
+    ...{ setId, archives, ownArchives: dbroot.shards.length, files: dbroot.files, lookedAtMs },
     list: (signal) =>
       readList({ shard: list, where: `set ${setId}`, pieces: repository.readShard(setId, part.node, list.name, signal), keyring }),
   };
+}
+
+/**
+ * Whether what was seen of the files then is what has come of them. A crash of the machine takes back what was not written out yet, and stamps and content
+ * need not go back to the same moment. That no other boot is believed is also why nothing has to be written out for the sake of stamps when a set is made.
+ */
+async function isOfThisBoot({ bootId }: PartDbroot): Promise<boolean> {
+  const now = await readBootId();
+  return now !== '' && now === bootId;
 }
 
 function listOf({ part, setId }: ParentPart, { list }: PartDbroot): Shard {

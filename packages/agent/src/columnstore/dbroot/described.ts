@@ -22,11 +22,13 @@ export interface StoredDbroot extends NamedBy {
   /** See PartDbroot. */
   readonly superseded: boolean;
   readonly lookedAtMs: number;
+  /** Of the host; empty where the kernel does not tell. */
+  readonly bootId: string;
   readonly borrowed?: Borrowed | undefined;
 }
 
 /** What part.json says of a dbroot, and of its files in the part. Pure. */
-export function describeDbroot({ archives, borrowed, list, superseded, recipients, ...described }: StoredDbroot): CapturedDbroot {
+export function describeDbroot({ archives, bootId, borrowed, list, superseded, recipients, ...described }: StoredDbroot): CapturedDbroot {
   const { number, path, files, directories, dataBytes, lookedAtMs } = described;
   const named = archives.map(
     ({ name, encoding, bytes, sha256 }): Shard => ({ name, encoding, content: 'dbroot', storedBytes: bytes, sha256 }),
@@ -42,7 +44,7 @@ export function describeDbroot({ archives, borrowed, list, superseded, recipient
     ...{ number, path, files, directories, dataBytes: dataBytes + (borrowed?.dataBytes ?? 0), shards },
     ...(superseded && { superseded }),
     ...(borrowed && { borrowed: { ...borrowed, shards: [...borrowed.shards] } }),
-    ...{ lookedAtMs, list: listed.name },
+    ...{ lookedAtMs, ...(bootId !== '' && { bootId }), list: listed.name },
   };
   return { dbroot, shards: [...named, listed] };
 }

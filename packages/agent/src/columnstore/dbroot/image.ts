@@ -1,3 +1,4 @@
+import { readBootId } from '../../host/index.ts';
 import { type CapturedDbroot, describeDbroot } from './described.ts';
 import type { Increment } from './increment/increment.ts';
 import { namedShard } from './packing/names.ts';
@@ -30,6 +31,6 @@ export async function packImage({ path, scan, lookedAtMs, increment, ...packing 
   const archives = packed.archives.map((archive, index) => ({ ...namedShard({ number, recipients }, index), ...archive }));
   return describeDbroot({
     ...{ number, path, recipients, files, directories, dataBytes, archives, list, superseded: false, lookedAtMs },
-    borrowed: borrowed?.of,
+    ...{ borrowed: borrowed?.of, bootId: await readBootId() },
   });
 }

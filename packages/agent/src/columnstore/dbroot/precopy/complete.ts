@@ -4,6 +4,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { encodeEntry } from '@stillpoint/shared/manifest';
 import { type StoredFile, writeLines } from '../../../archive/index.ts';
 import { fileKeyFor } from '../../../encryption/index.ts';
+import { readBootId } from '../../../host/index.ts';
 import { type CapturedDbroot, describeDbroot } from '../described.ts';
 import type { ParentDbroot } from '../increment/parent-dbroot.ts';
 import { entryOfLine } from '../line.ts';
@@ -77,8 +78,8 @@ export async function completeImage(image: ImageToComplete): Promise<CapturedDbr
     for (const file of new Set(files.map((taken) => taken.file))) await rm(file, { force: true });
     const { number, path, found } = image;
     const counted = { files: totals.files, directories: found.directories, dataBytes: totals.bytes - (borrowed.of?.dataBytes ?? 0) };
-    const { lookedAtMs } = image;
-    return describeDbroot({ number, path, recipients, ...counted, archives, list, superseded: true, lookedAtMs, borrowed: borrowed.of });
+    const when = { lookedAtMs: image.lookedAtMs, bootId: await readBootId() };
+    return describeDbroot({ number, path, recipients, ...counted, ...when, archives, list, superseded: true, borrowed: borrowed.of });
   } finally {
     await lines.remove();
   }

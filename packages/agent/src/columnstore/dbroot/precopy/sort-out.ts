@@ -2,7 +2,7 @@ import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { ScannedEntry } from '../entry.ts';
 import { entryOfLine, lineOf } from '../line.ts';
 import type { LinesFile } from '../lines-file.ts';
-import { commonOf, nameOwners } from '../named.ts';
+import { commonOf, type NamedEntry, nameOwners } from '../named.ts';
 import { createOwners } from '../owners.ts';
 import { isBorrowed } from './borrowed-lines.ts';
 import { compareFiles, type KnownFile } from './comparing/compare-files.ts';
@@ -55,12 +55,13 @@ export async function sortOut({ differing, onBytes, restless, root, signal, stor
   }
   marks[0] = 0;
   if (marked > 0) {
-    const isKept = keeping();
+    const owners = createOwners();
     const onCompared = async ({ number, file }: KnownFile, compared: Compared): Promise<void> => {
       const { entry, isSame, isSure } = compared;
-      if (!(isSame && (await isKept(file, entry)))) return store(entry);
+      const named = await nameOwners(owners, entry);
+      if (!(isSame && mayHave(file, named))) return store(entry);
       // What is not sure is looked at again: by the next pass, or inside the still point.
-      if (isSure) stored.renew(number, entry);
+      if (isSure) stored.renew(number, entry, commonOf(named));
     };
     await compareFiles({ root, files: stored.marked(marks), threads, onCompared, onBytes, signal });
   }
@@ -69,13 +70,10 @@ export async function sortOut({ differing, onBytes, restless, root, signal, stor
 }
 
 /**
- * Tells whether mode, owner and time of a file still are those of its line. An archive of our own has them in its headers, to the nanosecond; times of what
- * lies in another set's may be those of a restore.
+ * Whether what is stored of a file may be listed with the mode, owner and time that it has now. An archive of our own has them in its headers, to the
+ * nanosecond; of what lies in another set, the list alone says them.
  */
-function keeping(): (file: ListedFile, entry: ScannedEntry) => Promise<boolean> {
-  const owners = createOwners();
-  return async (file, entry) => {
-    const { mode, owner, mtimeNs } = commonOf(await nameOwners(owners, entry));
-    return mode === file.mode && owner === file.owner && (isBorrowed(file) || mtimeNs === file.mtimeNs);
-  };
+function mayHave(file: ListedFile, now: NamedEntry): boolean {
+  const { mode, owner, mtimeNs } = commonOf(now);
+  return isBorrowed(file) || (mode === file.mode && owner === file.owner && mtimeNs === file.mtimeNs);
 }

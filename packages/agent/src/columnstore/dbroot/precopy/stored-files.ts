@@ -7,6 +7,7 @@ import type { ScannedEntry } from '../entry.ts';
 import { RESTORED_WITHIN_NS } from '../increment/same.ts';
 import { LinesFile } from '../lines-file.ts';
 import type { FileToTake } from '../scanning/orders.ts';
+import { type Attributes, AttributesByNumber } from './attributes.ts';
 import type { BasisPlace, FilledFile, ReadableBasis } from './orders.ts';
 import { type FileStamp, NO_CTIME, StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
 
@@ -16,6 +17,8 @@ export class StoredFiles {
   readonly #bases = new Map<string, BasisPlace>();
   /** Of shards that this process has encrypted. Secrets: they go nowhere but into its memory. */
   readonly #keys = new Map<string, FileKey>();
+  /** Of files that were renewed, by their lines. */
+  readonly #attributes = new AttributesByNumber();
   #table = new StampTable(tableMemory(0));
   readonly #hash = createHash('sha256');
   #last = 0;
@@ -93,9 +96,10 @@ export class StoredFiles {
     }
   }
 
-  /** The file of a line has another stamp now: its content, mode and owner are the same. */
-  renew(number: number, stamp: FileStamp): void {
+  /** The file of a line has another stamp now, and these attributes: its content is the same. */
+  renew(number: number, stamp: FileStamp, attributes: Attributes): void {
     this.#table.record(stamp, number);
+    this.#attributes.set(number, attributes, this.#last);
   }
 
   /** Notes files that were packed, in the place of what was known of them. Throws DISK_FULL or the system's error. */
@@ -146,8 +150,8 @@ export class StoredFiles {
       number += 1;
       const file = JSON.parse(line) as ListedFile;
       if (this.#table.lineOf(file.path, seen) !== number) continue;
-      const renewed = this.#table.otherStamp({ ...file, ...(stampIn(file) ?? NO_STAMP) });
-      yield renewed === undefined ? { line, file } : { line: JSON.stringify({ ...file, ...renewed }), file: { ...file, ...renewed } };
+      const renewed = this.#renewed(number, file);
+      yield renewed === undefined ? { line, file } : { line: JSON.stringify(renewed), file: renewed };
     }
     if (number !== this.#last)
       throw new StillpointError('CAPTURE_FAILED', `${this.#lines.path} has ${number} lines instead of ${this.#last}`);
@@ -163,6 +167,11 @@ export class StoredFiles {
   close(): Promise<void> {
     this.#keys.clear();
     return this.#lines.close();
+  }
+
+  #renewed(number: number, file: ListedFile): ListedFile | undefined {
+    const stamp = this.#table.otherStamp({ ...file, ...(stampIn(file) ?? NO_STAMP) });
+    return stamp && { ...file, ...stamp, ...this.#attributes.get(number) };
   }
 
   /** Gives its number: others may have been added by the time it is written. */
