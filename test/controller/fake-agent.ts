@@ -73,8 +73,9 @@ export async function startAgent(node: FakeNode, tls: TlsSetting, cluster: strin
       claim = mine;
       return { claim: { operationId, kind, owner, expiresIn: durationFromMs(1) } };
     },
-    releaseNode: async ({ operationId }, { signal }) => {
+    releaseNode: async ({ operationId, brokenOff }, { signal }) => {
       await node.faults.reach('releaseNode', signal);
+      if (brokenOff) await node.faults.reach('releaseNode.broken-off', signal);
       if (claim?.request.operationId === operationId) await end(operationId);
       return {};
     },

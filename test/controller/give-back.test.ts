@@ -17,10 +17,10 @@ afterEach(() => cluster?.remove());
 const fails = () => {
   throw new StillpointError('INTERNAL', 'injected');
 };
-/** Counts how often db1 is given back. */
-const counted = (): (() => number) => {
+/** Counts how often a node is given back. */
+const counted = (point = 'releaseNode', node = 'db1'): (() => number) => {
   let calls = 0;
-  cluster.node('db1').faults.at('releaseNode', () => {
+  cluster.node(node).faults.at(point, () => {
     calls += 1;
   });
   return () => calls;
@@ -46,4 +46,14 @@ it('nodes that could not be told are told by the next operation, before it begin
   expect(calls()).toBe(3);
   await cluster.controller.createBackup({}, watchedRun());
   expect(calls()).toBe(4);
+});
+
+it('nodes of a failed operation keep what another one can use again, also those that learn of it late', async () => {
+  const [atOnce, late] = [counted('releaseNode.broken-off'), counted('releaseNode.broken-off', 'db3')];
+  cluster.node('db3').faults.once('releaseNode', fails);
+  await failedBackup();
+  expect([atOnce(), late()]).toEqual([1, 0]);
+  await cluster.controller.createBackup({}, watchedRun());
+  // Once more for the failed one, and not for the one that succeeded.
+  expect([atOnce(), late()]).toEqual([2, 1]);
 });

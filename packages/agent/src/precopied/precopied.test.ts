@@ -112,13 +112,8 @@ test.each<[string, Partial<Origin>, RegExp | undefined]>([
   ['another level', { level: 0 }, /level 3, and level 0/],
   ['an increment', { parentSet: SECOND }, new RegExp(`a full set, and an increment of set ${SECOND} is asked for`)],
 ])('%s', (_what, now, expected) => {
-  const record = {
-    format: 'stillpoint-precopied/1',
-    ...origin(),
-    shards: [],
-    lines: { count: 0, bytes: 0, sha256: 'a'.repeat(64) },
-  } as const;
-  const misfit = misfitOf({ ...record, recipients: [...record.recipients] }, { ...origin(), ...now });
+  const lines = { count: 0, bytes: 0, sha256: 'a'.repeat(64) };
+  const misfit = misfitOf({ ...origin(), format: 'stillpoint-precopied/1', shards: [], lines }, { ...origin(), ...now });
   if (expected === undefined) expect(misfit).toBeUndefined();
   else expect(misfit).toMatch(expected);
 });

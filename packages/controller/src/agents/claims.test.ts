@@ -63,6 +63,22 @@ it.each(['CLAIM_MISSING', 'NODE_BUSY'] as const)('a claim that is lost (%s) ends
   expect(calls.map(({ renew }) => renew ?? false)).toEqual([false, true]);
 });
 
+it.each([
+  ['that has succeeded', async () => {}, false],
+  ['that has failed', () => Promise.reject(new StillpointError('LOCK_TIMEOUT', 'busy')), true],
+  ['that ran out of space', () => Promise.reject(new StillpointError('DISK_FULL', 'full')), false],
+  ['that was cancelled', (cancel: AbortController) => Promise.reject(cancel.abort(new StillpointError('CANCELLED', 'stopped'))), false],
+] as const)('an operation %s gives its nodes back as broken off: %3$s', async (_how, work, brokenOff) => {
+  const asked: unknown[] = [];
+  const { rpc, ...rest } = agent('db1', async () => {});
+  const releaseNode = async (request: unknown): Promise<void> => void asked.push(request);
+  const node = { ...rest, rpc: { ...rpc, releaseNode } as unknown as NodeAgent['rpc'] };
+  const cancel = new AbortController();
+  const context = { clock: fakeClock(), observe: () => {}, signal: cancel.signal };
+  await withClaims([node], CLAIMANT, context, () => work(cancel)).catch(() => {});
+  expect(asked).toEqual([{ operationId: 'backup-1', brokenOff }]);
+});
+
 it('tells that a node could not be given back only when it was claimed, and tries both', async () => {
   const asked: string[] = [];
   const told: string[] = [];
