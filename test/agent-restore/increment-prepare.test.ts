@@ -145,6 +145,18 @@ test.each([
   },
 );
 
+test('the commands of the manual page prepare both images of a set', () => {
+  const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'restore-by-hand.md'), 'utf8');
+  const chapters = /^## 3\. Extract$([\s\S]*)^## 5\./m.exec(page)?.[1] ?? '';
+  const commands = [...chapters.matchAll(/^```bash\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '').join('\n');
+  const work = join(rig.home, 'by-hand');
+  execFileSync('bash', ['-c', `set -eo pipefail\nPART=${whole.directory} WORK=${work}\n${commands}`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  expect(numberIn(work, 'to_lsn')).toBe(whole.part.mariadb?.toLsn);
+  expect(existsSync(`${work}.increment`)).toBe(false);
+});
+
 test('an agent that was killed meanwhile throws both away when it starts again', async () => {
   const { config } = rig;
   const abort = new AbortController();

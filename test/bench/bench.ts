@@ -9,10 +9,11 @@ import { measureGate } from './gate.ts';
 import { measureIncrement } from './increment.ts';
 import type { Figure } from './measure.ts';
 import { measureScan } from './scan.ts';
+import { measureServerIncrement } from './server-increment.ts';
 import { measureThroughput } from './throughput.ts';
 
 const USAGE =
-  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [gate] [gate-4g] [columnstore]\n';
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [gate] [gate-4g] [server-increment] [columnstore]\n';
 const SUITES = {
   block: measureBlock,
   throughput: measureThroughput,
@@ -34,6 +35,7 @@ const ON_REQUEST = {
   scan: measureScan,
   'many-files': measureManyFiles,
   'gate-4g': measureGate(4),
+  'server-increment': measureServerIncrement(1),
 } as const;
 const ALL = { ...SUITES, ...ON_REQUEST };
 const wanted = positionals.length === 0 ? Object.keys(SUITES) : positionals;

@@ -5,8 +5,8 @@ import { startWriter, type Writer } from '../harness/writer.ts';
 import { type Figure, figure, pairs, ratios } from './measure.ts';
 
 /** Room for the data in the server's cache, as a server in use would have it. */
-const SERVER = { innodb_buffer_pool_size: '512M', innodb_log_file_size: '256M' };
-const NOTES = 'shop.unsafe_ticks';
+export const SERVER = { innodb_buffer_pool_size: '512M', innodb_log_file_size: '256M' };
+export const NOTES = 'shop.unsafe_ticks';
 
 /** What clients feel of a backup of one server by the gate, and of the same under the lock: with so many gibibytes of data. */
 export const measureGate =
@@ -18,7 +18,7 @@ export const measureGate =
       await cluster.primary.server.sql(`CREATE TABLE ${NOTES} (n BIGINT PRIMARY KEY, at DATETIME(6) NOT NULL) ENGINE=MyISAM`);
       const results = await pairs(
         rounds,
-        () => backUp(cluster, 'auto', progress),
+        () => backUp(cluster, 'gate', progress),
         () => backUp(cluster, 'locked', progress),
       );
       const gate = results.map(([one]) => one);
@@ -39,14 +39,20 @@ export const measureGate =
     }
   };
 
-interface Round {
+/** What clients felt of a backup. */
+export interface Round {
   readonly feltMs: number;
   readonly unsafeMs: number;
   readonly reportedMs: number;
   readonly totalS: number;
 }
 
-async function backUp(cluster: TestCluster, capture: 'auto' | 'locked', progress: (text: string) => void): Promise<Round> {
+/** Makes a backup while two clients insert, and deletes it. */
+export async function backUp(
+  cluster: TestCluster,
+  capture: 'gate' | 'increment' | 'locked',
+  progress: (text: string) => void,
+): Promise<Round> {
   progress(`backup --capture ${capture}`);
   const probes = [cluster.writer(), unsafeWriter(cluster)];
   try {
@@ -57,8 +63,9 @@ async function backUp(cluster: TestCluster, capture: 'auto' | 'locked', progress
     const totalS = (performance.now() - startedAt) / 1000;
     const [feltMs = 0, unsafeMs = 0] = windows.map((window) => window().longestMs);
     const { set } = result.line<BackupReport>('backup');
-    const isByGate = set.phases.some(({ phase }) => phase === 'park');
-    if (isByGate !== (capture === 'auto')) throw new Error(`the image was ${isByGate ? '' : 'not '}taken by the gate`);
+    const has = (wanted: string): boolean => set.phases.some(({ phase }) => phase === wanted);
+    const by = has('park') ? 'gate' : has('precopy') ? 'increment' : 'locked';
+    if (by !== capture) throw new Error(`the image was taken by ${by}, and not by ${capture}`);
     await cluster.ok('backup', 'delete', set.setId, '--yes');
     return { feltMs, unsafeMs, reportedMs: Math.max(...set.members.map((member) => member.blockedMs)), totalS };
   } finally {
