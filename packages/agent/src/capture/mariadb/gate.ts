@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
+import { untilWritersWait } from '../../priority/come-back.ts';
 import type { ServerImage } from '../part.ts';
 import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
 import { storingOf } from '../storing.ts';
@@ -36,7 +37,9 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
     const file = nameOfImage(storing, basis).name;
     const scratch = await makeScratch(part);
     measuring = measure(mariadb, signal);
-    return park({ agent, mariadb, part, file, scratch, storing, basis, parallel: options.parallel, measuring, progress, signal });
+    const { priority, unheeded } = await untilWritersWait(storing.priority);
+    for (const sentence of unheeded) note(sentence);
+    return park({ agent, mariadb, part, file, scratch, storing, basis, parallel: options.parallel, priority, measuring, progress, signal });
   };
   const beginUntilParked = async (work: ImageWork): Promise<ParkedBackup> => {
     for (let tries = 1; ; tries++) {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
+import type { Priority } from '@stillpoint/shared/proto';
 import type { Clock } from '@stillpoint/shared/time';
 import type { Agent } from '../../agent.ts';
 import type { StoredFile } from '../../archive/index.ts';
@@ -8,6 +9,8 @@ import type { MariadbConfig } from '../../config/schema.ts';
 import { fileKeyFor } from '../../encryption/index.ts';
 import { writeOptionFile } from '../../mariadb/option-file.ts';
 import { accountOf } from '../../mariadb/session.ts';
+import { comeBack } from '../../priority/come-back.ts';
+import { backLauncher } from '../../priority/words.ts';
 import { ProgramFailure, type RunningProgram, tiedToAgent } from '../../process/index.ts';
 import { isLimited, waitTurn } from '../../throttle/node.ts';
 import { type StoreStream, storeStream } from '../stored-file.ts';
@@ -33,6 +36,8 @@ export interface ImageStreamOptions {
   readonly basis: Pick<Basis, 'lsn'> | undefined;
   /** Copy threads; 0 means as many as there are processors, at most 4. */
   readonly parallel: number;
+  /** How far both programs step back until `comeBack`; undefined for those that writers wait for from the beginning, or who may not come back. */
+  readonly priority?: Priority | undefined;
   /** What there is to copy, for the progress, which is told of until the end. */
   readonly measuring: Promise<Measured>;
   /** Bytes of the server's files, uncompressed. */
@@ -53,6 +58,8 @@ export interface ImageStream {
   readonly stored: Promise<StoredFile>;
   /** The tool has exited with 0 and said that it completed; what it wrote may be on its way yet. Rejects as `stored` does. Never an unhandled rejection. */
   readonly copied: Promise<void>;
+  /** Gives both programs the agent's own priority. Throws CAPTURE_FAILED. */
+  comeBack(): Promise<void>;
   /** Returns when what was written so far is compressed, as far as can be told, or after some time. */
   catchUp(signal: AbortSignal): Promise<void>;
 }
@@ -64,9 +71,10 @@ const LAST_LINES = 5;
 
 /** Starts it. Throws CONFIG_FILE_UNREADABLE, the system's error, or the reason of a signal that is aborted already. */
 export async function startImageStream(options: ImageStreamOptions): Promise<ImageStream> {
-  const { agent, mariadb, onLine, part, scratch, signal, storing } = options;
+  const { agent, mariadb, onLine, part, priority, scratch, signal, storing } = options;
   const key = await fileKeyFor(storing.recipients);
-  const launcher = await tiedToAgent();
+  const back = await backLauncher(priority);
+  const launcher = [...(await tiedToAgent()), ...back];
   const optionFile = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
   const over = new AbortController();
   try {
@@ -83,7 +91,7 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
           onLine?.(line);
         },
       },
-      storing.level,
+      { level: storing.level, launcher: back },
       signal,
     );
     const path = join(part, options.file);
@@ -96,7 +104,13 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
     const copied = completed(running, stored);
     copied.catch(() => undefined);
     void watchProgress(options, running, over.signal);
-    return { tool: running.source, stored, copied, catchUp: (stop) => catchUp(running, agent.clock, stop) };
+    const pids = [running.source.pid, running.sink?.pid].filter((pid) => pid !== undefined);
+    return {
+      ...{ tool: running.source, stored, copied, catchUp: (stop) => catchUp(running, agent.clock, stop) },
+      comeBack: async () => {
+        if (back.length > 0) await comeBack(pids);
+      },
+    };
   } catch (error) {
     await optionFile.remove();
     throw error;

@@ -137,6 +137,8 @@ class Parking implements ParkedBackup {
       signal: this.#life.signal,
     });
     await this.#awaitPlace(watcher, lines.near.signal, stop);
+    // From here on writers may wait with it.
+    await stream.comeBack();
     // What is not compressed yet would have to be waited for under the lock.
     await stream.catchUp(stop).catch(() => undefined);
     stop.throwIfAborted();
