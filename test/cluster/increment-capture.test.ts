@@ -9,6 +9,7 @@ import { BLOCKERS, type BlockingClient, startBlocker } from '../harness/blocker.
 import { startCluster, type TestCluster, type TestNode } from '../harness/cluster.ts';
 import { mark, markers, shopChecksums } from '../harness/data.ts';
 import { eventually } from '../harness/eventually.ts';
+import { expectNextBackupWorks, goodSets } from '../harness/expect.ts';
 import { replaceProgram } from '../harness/gates.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 
@@ -165,6 +166,23 @@ describe('servers that are copied before the lock, and what has changed since un
       .filter((line) => line.includes('--backup '));
     expect(backups.map((line) => line.includes('--incremental-lsn='))).toEqual([false, true]);
     await cluster.ok('backup', 'delete', ended.line<BackupReport>('backup').set.setId, '--yes');
+  });
+
+  it.each(['precopy', 'capture'])('are no set when an agent is killed during %s, and nothing of it is left', async (phase) => {
+    const node = cluster.node('db2');
+    const before = await goodSets(cluster);
+    const held = node.gate('mariadb-backup', phase === 'capture' ? '--incremental-lsn=' : '--backup');
+    const command = cluster.start('backup', 'create');
+    await held.reached();
+    await node.agent.kill('SIGKILL');
+    held.open();
+    await eventually(
+      async () => (await node.server.sql("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'BACKUP STAGE%'")).length === 0,
+    );
+    await node.agent.start();
+    await command.ended;
+    expect(await goodSets(cluster)).toEqual(before);
+    await expectNextBackupWorks(cluster);
   });
 
   it('are restored to exactly the cut, replicas also from the images of the primary', async () => {

@@ -68,6 +68,17 @@ describe('a backup of a cluster with an engine', () => {
     ]);
   });
 
+  it('copies servers that cannot come to the gate before dbroots, whose changes meanwhile cost writers more', async () => {
+    await backup();
+    const precopies = (node: string): string[] =>
+      [...cluster.node(node).journal.keys()].map((key) => key.split('/').at(-1) ?? '').filter((task) => task.startsWith('precopy'));
+    expect(['db1', 'db2', 'db4'].map(precopies)).toEqual([
+      ['precopy-server-1', 'precopy-1'],
+      ['precopy-server-1', 'precopy-1'],
+      ['precopy-server-1'],
+    ]);
+  });
+
   it('writes down which part holds which dbroot, and the engine as its primary had it', async () => {
     const { set } = await backup();
     expect(set.columnstore).toEqual({ version: '6.4.12', generation: '5', configRevision: 7, primary: 'db1' });

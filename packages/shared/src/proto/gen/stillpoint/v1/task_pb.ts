@@ -1643,8 +1643,8 @@ export const PrecopyStorage = {
   DBROOTS: 1,
 
   /**
-   * Its server. Last of all: who writes tables without transactions, and ColumnStore's are such, is kept waiting by a backup that has come to
-   * the gate.
+   * Its server. By SERVER_STRATEGY_GATE last of all: who writes tables without transactions, and ColumnStore's are such, is kept waiting by a
+   * backup that has come to the gate.
    *
    * @generated from enum value: PRECOPY_STORAGE_SERVER = 2;
    */
