@@ -34,7 +34,7 @@ export interface DbrootCapture {
   readonly recipients: readonly string[];
   /** What is stored already; undefined stores all of it. */
   readonly increment?: Increment | undefined;
-  /** Threads that look at it, whoever made them ends them; undefined starts some, which have ended afterwards. */
+  /** Threads that look at it; undefined starts some. They have ended afterwards. */
   readonly scans?: ScanThreads | undefined;
   /** What has been found, once it is known. */
   readonly onFound: (found: Found) => void;
@@ -53,27 +53,23 @@ export interface DbrootCapture {
  * remove.
  */
 export async function captureDbroot(capture: DbrootCapture): Promise<CapturedDbroot> {
-  const { brmDirectory, part, path, scans, shards } = capture;
+  const { brmDirectory, increment, level, note, number, onBytes, part, path, recipients, shards, signal } = capture;
   const root = await requireDirectory(path);
-  if (scans !== undefined) return captureBy(scans, root, capture);
-  const own = scansOf({ brmDirectory, part, root, threads: shards });
+  const scans = capture.scans ?? scansOf({ brmDirectory, part, root, threads: shards });
+  const restless = restlessFiles(brmDirectory);
   try {
-    return await captureBy(own, root, capture);
+    const lookedAtMs = Date.now();
+    const scan = await keepScan(join(part, `.dbroot${number}.scan`), scans, { isAlive: false, note, signal });
+    // Those that pack look again: more threads would only take memory.
+    void scans.end();
+    capture.onFound(scan.found);
+    const image = await packImage({
+      ...{ number, path, root, isCopy: false, scan, lookedAtMs, increment, restless, part, shards, level, recipients, onBytes, signal },
+      onceRead: (again, within) => requireUnmovedSince(scan.found, again, path, within, { all: scan.all, restless }),
+    });
+    await scan.remove();
+    return image;
   } finally {
-    await own.end();
+    await scans.end();
   }
-}
-
-async function captureBy(scans: ScanThreads, root: string, capture: DbrootCapture): Promise<CapturedDbroot> {
-  const { increment, level, note, number, onBytes, part, path, recipients, shards, signal } = capture;
-  const lookedAtMs = Date.now();
-  const scan = await keepScan(join(part, `.dbroot${number}.scan`), scans, { isAlive: false, note, signal });
-  capture.onFound(scan.found);
-  const restless = restlessFiles(capture.brmDirectory);
-  const image = await packImage({
-    ...{ number, path, root, isCopy: false, scan, lookedAtMs, increment, restless, part, shards, level, recipients, onBytes, signal },
-    onceRead: (within) => requireUnmovedSince(scan.found, scans, path, within, { all: scan.all, restless }),
-  });
-  await scan.remove();
-  return image;
 }

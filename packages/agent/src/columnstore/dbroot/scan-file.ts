@@ -3,7 +3,7 @@ import type { ScannedEntry } from './entry.ts';
 import { entryOfLine } from './line.ts';
 import { LinesFile } from './lines-file.ts';
 import type { Found, Looking } from './scanning/orders.ts';
-import type { ScanThreads } from './scanning/scan-threads.ts';
+import type { Scans } from './scanning/scans.ts';
 
 /** A scan, kept on disk: a dbroot may hold more than fits into memory. */
 export interface KeptScan {
@@ -22,8 +22,8 @@ interface Keeping extends Pick<Looking, 'cloneTo' | 'isAlive'> {
   readonly signal: AbortSignal;
 }
 
-/** Looks at everything, and keeps it in new files that begin with `path`. Throws what `ScanThreads.scan` throws, DISK_FULL, or the system's error. */
-export async function keepScan(path: string, scans: ScanThreads, { note, ...looking }: Keeping): Promise<KeptScan> {
+/** Looks at everything, and keeps it in new files that begin with `path`. Throws what `scanOn` throws, DISK_FULL, or the system's error. */
+export async function keepScan(path: string, scans: Scans, { note, ...looking }: Keeping): Promise<KeptScan> {
   const [all, plain] = [await LinesFile.create(`${path}.all`), await LinesFile.create(`${path}.plain`)];
   try {
     const found = await scans.scan({

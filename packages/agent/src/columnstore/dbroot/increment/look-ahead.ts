@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { restlessFiles } from '../rules.ts';
 import { keepScan } from '../scan-file.ts';
-import type { ScanThreads } from '../scanning/scan-threads.ts';
+import type { Scans } from '../scanning/scans.ts';
 import type { DbrootToCapture, DbrootWork } from '../staged.ts';
 import type { Increment } from './increment.ts';
 
@@ -13,7 +13,7 @@ import type { Increment } from './increment.ts';
  */
 export async function lookAhead(
   { brmDirectory, number, part, root }: DbrootToCapture,
-  scans: ScanThreads,
+  scans: Scans,
   increment: Increment,
   { onBytes, signal }: DbrootWork,
 ): Promise<number> {

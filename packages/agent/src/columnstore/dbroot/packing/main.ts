@@ -1,5 +1,6 @@
 import { stepBack } from '../../../priority/thread.ts';
 import { serveThread } from '../../../thread/serve.ts';
+import { scan } from '../scanning/scanner.ts';
 import type { PackAnswer, PackOrder, PackWord, ShardToPack } from './orders.ts';
 import { ShardPacker } from './shard-packer.ts';
 
@@ -10,6 +11,7 @@ serveThread<ShardToPack, PackOrder, PackAnswer, PackWord>((shard, say) => {
   return (order) => {
     if (order.kind === 'alone') return { lines: packer.addAlone(order.file) };
     if (order.kind === 'together') return { lines: packer.addTogether(order.files) };
+    if (order.kind === 'scan') return scan(shard, order);
     if (order.kind === 'end') return { stored: packer.end() };
     packer.addPlain(order.entries);
     return undefined;

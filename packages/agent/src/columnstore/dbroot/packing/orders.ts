@@ -1,6 +1,7 @@
 import type { StoredFile } from '../../../archive/stored.ts';
 import type { FileKey } from '../../../encryption/file-key.ts';
 import type { NamedEntry } from '../named.ts';
+import type { ScanAnswer, ScanOrder } from '../scanning/orders.ts';
 
 /** What a thread that packs is started with: one shard of one dbroot. */
 export interface ShardToPack {
@@ -20,15 +21,16 @@ export interface ShardToPack {
   readonly restless: ReadonlySet<string>;
 }
 
-/** What it can be told. Plain entries come after all files, and then the end. */
+/** What it can be told. Plain entries come after all files, and then the end; it can look at the directory at any time. */
 export type PackOrder =
   | { readonly kind: 'alone'; readonly file: NamedEntry }
   | { readonly kind: 'together'; readonly files: readonly NamedEntry[] }
   | { readonly kind: 'plain'; readonly entries: readonly NamedEntry[] }
-  | { readonly kind: 'end' };
+  | { readonly kind: 'end' }
+  | ScanOrder;
 
-/** Its answers: lines of the list for files, in the order in which they lie in the shard; what was written at the end; else nothing. */
-export type PackAnswer = { readonly lines: Uint8Array } | { readonly stored: StoredFile } | undefined;
+/** Its answers: lines of the list for files, in the order in which they lie in the shard; what was written at the end; what was found; else nothing. */
+export type PackAnswer = { readonly lines: Uint8Array } | { readonly stored: StoredFile } | ScanAnswer | undefined;
 
 /** Bytes of files that it has read, in passing. */
 export type PackWord = number;

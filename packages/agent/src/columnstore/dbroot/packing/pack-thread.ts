@@ -1,13 +1,15 @@
 import type { StoredFile } from '../../../archive/index.ts';
 import { Thread } from '../../../thread/index.ts';
 import type { NamedEntry } from '../named.ts';
+import type { ScanAnswer, ScanOrder } from '../scanning/orders.ts';
+import type { Looker } from '../scanning/scans.ts';
 import type { PackAnswer, PackOrder, PackWord, ShardToPack } from './orders.ts';
 
 /**
  * A thread that packs one shard: it reads, hashes, compresses and writes by itself. All throw CAPTURE_MOVED, CAPTURE_FAILED (also when the
  * thread has died), DISK_FULL, the system's error, or the reason of its end.
  */
-export class PackThread {
+export class PackThread implements Looker {
   readonly #thread: Thread<PackOrder, PackAnswer, PackWord>;
 
   /** `onBytes` gets the bytes of files that were read, as they come. */
@@ -31,6 +33,13 @@ export class PackThread {
   /** Adds directories and links; no files follow. */
   async addPlain(entries: readonly NamedEntry[]): Promise<void> {
     await this.#thread.ask({ kind: 'plain', entries });
+  }
+
+  /** Looks into directories. */
+  async look(order: ScanOrder): Promise<ScanAnswer> {
+    const answer = await this.#thread.ask(order);
+    if (answer === undefined || !('digest' in answer)) throw new Error('a thread that packs did not say what it has seen');
+    return answer;
   }
 
   /** Ends the shard. */

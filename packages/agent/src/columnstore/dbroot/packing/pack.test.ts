@@ -35,7 +35,7 @@ afterEach(() => {
 
 /** What lies in a directory, looked at here. */
 function entriesIn(root: string): ScannedEntry[] {
-  const from = { root, restless: new Set<string>(), takeInto: '' };
+  const from = { root, restless: new Set<string>() };
   return linesIn(scan(from, { kind: 'scan', directories: [''], tell: 'all', isAlive: false }).lines).map(entryOfLine);
 }
 

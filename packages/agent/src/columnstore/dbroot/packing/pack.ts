@@ -7,6 +7,7 @@ import { Channel } from '../channel.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { type NamedEntry, nameOwners, plainLineOf } from '../named.ts';
 import { createOwners, type Owners } from '../owners.ts';
+import { type Scans, scanOn } from '../scanning/scans.ts';
 import { type Unit, unitsOf } from '../units.ts';
 import { namedList, namedShard } from './names.ts';
 import { PackThread } from './pack-thread.ts';
@@ -43,8 +44,8 @@ export interface DbrootPacking {
   readonly onBytes: (bytes: number) => void;
   /** Lines of the list for files that are not packed, as their bytes lie in parts of other sets. */
   readonly alsoListed?: (() => AsyncIterable<Uint8Array>) | undefined;
-  /** Done once all files are read, while the shards are ended. */
-  readonly onceRead?: (signal: AbortSignal) => Promise<void>;
+  /** Done once all files are read, while the shards are ended. The threads that pack have time to look at what they have packed. */
+  readonly onceRead?: (scans: Scans, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -128,7 +129,7 @@ async function packShards(packing: DbrootPacking, owners: Owners, lines: Channel
     lines.end();
     const [ended] = await together<[StoredFile[], unknown]>(signal, [
       () => finishAll(threads, packing, owners),
-      async (within) => packing.onceRead?.(within),
+      async (within) => packing.onceRead?.({ scan: (use) => scanOn(threads, use) }, within),
     ]);
     return ended;
   } finally {

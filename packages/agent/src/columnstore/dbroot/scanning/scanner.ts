@@ -11,12 +11,15 @@ import { Tally } from './tally.ts';
 /** Entries looked at before the rest is given back: others may have nothing to do. */
 const AT_ONCE = 1024;
 
+/** What is looked at. */
+type Looked = Pick<ScannedRoot, 'root' | 'restless'>;
+
 /** On a thread: looks into directories, and into those that it finds in them, for a while. Throws CAPTURE_MOVED, CAPTURE_FAILED, DISK_FULL. */
-export const scan = (of: ScannedRoot, order: ScanOrder): ScanAnswer => new Scanner(of, order).run();
+export const scan = (of: Looked, order: ScanOrder): ScanAnswer => new Scanner(of, order).run();
 
 /** One order. */
 class Scanner {
-  readonly #of: ScannedRoot;
+  readonly #of: Looked;
   readonly #order: ScanOrder;
   readonly #rest: string[];
   readonly #notes: string[] = [];
@@ -27,7 +30,7 @@ class Scanner {
   #within = '';
   #place = '';
 
-  constructor(of: ScannedRoot, order: ScanOrder) {
+  constructor(of: Looked, order: ScanOrder) {
     this.#of = of;
     this.#order = order;
     this.#rest = [...order.directories];

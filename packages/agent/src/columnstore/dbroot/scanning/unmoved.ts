@@ -4,7 +4,7 @@ import { moved } from '../failure.ts';
 import { entryOfLine } from '../line.ts';
 import { type FileStamp, StampTable, tableMemory } from '../precopy/stamp-table.ts';
 import type { Found } from './orders.ts';
-import type { ScanThreads } from './scan-threads.ts';
+import type { Scans } from './scans.ts';
 
 /** What was found before, if it was kept. */
 interface Kept {
@@ -14,16 +14,10 @@ interface Kept {
 }
 
 /**
- * Looks at everything once more. Throws CAPTURE_MOVED unless it is as it was found before, or what `ScanThreads.scan` throws. What was kept of the look
+ * Looks at everything once more. Throws CAPTURE_MOVED unless it is as it was found before, or what `scanOn` throws. What was kept of the look
  * before helps to name what has moved.
  */
-export async function requireUnmovedSince(
-  before: Found,
-  scans: ScanThreads,
-  path: string,
-  signal: AbortSignal,
-  kept?: Kept,
-): Promise<void> {
+export async function requireUnmovedSince(before: Found, scans: Scans, path: string, signal: AbortSignal, kept?: Kept): Promise<void> {
   const now = await scans.scan({ tell: 'nothing', isAlive: false, signal });
   if (now.digest === before.digest) return;
   const move = kept && (await firstMove(kept, before, scans, signal));
@@ -47,7 +41,7 @@ const KNOWN = 1;
 async function firstMove(
   { all, restless }: Kept,
   { directories, files, links }: Found,
-  scans: ScanThreads,
+  scans: Scans,
   signal: AbortSignal,
 ): Promise<Move | undefined> {
   const table = new StampTable(tableMemory(files + directories + links));
@@ -76,7 +70,7 @@ function comparable(entry: ScannedEntry, restless: ReadonlySet<string>): FileSta
 }
 
 /** What was changed last: whoever looks for what has moved begins there. */
-async function latestChange(scans: ScanThreads, signal: AbortSignal): Promise<Move> {
+async function latestChange(scans: Scans, signal: AbortSignal): Promise<Move> {
   let latest: ScannedEntry | undefined;
   await scans.scan({
     ...{ tell: 'all', isAlive: true, signal },
