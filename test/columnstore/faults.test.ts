@@ -29,7 +29,7 @@ let writers: readonly [Writer, Writer];
 beforeAll(async () => {
   cluster = await startColumnstoreCluster({ nodes: 3 });
   await makeShop(cluster, 20_000);
-  agents = await startAgents(cluster, { backup: { lockAttempts: 1, columnstore: { drainTimeout: '3s', cpimport: 'wait' } } });
+  agents = await startAgents(cluster, { backup: { lockAttempts: 1, columnstore: { drainTimeout: '8s', cpimport: 'wait' } } });
   writers = [startShopWriter(cluster.primary), startShopWriter(cluster.node('pm3'), 'ticks_elsewhere', 1_000_001)];
 });
 afterEach(async () => {
