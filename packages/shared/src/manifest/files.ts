@@ -1,12 +1,7 @@
 import { z } from 'zod';
+import { isPlainPath } from './listed.ts';
 
-/** A path below a dbroot: relative, without `.` or `..` in it, so that a list cannot point outside. */
-const relativePath = z
-  .string()
-  .refine(
-    (path) => path !== '' && !path.includes('\0') && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..'),
-    'not a plain relative path',
-  );
+const relativePath = z.string().refine(isPlainPath, 'not a plain relative path');
 const common = {
   path: relativePath,
   /** Permission bits, octal, for example 0644. */

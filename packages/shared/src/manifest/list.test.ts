@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StillpointError } from '../errors/index.ts';
-import { decodeEntries, encodeEntry, type ListedEntry } from './index.ts';
+import { decodeEntries, encodeEntry, type ListedEntry, listedEntrySchema } from './index.ts';
+import { isListedEntry } from './listed.ts';
 
 const common = { mode: '0644', owner: 'mysql:mysql', mtimeNs: '1795252500123456789' };
 const file: ListedEntry = {
@@ -21,8 +22,8 @@ async function* cut(text: string | Uint8Array, pieceBytes: number): AsyncGenerat
   for (let at = 0; at < data.length; at += pieceBytes) yield data.subarray(at, at + pieceBytes);
 }
 
-const read = (text: string | Uint8Array, pieceBytes = 7): Promise<ListedEntry[]> =>
-  Array.fromAsync(decodeEntries(cut(text, pieceBytes), 'dbroot1.files'));
+const read = async (text: string | Uint8Array, pieceBytes = 7): Promise<ListedEntry[]> =>
+  (await Array.fromAsync(decodeEntries(cut(text, pieceBytes), 'dbroot1.files'))).flat();
 
 async function refusal(text: string | Uint8Array): Promise<string> {
   const error: unknown = await read(text).catch((thrown: unknown) => thrown);
@@ -71,5 +72,47 @@ describe('the list of a dbroot', () => {
 
   it.each(['/etc/passwd', '../x', 'a/../b', 'a//b', './a', 'a/', ''])('may not lead outside: %j', async (path) => {
     expect(await refusal(`${JSON.stringify({ ...file, path })}\n`)).toBe('dbroot1.files, line 1: path: not a plain relative path');
+  });
+
+  it('is checked by hand as its schema would', () => {
+    const entries: Record<string, unknown>[] = [
+      file,
+      { ...file, ctimeNs: '-1', inode: '7' },
+      { ...file, inode: '7' },
+      { type: 'directory', path: 'a/b', ...common },
+      { type: 'link', path: 'a', target: '', ...common },
+    ];
+    const key = fc.constantFrom(...Object.keys(file), 'ctimeNs', 'inode', 'target', 'run', '__proto__', 'type');
+    const text = fc.constantFrom(
+      '0644',
+      '644',
+      'a'.repeat(64),
+      '12',
+      '-12',
+      '',
+      '.',
+      '..',
+      'a/..',
+      '../a',
+      'a/./b',
+      '...',
+      'a.',
+      '.a/b',
+      'a\0',
+      '0644\n',
+      'file',
+      'link',
+    );
+    const value = fc.oneof(text, fc.jsonValue(), fc.constantFrom(0, -0, 1, -1, 0.5, 2 ** 53, 1e300, null, [], {}));
+    const change = fc.tuple(key, fc.oneof(fc.constant(undefined), value));
+    fc.assert(
+      fc.property(fc.constantFrom(...entries), fc.array(change, { maxLength: 3 }), (entry, changes) => {
+        // As a line has it: undefined takes a key away.
+        const json: unknown = JSON.parse(JSON.stringify({ ...entry, ...Object.fromEntries(changes) }));
+        expect(isListedEntry(json)).toBe(listedEntrySchema.safeParse(json).success);
+      }),
+      { numRuns: 2000 },
+    );
+    for (const none of [null, 7, 'file', [], undefined]) expect(isListedEntry(none)).toBe(false);
   });
 });

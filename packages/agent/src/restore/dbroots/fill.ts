@@ -3,12 +3,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { archivesOf, isSealed, type ListedEntry, type PartManifest, type Shard } from '@stillpoint/shared/manifest';
-import { openedPieces, readList } from '../../archive/index.ts';
+import { openedPieces, readListInPortions, type StoredShard } from '../../archive/index.ts';
 import { ownAccount } from '../../host/index.ts';
 import { together } from '../../task/together.ts';
 import type { TaskContext } from '../../task/types.ts';
 import type { Tree } from '../state.ts';
-import type { ListPart } from './filling/orders.ts';
 import { unpackShard } from './filling/unpack-shard.ts';
 import type { PlannedDbroot } from './fit.ts';
 import { modeOf, secondsOf } from './listed.ts';
@@ -28,18 +27,17 @@ export interface FilledDbroot {
  */
 export async function fillDbroot({ image, tree }: FilledDbroot, task: TaskContext, onPiece: (bytes: number) => void): Promise<void> {
   const { source, dbroot } = image;
-  const list = (signal: AbortSignal): AsyncIterable<ListedEntry> => {
-    const shard = shardOf(source.part, dbroot.list);
-    return readList({ shard, where: source.where, pieces: source.read(shard, signal), keyring: source.keyring });
-  };
-  const links = await makeDirectories(list(task.signal), tree);
+  const { keyring, where } = source;
+  const listed = shardOf(source.part, dbroot.list);
+  const list = (signal: AbortSignal): StoredShard => ({ shard: listed, where, keyring, pieces: source.read(listed, signal) });
+  const links = await makeDirectories(readListInPortions(list(task.signal)), tree);
   const archives = archivesOf(source.part, dbroot).entries();
   const unpackNext = async (signal: AbortSignal): Promise<void> => {
     for (const [index, shard] of archives) await unpack({ image, tree }, index, shard, list, onPiece, signal);
   };
   await together(task.signal, Array(availableParallelism()).fill(unpackNext));
   await makeLinks(links, tree, task);
-  await completeDirectories(list(task.signal), tree);
+  await completeDirectories(readListInPortions(list(task.signal)), tree);
 }
 
 /** One archive, on a thread of its own. What is encrypted is opened here: identities go nowhere else. */
@@ -47,7 +45,7 @@ async function unpack(
   { image: { source, dbroot }, tree: { stage, owner } }: FilledDbroot,
   index: number,
   shard: Shard,
-  list: (signal: AbortSignal) => AsyncIterable<ListedEntry>,
+  list: (signal: AbortSignal) => StoredShard,
   onPiece: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -58,16 +56,13 @@ async function unpack(
     const stored = counted(source.read(shard, within), onPiece);
     return isOpened ? openedPieces({ shard, where, keyring, pieces: stored }) : stored;
   };
-  const entries = async function* (part: ListPart, within: AbortSignal): AsyncGenerator<ListedEntry> {
-    for await (const entry of list(within))
-      if (part === 'files' ? entry.type === 'file' && entry.shard === index : entry.type !== 'file') yield entry;
-  };
   await unpackShard(
     {
       ...{ dbroot: { number, shards, ...(superseded === undefined ? {} : { superseded }) }, index, shard, where, isOpened, stage },
+      listName: dbroot.list,
       owner: ownAccount().uid === 0 ? { uid: owner.uid, gid: owner.gid } : undefined,
     },
-    { pieces, list: entries },
+    { pieces, list: (within) => openedPieces(list(within)) },
     signal,
   );
 }
@@ -85,19 +80,26 @@ async function* counted(pieces: AsyncIterable<Uint8Array>, onPiece: (bytes: numb
   }
 }
 
+async function* withoutFiles(list: AsyncIterable<readonly ListedEntry[]>): AsyncGenerator<Exclude<ListedEntry, { type: 'file' }>> {
+  for await (const entries of list) for (const entry of entries) if (entry.type !== 'file') yield entry;
+}
+
 type ListedLink = Extract<ListedEntry, { type: 'link' }>;
 
 /** Makes the directories, still writable for the agent. Gives the links: they are made last, so that nothing is written through one. */
-async function makeDirectories(entries: AsyncIterable<ListedEntry>, { stage, owner }: Tree): Promise<ListedLink[]> {
+async function makeDirectories(list: AsyncIterable<readonly ListedEntry[]>, { stage, owner }: Tree): Promise<ListedLink[]> {
   const links: ListedLink[] = [];
-  for await (const entry of entries) {
-    if (entry.type === 'link') links.push(entry);
-    if (entry.type !== 'directory') continue;
+  const isRoot = ownAccount().uid === 0;
+  for await (const entry of withoutFiles(list)) {
+    if (entry.type === 'link') {
+      links.push(entry);
+      continue;
+    }
     const path = join(stage, entry.path);
     await mkdir(path);
     // Not the mode of mkdir: that one is cut by the umask.
     await chmod(path, modeOf(entry) | 0o700);
-    if (ownAccount().uid === 0) await chown(path, owner.uid, owner.gid);
+    if (isRoot) await chown(path, owner.uid, owner.gid);
   }
   return links;
 }
@@ -111,8 +113,8 @@ async function makeLinks(links: readonly ListedLink[], { stage, owner }: Tree, {
 }
 
 /** Their modes and times, once everything is in them. */
-async function completeDirectories(entries: AsyncIterable<ListedEntry>, { stage }: Tree): Promise<void> {
-  for await (const entry of entries) {
+async function completeDirectories(list: AsyncIterable<readonly ListedEntry[]>, { stage }: Tree): Promise<void> {
+  for await (const entry of withoutFiles(list)) {
     if (entry.type !== 'directory') continue;
     const path = join(stage, entry.path);
     const seconds = secondsOf(entry);

@@ -1,4 +1,4 @@
-import type { ListedEntry, PartDbroot, Shard } from '@stillpoint/shared/manifest';
+import type { PartDbroot, Shard } from '@stillpoint/shared/manifest';
 import type { Account } from '../../../host/index.ts';
 
 /** What a thread that unpacks is started with: one shard of one dbroot. */
@@ -9,6 +9,8 @@ export interface ShardToUnpack {
   readonly shard: Shard;
   /** Where it lies, for messages. */
   readonly where: string;
+  /** The dbroot's list, for messages. */
+  readonly listName: string;
   /** True when its pieces come decrypted, and who gives them compares size and digest of what is stored. */
   readonly isOpened: boolean;
   /** Directory into which files are written; the directories in it are there. */
@@ -17,13 +19,14 @@ export interface ShardToUnpack {
   readonly owner: Account | undefined;
 }
 
-/** Lines of the list that it needs: files of its shard; for the last shard of a dbroot also directories and links. */
-export type ListPart = 'files' | 'plain';
+/**
+ * What it is handed: the shard, and the list, opened but still compressed. The list once for the files, and once more for directories and links where
+ * those lie in the shard.
+ */
+export type Stream = 'shard' | 'files' | 'plain';
 
-/** What it can be told. Pieces and entries are answered when there is room for more. */
+/** What it can be told. Pieces are answered when there is room for more. */
 export type UnpackOrder =
   | { readonly kind: 'unpack' }
-  | { readonly kind: 'piece'; readonly data: Uint8Array }
-  | { readonly kind: 'last-piece' }
-  | { readonly kind: 'entries'; readonly part: ListPart; readonly entries: readonly ListedEntry[] }
-  | { readonly kind: 'last-entries'; readonly part: ListPart };
+  | { readonly kind: 'piece'; readonly of: Stream; readonly data: Uint8Array }
+  | { readonly kind: 'last-piece'; readonly of: Stream };

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
-import { type ListedEntry, type Shard, sha256Of } from '@stillpoint/shared/manifest';
+import { zstdCompressSync } from 'node:zlib';
+import { encodeEntry, type ListedEntry, type Shard, sha256Of } from '@stillpoint/shared/manifest';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ArchiveWriter } from '../../../archive/index.ts';
 import { type ShardInput, unpackShard } from './unpack-shard.ts';
@@ -58,15 +59,16 @@ async function* inPieces(data: Buffer, each: () => void = () => {}): AsyncGenera
   }
 }
 
+async function* listed(entries: readonly ListedEntry[]): AsyncGenerator<Uint8Array> {
+  yield* inPieces(zstdCompressSync(Buffer.from(entries.map(encodeEntry).join(''))));
+}
+
 function unpack(input: Partial<ShardInput> = {}, signal: AbortSignal = new AbortController().signal): Promise<void> {
   const dbroot = { number: 1, shards: [shard.name] };
-  const lines = async function* (part: 'files' | 'plain'): AsyncGenerator<ListedEntry> {
-    if (part === 'files') yield* list;
-  };
   const pieces = (): AsyncIterable<Uint8Array> => inPieces(readFileSync(join(home, 'shard')));
   return unpackShard(
-    { dbroot, index: 0, shard, where: 'here', isOpened: false, stage, owner: undefined },
-    { pieces, list: lines, ...input },
+    { dbroot, index: 0, shard, where: 'here', listName: 'dbroot1.files.jsonl.zst', isOpened: false, stage, owner: undefined },
+    { pieces, list: () => listed(list), ...input },
     signal,
   );
 }
@@ -107,8 +109,8 @@ test('what the input throws is thrown, and the thread ends', async () => {
     throw gone;
   };
   await expect(unpack({ pieces })).rejects.toBe(gone);
-  const broken = async function* (): AsyncGenerator<ListedEntry> {
-    yield* list.slice(0, 1);
+  const broken = async function* (): AsyncGenerator<Uint8Array> {
+    yield* listed(list.slice(0, 1));
     throw gone;
   };
   for (const path of readdirSync(stage)) rmSync(join(stage, path));
@@ -132,10 +134,28 @@ test('an error of the system and damage come through as what they are', async ()
 test('damage ends all, also what is still to be handed over', async () => {
   const bad = readFileSync(join(home, 'shard'));
   bad.writeUInt8(bad.readUInt8(500) ^ 1, 500);
-  const directories = async function* (part: 'files' | 'plain'): AsyncGenerator<ListedEntry> {
-    if (part === 'files') yield* list;
-    else for (let index = 0; index < 5000; index += 1) yield { type: 'directory', path: `directory${index}`, ...common };
-  };
-  await expect(unpack({ pieces: () => inPieces(bad), list: directories })).rejects.toMatchObject({ code: 'PART_CORRUPT' });
+  const directories = Array.from(
+    { length: 50_000 },
+    (_, index): ListedEntry => ({ type: 'directory', path: `${index}${random.toString('hex', index, index + 40)}`, ...common }),
+  );
+  await expect(unpack({ pieces: () => inPieces(bad), list: () => listed([...list, ...directories]) })).rejects.toMatchObject({
+    code: 'PART_CORRUPT',
+  });
   expect([threads.length, ended]).toEqual([1, 1]);
+});
+
+test('a list that is not as it was is refused by the line, and nothing of it is written outside of the stage', async () => {
+  const [first, second, ...others] = list as [ListedEntry, ListedEntry, ...ListedEntry[]];
+  const outside = [first, { ...second, path: '../outside' }, ...others];
+  await expect(unpack({ list: () => listed(outside) })).rejects.toMatchObject({
+    code: 'MANIFEST_INVALID',
+    message: 'dbroot1.files.jsonl.zst of here, line 2: not understood',
+  });
+  expect(readdirSync(home).sort()).toEqual(['shard', 'stage']);
+  for (const path of readdirSync(stage)) rmSync(join(stage, path));
+  const cut = (): AsyncIterable<Uint8Array> => inPieces(zstdCompressSync(Buffer.from(`${list.map(encodeEntry).join('')}{"type":\n`)));
+  await expect(unpack({ list: cut })).rejects.toMatchObject({
+    code: 'MANIFEST_INVALID',
+    message: expect.stringContaining('line 9: is not JSON'),
+  });
 });

@@ -1,10 +1,7 @@
-import type { ListedEntry } from '@stillpoint/shared/manifest';
 import { together } from '../../../task/together.ts';
 import { Thread } from '../../../thread/index.ts';
-import type { ListPart, ShardToUnpack, UnpackOrder } from './orders.ts';
+import type { ShardToUnpack, Stream, UnpackOrder } from './orders.ts';
 
-/** Lines of the list that are handed over at once. */
-const ENTRIES_TOGETHER = 512;
 /** Pieces on their way to the thread, so that one is there whenever it wants one. */
 const PIECES_AHEAD = 2;
 
@@ -12,8 +9,8 @@ const PIECES_AHEAD = 2;
 export interface ShardInput {
   /** Its bytes, in order. A piece is not touched any more once it was given. */
   pieces(signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Lines of the list: files of this shard, or directories and links. */
-  list(part: ListPart, signal: AbortSignal): AsyncIterable<ListedEntry>;
+  /** The dbroot's list from its beginning, opened but compressed; the same holds for its pieces. */
+  list(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /**
@@ -32,9 +29,9 @@ export async function unpackShard(shard: ShardToUnpack, input: ShardInput, signa
   try {
     await together<unknown[]>(signal, [
       (within) => endedWith(thread, within, thread.ask({ kind: 'unpack' })),
-      (within) => handPieces(thread, input.pieces(within)),
-      (within) => handList(thread, 'files', input.list('files', within)),
-      ...(isLast ? [(within: AbortSignal) => handList(thread, 'plain', input.list('plain', within))] : []),
+      (within) => handPieces(thread, 'shard', input.pieces(within)),
+      (within) => handPieces(thread, 'files', input.list(within)),
+      ...(isLast ? [(within: AbortSignal) => handPieces(thread, 'plain', input.list(within))] : []),
     ]);
   } finally {
     await thread.end();
@@ -58,33 +55,21 @@ async function endedWith(thread: UnpackThread, signal: AbortSignal, unpacked: Pr
   }
 }
 
-async function handPieces(thread: UnpackThread, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+async function handPieces(thread: UnpackThread, of: Stream, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const ahead: Promise<void>[] = [];
   for await (const piece of pieces) {
     const data = ownBuffer(piece);
-    const taken = thread.ask({ kind: 'piece', data }, [data.buffer]);
+    const taken = thread.ask({ kind: 'piece', of, data }, [data.buffer]);
     taken.catch(() => undefined);
     ahead.push(taken);
     if (ahead.length > PIECES_AHEAD) await ahead.shift();
   }
   await Promise.all(ahead);
-  await thread.ask({ kind: 'last-piece' });
+  await thread.ask({ kind: 'last-piece', of });
 }
 
 /** Bytes that can be given away: a piece may be a part of something larger. */
 function ownBuffer(piece: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = piece;
   return buffer instanceof ArrayBuffer && buffer.byteLength === piece.byteLength ? new Uint8Array(buffer) : new Uint8Array(piece);
-}
-
-async function handList(thread: UnpackThread, part: ListPart, list: AsyncIterable<ListedEntry>): Promise<void> {
-  let entries: ListedEntry[] = [];
-  for await (const entry of list) {
-    entries.push(entry);
-    if (entries.length < ENTRIES_TOGETHER) continue;
-    await thread.ask({ kind: 'entries', part, entries });
-    entries = [];
-  }
-  await thread.ask({ kind: 'entries', part, entries });
-  await thread.ask({ kind: 'last-entries', part });
 }
