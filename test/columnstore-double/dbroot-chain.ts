@@ -7,6 +7,9 @@ import { imagePicture } from './precopied.ts';
 
 const NODE = 'pm1';
 
+/** A file's ctime proves something to a look that begins so much later, on any file system that keeps parts of seconds. */
+export const AGED_MS = 60;
+
 /** Sets of one dbroot, of which each may be an increment of an earlier one. */
 export class DbrootChain {
   readonly #home: string;

@@ -1,11 +1,12 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodePartManifest, type PartManifest, partDirectory } from '@stillpoint/shared/manifest';
+import { decodePartManifest, type PartManifest, partDirectory, sha256Of } from '@stillpoint/shared/manifest';
 import { DbrootStrategy, HoldPhase, PrecopyStorage, type TaskEnded, TaskState } from '@stillpoint/shared/proto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { claimed, done, publishOf, setManifest, verifyOf } from '../agent-core/backup.ts';
 import { ATTEST, acquire, advance, RELEASE, talkAbout } from '../agent-core/hold-talk.ts';
 import { type AgentClient, CLUSTER, NODE, set } from '../agent-core/node.ts';
+import { picture } from '../agent-restore/engine-rig.ts';
 import { engineTree, layOut } from './dbroot-tree.ts';
 import { type GuardedNode, startGuardedNode } from './guarded-node.ts';
 
@@ -25,8 +26,16 @@ afterEach(async () => {
 });
 afterAll(() => node?.remove());
 
-/** Takes a set as a controller would, as an increment of another one if that is named. */
-async function take(parentSet: string, strategy: DbrootStrategy): Promise<{ setId: string; part: PartManifest }> {
+/** A set, and what its dbroot was at the cut. */
+interface Taken {
+  readonly setId: string;
+  readonly part: PartManifest;
+  readonly partSha256: string;
+  readonly cut: Record<string, string>;
+}
+
+/** Takes a set as a controller would, as an increment of another one if that is named; `between` is done after the copy before the still point. */
+async function take(parentSet: string, strategy: DbrootStrategy, between = (): void => {}): Promise<Taken> {
   const operationId = await claimed(client);
   mine.push(operationId);
   const setId = set();
@@ -34,12 +43,14 @@ async function take(parentSet: string, strategy: DbrootStrategy): Promise<{ setI
   const good = (ended: TaskEnded): void => expect(ended).toMatchObject({ state: TaskState.SUCCEEDED });
   const precopy = { task: { case: 'precopy', value: { setId, options, storage: PrecopyStorage.DBROOTS } } } as const;
   good(await done(client, operationId, precopy));
+  between();
   const talk = talkAbout(client, acquire(operationId));
   await talk.hear('acquired');
   for (const phase of [HoldPhase.DRAIN, HoldPhase.SUSPEND, HoldPhase.FLUSH]) {
     talk.say(advance(phase));
     await talk.hear('advanced');
   }
+  const cut = picture(dbroot);
   good(await done(client, operationId, { task: { case: 'capture', value: { setId, options } } }));
   talk.say(ATTEST);
   await talk.hear('attested');
@@ -52,7 +63,21 @@ async function take(parentSet: string, strategy: DbrootStrategy): Promise<{ setI
   expect(readdirSync(partDirectory(node.repository, CLUSTER, setId, NODE)).filter((name) => name.startsWith('.'))).toEqual([]);
   await client.releaseNode({ operationId });
   mine.length = 0;
-  return { setId, part: decodePartManifest(manifest, 'part.json') };
+  return { setId, part: decodePartManifest(manifest, 'part.json'), partSha256: sha256Of(manifest), cut };
+}
+
+/** What the stage of a restore of a set makes of its dbroot. */
+async function staged({ setId, partSha256 }: Taken): Promise<Record<string, string>> {
+  const operationId = await claimed(client, 'restore');
+  mine.push(operationId);
+  const dbroots = [{ number: 1, node: NODE, partSha256 }];
+  const value = { setId, sourceNode: NODE, partSha256, columnstore: true, dbroots };
+  expect(await done(client, operationId, { task: { case: 'stage', value } })).toMatchObject({ state: TaskState.SUCCEEDED });
+  const found = picture(join(dbroot, '..', `.stillpoint-stage-${operationId}-dbroot1`));
+  expect(await done(client, operationId, { task: { case: 'rollback', value: {} } })).toMatchObject({ state: TaskState.SUCCEEDED });
+  await client.releaseNode({ operationId });
+  mine.length = 0;
+  return found;
 }
 
 test('server and dbroots are increments of the same set, whatever way they are taken', async () => {
@@ -71,4 +96,22 @@ test('server and dbroots are increments of the same set, whatever way they are t
     expect(stored).toBeLessThan((then?.files ?? 0) / 2);
     expect((now?.dataBytes ?? 0) - (now?.borrowed?.dataBytes ?? 0)).toBeLessThan(statSync(file).size + 200_000);
   }
+});
+
+test('a chain of them that was copied before the still point is restored to exactly its cuts', { timeout: 120_000 }, async () => {
+  const write = (name: string, content: string): void => writeFileSync(join(dbroot, name), content);
+  const chain = [await take('', DbrootStrategy.PRECOPY)];
+  for (const [index, strategy] of [DbrootStrategy.PRECOPY, DbrootStrategy.PRECOPY, DbrootStrategy.LOCKED].entries()) {
+    const file = join(dbroot, 'versionbuffer.cdf');
+    writeFileSync(file, readFileSync(file).fill(index + 1, 5000, 5100));
+    write(`bulkRollback/before-${index}`, 'before');
+    const between = (): void => {
+      write(`bulkRollback/between-${index}`, 'between');
+      write('bulkRollback/before-0', `changed by ${index}`);
+      rmSync(join(dbroot, `bulkRollback/between-${index - 1}`), { force: true });
+    };
+    chain.push(await take(chain.at(-1)?.setId ?? '', strategy, between));
+  }
+  expect(chain.map(({ part }) => part.columnstore?.dbroots[0]?.borrowed === undefined)).toEqual([true, false, false, false]);
+  for (const taken of chain) expect(await staged(taken)).toEqual(taken.cut);
 });

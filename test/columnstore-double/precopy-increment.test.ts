@@ -15,8 +15,9 @@ import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DbrootPrecopy, type DbrootToCapture, type DbrootWork } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loop-disk.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
-import { DbrootChain } from './dbroot-chain.ts';
+import { AGED_MS, DbrootChain } from './dbroot-chain.ts';
 import { segment } from './dbroot-tree.ts';
 import { begin, operate, operations } from './hostile-writer.ts';
 import { lockedPicture } from './precopied.ts';
@@ -28,9 +29,6 @@ const work = (fields: Partial<DbrootWork> = {}): DbrootWork => ({
   ...{ signal: new AbortController().signal, onBytes: () => {}, onFound: () => {}, note: () => {} },
   ...fields,
 });
-
-/** A file's ctime proves something to a look that begins so much later, on any file system. */
-const AGED_MS = 60;
 
 let home: string;
 let root: string;
@@ -177,51 +175,73 @@ describe('an increment of a dbroot that is copied before the still point', () =>
   });
 });
 
-test('a chain of increments is what locked copies would be, byte for byte, whatever a hostile writer does', {
-  timeout: ROUNDS * 15_000,
-}, async () => {
-  let round = 0;
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.tuple(operations(20), operations(20), operations(3), fc.nat(200)), { minLength: 2, maxLength: 4 }),
-      async (sets) => {
-        round += 1;
-        root = join(home, `data${round}`);
-        begin(root);
-        for (const [index, [before, during, between, ms]] of sets.entries()) {
-          for (const operation of before) operate(root, operation);
-          let isOver = false;
-          const until = performance.now() + ms;
-          const writing = (async () => {
-            for (let at = 0; !isOver && performance.now() < until; at += 1) {
-              const operation = during[at % during.length];
-              if (operation !== undefined) operate(root, operation);
-              await turn();
-            }
-          })();
-          const name = `${round}-${index}`;
-          const begun = chain.begin(name, root, index === 0 ? undefined : `${round}-${index - 1}`);
-          // Now and then as after a crash of the machine.
-          const parent = begun.parent && (ms % 3 === 0 ? { ...begun.parent, lookedAtMs: undefined } : begun.parent);
-          const capture = await DbrootPrecopy.begin({ ...begun, parent });
-          try {
-            await capture.precopy(work());
-            isOver = true;
-            await writing;
-            for (const operation of between) operate(root, operation);
-            const expected = await lockedPicture(root);
-            await capture.take(work());
-            chain.add(name, await capture.finish(work()));
-            expect(await chain.pictureOf(name)).toEqual(expected);
-          } finally {
-            isOver = true;
-            await capture.discard();
-          }
-        }
-        for (const index of sets.keys()) rmSync(chain.partOf(`${round}-${index}`), { recursive: true });
-        rmSync(root, { recursive: true });
-      },
-    ),
-    { numRuns: ROUNDS, endOnFailure: true },
-  );
+/** One set of a chain: what the writer does before it, during the pass and for how many milliseconds of it, and between that and the still point. */
+const steps = fc.record({
+  before: operations(20),
+  during: operations(20),
+  ms: fc.nat(200),
+  between: operations(3),
+  isAfterCrash: fc.boolean(),
+});
+type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;
+
+/** Does what a writer does until the work has ended, at most for so long. */
+async function writeDuring<T>({ during, ms }: Step, working: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = working.finally(() => {
+    isOver = true;
+  });
+  over.catch(() => undefined);
+  const until = performance.now() + ms;
+  for (let at = 0; !isOver && performance.now() < until; at += 1) {
+    const operation = during[at % during.length];
+    if (operation !== undefined) operate(root, operation);
+    await turn();
+  }
+  return over;
+}
+
+/** A set as an increment of the one before it. */
+async function takeStep(set: string, before: string | undefined, step: Step): Promise<void> {
+  for (const operation of step.before) operate(root, operation);
+  const begun = chain.begin(set, root, before);
+  const parent = begun.parent && (step.isAfterCrash ? { ...begun.parent, lookedAtMs: undefined } : begun.parent);
+  const capture = await DbrootPrecopy.begin({ ...begun, parent });
+  try {
+    await writeDuring(step, capture.precopy(work()));
+    for (const operation of step.between) operate(root, operation);
+    const expected = await lockedPicture(root);
+    await capture.take(work());
+    chain.add(set, await capture.finish(work()));
+    expect(await chain.pictureOf(set)).toEqual(expected);
+  } finally {
+    await capture.discard();
+  }
+}
+
+describe.each(['the temporary directory', 'ext3'] as const)('a chain of increments on %s', (kind) => {
+  const obstacle = kind === 'ext3' ? loopDiskObstacle(kind) : undefined;
+
+  test('is what locked copies would be, byte for byte, whatever a hostile writer does', { timeout: ROUNDS * 15_000 }, async ({ skip }) => {
+    skip(obstacle !== undefined, obstacle);
+    const place = join(home, 'place');
+    if (kind === 'ext3') mountLoopDisk(place, kind);
+    let round = 0;
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(steps, { minLength: 2, maxLength: 4 }), async (taken) => {
+          round += 1;
+          root = join(place, `data${round}`);
+          begin(root);
+          const sets = taken.map((_, index) => `${round}-${index}`);
+          for (const [index, step] of taken.entries()) await takeStep(sets[index] ?? '', sets[index - 1], step);
+          for (const set of sets) rmSync(chain.partOf(set), { recursive: true });
+          rmSync(root, { recursive: true });
+        }),
+        { numRuns: ROUNDS, endOnFailure: true },
+      );
+    } finally {
+      if (kind === 'ext3') unmountLoopDisk(place);
+    }
+  });
 });

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -13,6 +13,7 @@ import {
 import { type LoopDiskKind, loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loop-disk.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { canMount, mountSmallDisk } from '../harness/small-disk.ts';
+import { AGED_MS, DbrootChain } from './dbroot-chain.ts';
 import { engineTree, layOut, segment } from './dbroot-tree.ts';
 import { imagePicture, lockedPicture } from './precopied.ts';
 
@@ -82,6 +83,57 @@ describe.each(KINDS)('a dbroot on %s', (kind) => {
     expect(await imagePicture(part, image)).toEqual(expected);
     expect(image.dbroot.superseded).toBeUndefined();
     expect(ours()).toEqual([]);
+  });
+
+  test('with a parent is what it was when its files were cloned, and only what has changed since the parent is stored', async () => {
+    const sets = join(home, `${kind}-sets`);
+    mkdirSync(sets);
+    const chain = new DbrootChain(sets);
+    const reads: number[] = [];
+    const take = async (set: string, parent?: string): Promise<void> => {
+      let read = 0;
+      const counting = {
+        ...work,
+        onBytes: (bytes: number): void => {
+          read += bytes;
+        },
+      };
+      await pause(AGED_MS);
+      const capture = new DbrootReflink({ ...chain.begin(set, root, parent), brmDirectory: 'systemFiles/dbrm' });
+      try {
+        await capture.precopy(counting);
+        const expected = await lockedPicture(root);
+        await capture.take(counting);
+        expect(read).toBe(0);
+        writeFileSync(join(root, 'versionbuffer.cdf'), segment(500_000, reads.length));
+        chain.add(set, await capture.finish(counting));
+        expect(await chain.pictureOf(set)).toEqual(expected);
+      } finally {
+        await capture.discard();
+      }
+      reads.push(read);
+    };
+    const restless = ['SMTxnID', 'oidbitmap', 'tablelocks'].reduce(
+      (sum, name) => sum + statSync(join(root, 'systemFiles/dbrm', name)).size,
+      0,
+    );
+    await take('first');
+    // The version buffer was written after the still point.
+    await take('second', 'first');
+    const { borrowed, files } = chain.imageOf('second').dbroot;
+    expect(files - (borrowed?.files ?? 0)).toBe(4);
+    // The same content at another place on disk, which only reading the clone tells.
+    const column = join(root, '000.dir/000.dir/011.dir/000.dir/000.dir/FILE000.cdf');
+    const { atimeMs, mtimeMs } = statSync(column);
+    copyFileSync(column, `${column}.new`);
+    utimesSync(`${column}.new`, atimeMs / 1000, mtimeMs / 1000);
+    renameSync(`${column}.new`, column);
+    rmSync(join(root, 'bulkRollback/3001'));
+    await take('third', 'second');
+    const third = chain.imageOf('third').dbroot;
+    expect([third.files, third.files - (third.borrowed?.files ?? 0)]).toEqual([files - 1, 4]);
+    expect(reads.slice(1)).toEqual([500_000 + restless, 500_000 + restless + 1_500_000]);
+    expect(ours().filter((name) => name.startsWith('.stillpoint'))).toEqual([]);
   });
 
   test('is cloned into the part when that is on the same file system', async () => {
