@@ -147,6 +147,23 @@ describe('the copy from before the lock, and the increment under it', () => {
   });
 });
 
+test('a server without a binary log is captured so too', async () => {
+  const plain = await startServer({ name: 'plain', options: { skip_log_bin: '' } });
+  cleanups.push(() => plain.remove());
+  await plain.sql(SHOP);
+  node = testNode(plain);
+  await precopy();
+  await plain.sql('INSERT INTO shop.ticks (v) VALUES (1); CREATE TABLE shop.come (id INT PRIMARY KEY) ENGINE=MyISAM');
+  const hold = await held();
+  const cut = await tablesOf(plain);
+  await capture();
+  await hold.release();
+  await plain.sql('INSERT INTO shop.ticks (v) VALUES (1)');
+  const manifest = await publish(node);
+  expect(manifest.mariadb?.position.logBin).toBe(false);
+  await expectCut(manifest, cut);
+});
+
 describe('a further attempt', () => {
   const base = () => statSync(join(partOf(node), LAYOUT.mariadbFull));
 
