@@ -79,6 +79,16 @@ const MOVES = `
   CREATE TABLE shop.named_myisam (id INT PRIMARY KEY) ENGINE=MyISAM;
   CREATE TABLE shop.emptied (id INT PRIMARY KEY) ENGINE=InnoDB;
   CREATE TABLE shop.engine (id INT PRIMARY KEY) ENGINE=MyISAM;
+  CREATE TABLE shop.swapped_one (id INT PRIMARY KEY) ENGINE=InnoDB;
+  CREATE TABLE shop.swapped_two (id INT PRIMARY KEY) ENGINE=InnoDB;
+  CREATE TABLE shop.again (id INT PRIMARY KEY) ENGINE=InnoDB;
+  CREATE TABLE shop.parts (id INT PRIMARY KEY) ENGINE=InnoDB PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (20));
+  CREATE TABLE shop.exchanged (id INT PRIMARY KEY) ENGINE=InnoDB;
+  INSERT INTO shop.swapped_one VALUES (1);
+  INSERT INTO shop.swapped_two VALUES (2), (3);
+  INSERT INTO shop.again VALUES (1), (2), (3);
+  INSERT INTO shop.parts VALUES (1), (11), (12);
+  INSERT INTO shop.exchanged VALUES (2), (3);
   CREATE VIEW shop.gone_view AS SELECT 1;
   INSERT INTO shop.emptied VALUES (1), (2);
   INSERT INTO shop.engine VALUES (1), (2);
@@ -87,6 +97,10 @@ const MOVED = `
   INSERT INTO shop.kept_myisam SELECT seq, seq FROM shop.seq_1_to_300;
   DROP TABLE shop.gone_myisam, shop.gone_aria, shop.gone_innodb;
   DROP VIEW shop.gone_view;
+  RENAME TABLE shop.swapped_one TO shop.swapping, shop.swapped_two TO shop.swapped_one, shop.swapping TO shop.swapped_two;
+  DROP TABLE shop.again; CREATE TABLE shop.again (id INT PRIMARY KEY, v INT) ENGINE=InnoDB; INSERT INTO shop.again VALUES (7, 7);
+  ALTER TABLE shop.parts EXCHANGE PARTITION p0 WITH TABLE shop.exchanged;
+  ALTER TABLE shop.parts DROP PARTITION p1; ALTER TABLE shop.parts ADD PARTITION (PARTITION p2 VALUES LESS THAN (30)); INSERT INTO shop.parts VALUES (21);
   RENAME TABLE shop.named TO shop.renamed_innodb, shop.named_myisam TO shop.renamed_myisam;
   TRUNCATE shop.emptied;
   ALTER TABLE shop.engine ENGINE=InnoDB;
@@ -96,7 +110,7 @@ const MOVED = `
   ALTER TABLE shop.orders ADD COLUMN added INT DEFAULT 5`;
 const UNDONE = `
   DROP TABLE IF EXISTS shop.kept_myisam, shop.gone_myisam, shop.gone_aria, shop.gone_innodb, shop.named, shop.named_myisam, shop.emptied, shop.engine,
-    shop.renamed_innodb, shop.renamed_myisam;
+    shop.renamed_innodb, shop.renamed_myisam, shop.swapped_one, shop.swapped_two, shop.swapping, shop.again, shop.parts, shop.exchanged;
   DROP VIEW IF EXISTS shop.gone_view; DROP DATABASE IF EXISTS gone; DROP DATABASE IF EXISTS come;
   ALTER TABLE shop.orders DROP COLUMN IF EXISTS added`;
 
