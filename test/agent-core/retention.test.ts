@@ -89,6 +89,20 @@ describe('a protected set', () => {
   });
 });
 
+test('a commit that is still under way when its part is deleted leaves nothing', async () => {
+  const operationId = await claim('backup');
+  for (let round = 0; round < 20; round += 1) {
+    const setId = put({ commit: false });
+    const place = { repository: node.repository, cluster: CLUSTER, setId, node: NODE };
+    const { sha256 } = writePartManifest(place);
+    // As when a controller is interrupted: it does not wait for the first answer.
+    const committing = client.commitSet({ operationId, setId, manifest: setManifest(place, { [NODE]: sha256 }) });
+    const deleting = client.deletePart({ operationId, setId });
+    await Promise.allSettled([committing, deleting]);
+    expect(existsSync(setAt(setId)) ? readdirSync(setAt(setId)) : []).toEqual([]);
+  }
+});
+
 describe('before a part is deleted', () => {
   test.each(['staging', 'staged'] as const)('the agent looks for a restore that has yet to read the set: one that is %s', async (phase) => {
     const [setId, other] = [put(), put()];

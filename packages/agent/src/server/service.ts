@@ -50,6 +50,14 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
   const { agent, claims, desk, repository, tasks, tickets } = parts;
   /** Does something in the name of an operation, which must own the node. */
   const owned = <T>(operationId: string, work: () => Promise<T>): Promise<T> => claims.within(operation(operationId), work);
+  /** A caller that gives up does not end what was begun: a deletion that it sends next must find all that the commit before has written. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(operationId: string, work: () => Promise<T>): Promise<T> =>
+    owned(operationId, () => {
+      const done = last.then(work);
+      last = done.catch(() => undefined);
+      return done;
+    });
   return {
     describeNode: async (_, { signal }) => ({ facts: await describeNode(parts, signal) }),
     checkNode: async ({ purpose }, { signal }) => ({ results: await checkNode(agent, purpose, signal) }),
@@ -86,14 +94,14 @@ export function agentService(parts: ServiceParts): Implementation<typeof AgentSe
     },
     readPart: async ({ setId }) => ({ manifest: await repository.readPart(set(setId)) }),
     commitSet: ({ operationId, setId, manifest }) =>
-      owned(operationId, async () => {
+      inTurn(operationId, async () => {
         await commitSet(parts, operationId, set(setId), manifest);
         return {};
       }),
     deletePart: ({ operationId, setId }) =>
-      owned(operationId, async () => ({ freedBytes: BigInt(await deletePart(parts, operationId, set(setId))) })),
+      inTurn(operationId, async () => ({ freedBytes: BigInt(await deletePart(parts, operationId, set(setId))) })),
     protectSet: ({ operationId, setId, protect }) =>
-      owned(operationId, async () => ({ changed: await protectSet(parts, operationId, set(setId), protect) })),
+      inTurn(operationId, async () => ({ changed: await protectSet(parts, operationId, set(setId), protect) })),
     cleanNode: ({ operationId, olderThan, committed }, { signal }) =>
       cleanNode(parts, { operationId: operationId === '' ? '' : operation(operationId), olderThan, committed }, signal),
 
