@@ -89,6 +89,8 @@ test('server and dbroots are increments of the same set, whatever way they are t
     expect(part.mariadb?.chain).toEqual([
       { ...full.part.shards.find(({ content }) => content === 'mariadb-full'), set: full.setId, node: NODE },
     ]);
+    const { shards = [] } = part.columnstore?.dbroots[0] ?? {};
+    expect(shards.includes('dbroot1.delta.tar.zst')).toBe(strategy === DbrootStrategy.PRECOPY);
     const [then, now] = [full.part, part].map(({ columnstore }) => columnstore?.dbroots[0]);
     // What was changed, and what the engine itself writes to suspend.
     const stored = (now?.files ?? 0) - (now?.borrowed?.files ?? 0);

@@ -160,6 +160,17 @@ describe('an increment of a dbroot that is copied before the still point', () =>
     });
   });
 
+  test('stores files that may be written at any time, whatever their stamps say', async () => {
+    await increment('second', 'full');
+    const begun = { ...chain.begin('third', root, 'second'), brmDirectory: '' };
+    writeFileSync(at('tablelocks'), 'locks');
+    await pause(AGED_MS);
+    await take('third', begun);
+    await pause(AGED_MS);
+    await take('fourth', { ...chain.begin('fourth', root, 'third'), brmDirectory: '' });
+    expect(chain.imageOf('fourth').dbroot).toMatchObject({ files: 21, borrowed: { files: 20 } });
+  });
+
   test('is a full one when the list of its parent is damaged, with a sentence on that', async () => {
     const parent = chain.asParent('full');
     const files = chain.listOf('full');
@@ -219,8 +230,56 @@ async function takeStep(set: string, before: string | undefined, step: Step): Pr
   }
 }
 
+/** The same size and time each time: only its content is another. */
+function writeAll(count: number): void {
+  for (let index = 0; index < 24; index += 1) {
+    const path = join(root, `FILE${index}`);
+    writeFileSync(path, `${index} ${count}`.padEnd(40));
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+  }
+}
+
 describe.each(['the temporary directory', 'ext3'] as const)('a chain of increments on %s', (kind) => {
   const obstacle = kind === 'ext3' ? loopDiskObstacle(kind) : undefined;
+
+  test('has what was written within a tick of the clock after it was compared', { timeout: ROUNDS * 10_000 }, async ({ skip }) => {
+    skip(obstacle !== undefined, obstacle);
+    const place = join(home, 'place');
+    if (kind === 'ext3') mountLoopDisk(place, kind);
+    root = join(place, 'data');
+    try {
+      mkdirSync(root, { recursive: true });
+      writeAll(0);
+      await full('full');
+      for (let round = 0; round < ROUNDS; round += 1) {
+        writeAll(0);
+        const begun = chain.begin(`set${round}`, root, 'full');
+        const capture = await DbrootPrecopy.begin(begun);
+        try {
+          let isRead = false;
+          const onBytes = (): void => {
+            isRead = true;
+          };
+          const pass = capture.precopy(work({ onBytes }));
+          pass.catch(() => undefined);
+          while (!isRead) {
+            writeAll(0);
+            await turn();
+          }
+          for (let more = 0; more <= round % 3; more += 1) writeAll(1 + more);
+          await pass;
+          const expected = await lockedPicture(root);
+          await capture.take(work());
+          chain.add(`set${round}`, await capture.finish(work()));
+          expect(await chain.pictureOf(`set${round}`)).toEqual(expected);
+        } finally {
+          await capture.discard();
+        }
+      }
+    } finally {
+      if (kind === 'ext3') unmountLoopDisk(place);
+    }
+  });
 
   test('is what locked copies would be, byte for byte, whatever a hostile writer does', { timeout: ROUNDS * 15_000 }, async ({ skip }) => {
     skip(obstacle !== undefined, obstacle);
