@@ -149,6 +149,15 @@ describe('what was copied before the still point is used by the next backup', ()
     await usesWhat(first);
   });
 
+  test('when the agent was stopped', async () => {
+    const first = await precopied();
+    await node.process.kill('SIGTERM');
+    expect(keptFiles()).toContain(RECORD);
+    await node.process.start();
+    client = node.connect().client;
+    await usesWhat(first);
+  });
+
   test('when it was killed inside the still point', async () => {
     const first = await precopied();
     const talk = await suspended(first);

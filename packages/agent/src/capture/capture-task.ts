@@ -21,7 +21,7 @@ export const captureTask: TaskDefinition<'capture'> = {
       const { position } = hold;
       return { result: { case: 'capture', value: { took, ...(position?.logBin ? { position } : {}) } } };
     } catch (error) {
-      throw await abandonCapture(agent, task.operationId, setId, error);
+      throw await abandonCapture(agent, task, setId, error);
     }
   },
   recover: recoverCapture,

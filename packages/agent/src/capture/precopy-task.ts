@@ -19,7 +19,7 @@ export const precopyTask: TaskDefinition<'precopy'> = {
       const took = durationOf(agent.clock.monotonicMs() - begunMs);
       return { result: { case: 'precopy', value: { bytes: BigInt(bytes), changedBytes: BigInt(changedBytes), took } } };
     } catch (error) {
-      throw await abandonCapture(agent, task.operationId, setId, error);
+      throw await abandonCapture(agent, task, setId, error);
     }
   },
   recover: recoverCapture,

@@ -9,8 +9,8 @@ import type { AgentConfig } from '../config/schema.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
-import { unheeded } from '../priority/words.ts';
 import { dropPrecopied, removeRecords } from '../precopied/index.ts';
+import { unheeded } from '../priority/words.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
@@ -46,7 +46,7 @@ export const publishTask: TaskDefinition<'publish'> = {
       await agent.captures.forget(task.operationId);
       return { result: { case: 'publish', value: { partSha256: sha256Of(bytes), manifest: bytes } } };
     } catch (error) {
-      throw await abandonCapture(agent, task.operationId, setId, error);
+      throw await abandonCapture(agent, task, setId, error);
     } finally {
       await hold.snapshots?.close();
     }

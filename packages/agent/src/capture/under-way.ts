@@ -6,6 +6,7 @@ import { killLeftBehind } from '../host/index.ts';
 import { removeLeftOptionFiles } from '../mariadb/option-file.ts';
 import { dropPrecopied, keepPrecopied, takePrecopied } from '../precopied/index.ts';
 import { openRepository } from '../repository/index.ts';
+import type { TaskContext } from '../task/types.ts';
 import type { NodeCapture } from './node-capture.ts';
 import { beginPart, partOf } from './part.ts';
 
@@ -35,10 +36,16 @@ export async function underWay(
  * Discards the images of an operation, and the part that holds them but for what was copied of dbroots before the still point: whoever ends the operation
  * decides on that. Nothing is kept on a full disk. Gives the error to throw.
  */
-export async function abandonCapture(agent: Agent, operationId: string, setId: string, error: unknown): Promise<StillpointError> {
+export async function abandonCapture(
+  agent: Agent,
+  { log, operationId }: Pick<TaskContext, 'log' | 'operationId'>,
+  setId: string,
+  error: unknown,
+): Promise<StillpointError> {
   await agent.captures.forget(operationId);
   const failure = toStillpointError(error, 'CAPTURE_FAILED');
-  await clearPart(agent, setId, failure.code !== 'DISK_FULL');
+  const isKept = await clearPart(agent, setId, failure.code !== 'DISK_FULL');
+  if (isKept && failure.code !== 'CANCELLED') log('what was copied of dbroots before the still point is kept: the next backup uses it');
   return failure;
 }
 
@@ -53,12 +60,15 @@ export async function recoverCapture(agent: Agent, { setId }: { readonly setId: 
   await clearPart(agent, setId, true);
 }
 
-/** Nothing half done stays; a part that cannot be removed now is left to the next attempt. */
-async function clearPart(agent: Agent, setId: string, keeps: boolean): Promise<void> {
+/** Nothing half done stays; a part that cannot be removed now is left to the next attempt. Gives whether something was set aside. */
+async function clearPart(agent: Agent, setId: string, keeps: boolean): Promise<boolean> {
   try {
-    await (keeps ? keepPrecopied(agent.config, setId) : dropPrecopied(agent.config));
+    if (!keeps) await dropPrecopied(agent.config);
+    const isKept = keeps && (await keepPrecopied(agent.config, setId));
     await openRepository(agent.config).removeUnfinishedPart(setId);
+    return isKept;
   } catch (error) {
     agent.log.warn({ setId, error: String(error) }, 'an unfinished part could not be removed');
+    return false;
   }
 }

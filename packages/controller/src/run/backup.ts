@@ -23,7 +23,7 @@ export async function backupPlan(context: ControllerContext, request: BackupRequ
 
 /**
  * Backs up all nodes as one set. On every path the cluster is left running, and what does not become a complete set is
- * removed by the agents when they are given back.
+ * removed by the agents when they are given back, but for copies of dbroots that the next backup can use.
  */
 export function createBackup(context: ControllerContext, request: BackupRequest, options: RunOptions): Promise<BackupReport> {
   const { agents, clock, store } = context;
