@@ -18,7 +18,7 @@ export const SET_ERRORS = {
     exit: 'DELETE_REFUSED',
     grpc: 'FAILED_PRECONDITION',
     summary: 'Other sets hold only what has changed since this one: without it they could not be restored.',
-    hint: 'Delete the named sets first, or together with it.',
+    hint: 'Delete the named sets first.',
   },
   PART_NOT_FOUND: {
     exit: 'NOT_FOUND',
