@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
+import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { ScannedEntry } from '../entry.ts';
 import { readFailure } from '../failure.ts';
 import { commonOf, nameOwners, stampsOf } from '../named.ts';
@@ -9,7 +9,6 @@ import { digestOf } from './digest-of.ts';
 import { KnownFiles } from './known-files.ts';
 import type { ParentDbroot } from './parent-dbroot.ts';
 import { surely } from './parent-files.ts';
-import { verdictOf } from './same.ts';
 
 /** What is compared with the parent, and how. */
 export interface Comparison {
@@ -65,14 +64,12 @@ export class Increment {
     try {
       for await (const entry of comparison.entries) {
         if (entry.type !== 'file' || comparison.restless.has(entry.path)) continue;
-        const number = this.#known.numberOf(entry.path);
+        const { kind, number } = this.#known.verdictOf(entry);
         if (number === undefined) continue;
-        const known = this.#known.file(number);
-        const verdict = verdictOf(entry, known);
-        if (verdict === 'same') this.#same[number] = 1;
-        if (verdict !== 'read') continue;
+        if (kind === 'same') this.#same[number] = 1;
+        if (kind !== 'read') continue;
         if (reading.size >= READ_AT_ONCE) await Promise.race(reading);
-        const work = this.#read(comparison, entry, number, known).finally(() => reading.delete(work));
+        const work = this.#read(comparison, entry, number, this.#known.file(number)).finally(() => reading.delete(work));
         work.catch(() => undefined);
         reading.add(work);
       }
@@ -93,7 +90,10 @@ export class Increment {
   /** Lines of the list for what need not be, when so many shards are stored besides; and from where they come. */
   borrowed(ownShards: number): { readonly lines: () => AsyncGenerator<Uint8Array>; readonly of: Borrowed | undefined } {
     const borrowing = new Borrowing(this.#parent);
-    for (const file of this.#all()) borrowing.add(file.shard, file);
+    for (const number of this.#all()) {
+      const { shard, size } = this.#known.placeOf(number);
+      borrowing.add(shard, { size });
+    }
     const places = borrowing.places(ownShards);
     return { lines: () => this.#lines(places), of: borrowing.all };
   }
@@ -113,14 +113,15 @@ export class Increment {
     return number !== undefined && this.#same[number] === 1;
   }
 
-  *#all(): Generator<ListedFile> {
-    for (let number = 0; number < this.#known.count; number += 1) if (this.#same[number] === 1) yield this.#known.file(number);
+  /** Numbers of those that are the same. */
+  *#all(): Generator<number> {
+    for (let number = 0; number < this.#known.count; number += 1) if (this.#same[number] === 1) yield number;
   }
 
   async *#lines(places: ReadonlyMap<number, number>): AsyncGenerator<Uint8Array> {
     let some: string[] = [];
-    for (const file of this.#all()) {
-      some.push(encodeEntry({ ...file, shard: places.get(file.shard) ?? 0 }));
+    for (const number of this.#all()) {
+      some.push(`${this.#known.lineIn(places.get(this.#known.placeOf(number).shard) ?? 0, number)}\n`);
       if (some.length < LINES_TOGETHER) continue;
       yield Buffer.from(some.join(''));
       some = [];

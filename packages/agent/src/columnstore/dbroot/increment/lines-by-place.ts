@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 
-/** Bytes kept until they are written. */
+/** Bytes kept until they are written, and bytes that are read at once: most lines are read one behind the other. */
 const TOGETHER = 256 * 1024;
 
 /** Where a line lies. */
@@ -17,6 +17,10 @@ export class LinesByPlace {
   #waitingBytes = 0;
   #written = 0;
   #isClosed = false;
+  /** What was read last: where it lies, and how much it is. Nothing that is written changes what lies there. */
+  #read = Buffer.alloc(0);
+  #readAt = 0;
+  #readBytes = 0;
 
   /** In a new file. */
   constructor(path: string) {
@@ -36,10 +40,9 @@ export class LinesByPlace {
 
   read({ at, bytes }: LinePlace): string {
     if (at + bytes > this.#written) this.#flush();
-    const line = Buffer.allocUnsafe(bytes);
-    const count = readSync(this.#file, line, 0, bytes, at);
-    if (count < bytes) throw new Error(`${this.#path} has no line of ${bytes} bytes at ${at}`);
-    return line.toString();
+    if (at < this.#readAt || at + bytes > this.#readAt + this.#readBytes) this.#readFrom(at, bytes);
+    const start = at - this.#readAt;
+    return this.#read.toString('utf8', start, start + bytes);
   }
 
   /** Repeatable. */
@@ -48,6 +51,13 @@ export class LinesByPlace {
     this.#isClosed = true;
     closeSync(this.#file);
     rmSync(this.#path, { force: true });
+  }
+
+  #readFrom(at: number, least: number): void {
+    if (this.#read.length < least) this.#read = Buffer.allocUnsafe(Math.max(least, TOGETHER));
+    this.#readAt = at;
+    this.#readBytes = readSync(this.#file, this.#read, 0, this.#read.length, at);
+    if (this.#readBytes < least) throw new Error(`${this.#path} has no line of ${least} bytes at ${at}`);
   }
 
   #flush(): void {
