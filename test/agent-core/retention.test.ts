@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { setDirectory } from '@stillpoint/shared/manifest';
@@ -256,6 +256,24 @@ describe('cleaning', () => {
       ].toSorted(),
     );
     expect(existsSync(clones) || existsSync(options)).toBe(false);
+  });
+
+  test('does not touch what people have put among the parts', async () => {
+    const [good, foreign, empty] = [put(), set(), set()];
+    const note = join(setAt(good), NODE, '.note');
+    const precious = join(setAt(foreign), NODE, 'precious');
+    for (const directory of [foreign, empty]) mkdirSync(join(setAt(directory), NODE), { recursive: true });
+    for (const file of [note, precious]) writeFileSync(file, 'x');
+    const found = await clean(await claim('clean'));
+    expect(found.map(({ path, removed }) => [path, removed]).toSorted()).toEqual(
+      [
+        [join(setAt(foreign), NODE), false],
+        [join(setAt(empty), NODE), true],
+      ].toSorted(),
+    );
+    expect(at(found, join(setAt(foreign), NODE))?.staysBecause).toMatch(/^Nothing in it tells that a backup has made it/);
+    expect(existsSync(note) && existsSync(precious)).toBe(true);
+    rmSync(setAt(foreign), { recursive: true });
   });
 
   test('does not touch what is no set of ours, nor the parts of other nodes', async () => {

@@ -10,6 +10,8 @@ import type { Leftover, Search } from './leftover.ts';
 
 /** What set ids look like as they are made; directories of other names may be anybody's. */
 const SET_ID = /^\d{8}-\d{6}-[0-9a-f]{8}$/;
+/** What is made in a part and does not stay in it: of tools, of dbroots, clones, files that are being written. Other hidden names are somebody's own. */
+const SCRATCH = /^\.(mariadb-backup|dbroot\d+|stillpoint-)|^\..+\.tmp$/;
 
 /** What backups and deletions left in the repository of this node; other nodes that share the directory see to their own. */
 export async function* repositoryLeftovers(search: Search): AsyncGenerator<Leftover> {
@@ -35,7 +37,7 @@ async function* leftoversOfSet(search: Search, setId: string, set: string): Asyn
   const operationId = await operationOf(part);
   if (operationId !== undefined && operationId === search.alive) return;
   if (isCommitted) yield* scratchIn(part, setId);
-  else yield unfinished(search, setId, { set, part, operationId });
+  else yield unfinished(search, setId, { set, part, operationId, isOurs: operationId !== undefined || (await holdsOnlyScratch(part)) });
 }
 
 /** It is of use, so it stays until somebody wants the space. */
@@ -80,19 +82,30 @@ async function* emptySet(set: string): AsyncGenerator<Leftover> {
   };
 }
 
-function unfinished(
-  { committed }: Search,
-  setId: string,
-  { set, part, operationId }: { readonly set: string; readonly part: string; readonly operationId: string | undefined },
-): Leftover {
+interface Unfinished {
+  readonly set: string;
+  readonly part: string;
+  readonly operationId: string | undefined;
+  /** A backup has made it, for all that can be seen. */
+  readonly isOurs: boolean;
+}
+
+function whyItStays(setId: string, committed: ReadonlySet<string>, isOurs: boolean): string {
+  if (committed.has(setId))
+    return `Other nodes hold set ${setId} as committed: its ${LAYOUT.setManifest} is missing here, and can be copied from them`;
+  return isOurs ? '' : 'Nothing in it tells that a backup has made it: look into it, and remove it by hand';
+}
+
+/** An operation that ended before it could say who it is has made no more than the directory. */
+const holdsOnlyScratch = async (part: string): Promise<boolean> => (await namesIn(part)).every((name) => SCRATCH.test(name));
+
+function unfinished({ committed }: Search, setId: string, { set, part, operationId, isOurs }: Unfinished): Leftover {
   const whose = operationId === undefined ? 'an operation that left no word of itself' : `${operationId}, which is over`;
   return {
     kind: LeftoverKind.PART,
     path: part,
     reason: `A part of set ${setId}, not committed, of ${whose}`,
-    staysBecause: committed.has(setId)
-      ? `Other nodes hold set ${setId} as committed: its ${LAYOUT.setManifest} is missing here, and can be copied from them`
-      : '',
+    staysBecause: whyItStays(setId, committed, isOurs),
     remove: async () => {
       // It may have been committed since it was looked at.
       if (!(await exists(join(set, LAYOUT.setManifest)))) await removePart(set, part);
@@ -100,9 +113,8 @@ function unfinished(
   };
 }
 
-/** Whatever is hidden in a part is needed only while the part is made. */
 async function* scratchIn(part: string, setId: string): AsyncGenerator<Leftover> {
-  for (const name of (await namesIn(part)).filter((each) => each.startsWith('.'))) {
+  for (const name of (await namesIn(part)).filter((each) => SCRATCH.test(each))) {
     yield scratch(join(part, name), `Needed only while the part of set ${setId} was made`);
   }
 }
