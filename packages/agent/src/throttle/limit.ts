@@ -29,8 +29,12 @@ export class Limit {
     this.#wake();
   }
 
+  get rate(): number {
+    return Number(Atomics.load(this.#times, RATE));
+  }
+
   get inForce(): boolean {
-    return this.#rate() > 0 && !this.isLifted;
+    return this.rate > 0 && !this.isLifted;
   }
 
   get isLifted(): boolean {
@@ -52,7 +56,7 @@ export class Limit {
     while (this.inForce) {
       const before = Atomics.load(this.#times, FREE_AT);
       const now = process.hrtime.bigint();
-      const { beginsAt, freeAt } = turnOf(bytes, this.#rate() || 1, before, now);
+      const { beginsAt, freeAt } = turnOf(bytes, this.rate || 1, before, now);
       if (Atomics.compareExchange(this.#times, FREE_AT, before, freeAt) !== before) continue;
       return beginsAt > now ? beginsAt : undefined;
     }
@@ -67,10 +71,6 @@ export class Limit {
       if (ms <= 0) return;
       Atomics.wait(this.#words, LIFTED, 0, ms);
     }
-  }
-
-  #rate(): number {
-    return Number(Atomics.load(this.#times, RATE));
   }
 
   #wake(): void {

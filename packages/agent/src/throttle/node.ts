@@ -28,6 +28,9 @@ export function liftLimit(): () => void {
 /** Whether there is a limit that is not lifted. */
 export const isLimited = (): boolean => limit.inForce;
 
+/** Bytes in a second, 0 for no limit; also while that is lifted. */
+export const limitedTo = (): number => limit.rate;
+
 /** Waits until so many bytes may be read or written. Throws the signal's reason. */
 export async function waitTurn(bytes: number, signal: AbortSignal): Promise<void> {
   const beginsAt = limit.reserve(bytes);

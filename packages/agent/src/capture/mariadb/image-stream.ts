@@ -12,12 +12,12 @@ import { accountOf } from '../../mariadb/session.ts';
 import { comeBack } from '../../priority/come-back.ts';
 import { backLauncher } from '../../priority/words.ts';
 import { ProgramFailure, type RunningProgram, tiedToAgent } from '../../process/index.ts';
-import { isLimited, waitTurn } from '../../throttle/node.ts';
 import { type StoreStream, storeStream } from '../stored-file.ts';
 import type { Storing } from '../storing.ts';
 import type { Basis } from './basis.ts';
 import { bytesWritten, processorTicks } from './data-bytes.ts';
 import type { Measured } from './measure.ts';
+import { paceOf } from './pace.ts';
 import { type RunningImage, startImage } from './start-image.ts';
 import { lsnDirectory } from './tool-files.ts';
 
@@ -74,7 +74,8 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
   const { agent, mariadb, onLine, part, priority, scratch, signal, storing } = options;
   const key = await fileKeyFor(storing.recipients);
   const back = await backLauncher(priority);
-  const launcher = [...(await tiedToAgent()), ...back];
+  const tied = await tiedToAgent();
+  const launcher = [...tied, ...back];
   const optionFile = await writeOptionFile(agent.config.stateDir, mariadb.defaultsFile, accountOf(mariadb));
   const over = new AbortController();
   try {
@@ -91,11 +92,12 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
           onLine?.(line);
         },
       },
-      { level: storing.level, launcher: back },
+      { level: storing.level, launcher },
       signal,
     );
     const path = join(part, options.file);
-    const how = { key, isRaw: storing.level === 0, pace: paceOf(running, signal) };
+    const pace = paceOf(running, { clock: agent.clock, mayStop: tied.length > 0, signal });
+    const how = { key, isRaw: storing.level === 0, pace: pace.stored };
     const stored = storeAndClear(running, path, how, signal, async () => {
       over.abort();
       await optionFile.remove();
@@ -104,9 +106,13 @@ export async function startImageStream(options: ImageStreamOptions): Promise<Ima
     const copied = completed(running, stored);
     copied.catch(() => undefined);
     void watchProgress(options, running, over.signal);
+    const catchUp = (stop: AbortSignal): Promise<void> => {
+      pace.letGo();
+      return caughtUp(running, agent.clock, stop);
+    };
     const pids = [running.source.pid, running.sink?.pid].filter((pid) => pid !== undefined);
     return {
-      ...{ tool: running.source, stored, copied, catchUp: (stop) => catchUp(running, agent.clock, stop) },
+      ...{ tool: running.source, stored, copied, catchUp },
       comeBack: async () => {
         if (back.length > 0) await comeBack(pids);
       },
@@ -139,18 +145,6 @@ const backupArguments = (
   '--innodb-log-checkpoint-now=1',
   ...(basis === undefined ? [] : [`--incremental-lsn=${basis.lsn}`]),
 ];
-
-/** Holds the tool back by its pipe, which nobody reads meanwhile: for what is stored, and for what it has written, and so read, to make that. */
-function paceOf({ source: { pid } }: RunningImage, signal: AbortSignal): (bytes: number) => Promise<void> {
-  let before: number | undefined = 0;
-  return async (bytes) => {
-    const written = isLimited() && pid !== undefined ? await bytesWritten(pid) : undefined;
-    const since = written === undefined || before === undefined ? 0 : written - before;
-    // What goes through without a limit does not count afterwards.
-    before = written;
-    await waitTurn(bytes + since, signal);
-  };
-}
 
 async function storeAndClear(
   running: RunningImage,
@@ -189,7 +183,7 @@ const IDLE_MS = 40;
 const CATCH_UP_MS = 2_000;
 
 /** A compressor that has spent no time between two looks waits for more. */
-async function catchUp({ sink }: RunningImage, clock: Clock, stop: AbortSignal): Promise<void> {
+async function caughtUp({ sink }: RunningImage, clock: Clock, stop: AbortSignal): Promise<void> {
   const until = clock.monotonicMs() + CATCH_UP_MS;
   const look = async (): Promise<number | undefined> => (sink?.pid === undefined ? undefined : processorTicks(sink.pid));
   for (let before = await look(); before !== undefined && clock.monotonicMs() < until; ) {
