@@ -222,7 +222,7 @@ class Parking implements ParkedBackup {
     const bound = formatDuration(LONGEST_STALL_MS);
     const waited = `mariadb-backup waited at the gate for the other nodes, and a client had to wait with it for ${bound}: it was given up`;
     const hint =
-      'Only who writes tables without transactions (MyISAM, ColumnStore, some of Aria) waits with it. With `--capture locked` nobody waits before the lock.';
+      'Only who writes tables without transactions (MyISAM, ColumnStore, some of Aria) waits with it. With `--capture increment` no server waits for another one before the lock.';
     this.#end(new StillpointError('LOCK_TIMEOUT', waited, { hint }));
   }
 
