@@ -173,6 +173,19 @@ describe('what was copied before the still point is used by the next backup', ()
     await usesWhat(first);
   });
 
+  test('when it was killed after its part was published, before the set was committed', async () => {
+    const first = await precopied();
+    const talk = await suspended(first);
+    const { operationId, setId } = first;
+    good(await done(client, operationId, { task: { case: 'capture', value: { setId, options: PRECOPY } } }));
+    talk.say(RELEASE);
+    await talk.hear('released');
+    good(await done(client, operationId, publishOf(setId)));
+    await killed();
+    expect(setsLeft()).not.toContain(setId);
+    await usesWhat(first);
+  });
+
   test('when its controller was gone', async () => {
     const first = await precopied(PRECOPY, 5_000);
     await eventually(() => existsSync(kept()));

@@ -9,7 +9,7 @@ import type { AgentConfig } from '../config/schema.ts';
 import type { Hold } from '../hold/types.ts';
 import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
-import { dropPrecopied, removeRecords } from '../precopied/index.ts';
+import { dropPrecopied } from '../precopied/index.ts';
 import { unheeded } from '../priority/words.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
@@ -39,8 +39,6 @@ export const publishTask: TaskDefinition<'publish'> = {
       task.signal.throwIfAborted();
       const bytes = encodeManifest(manifest);
       await writeFileDurably(join(part, LAYOUT.partManifest), bytes, FILE_MODE);
-      // Until now it was all that a crash would have left of hours of work.
-      await removeRecords(part);
       await syncPart(part);
       await dropUnused(agent);
       await agent.captures.forget(task.operationId);

@@ -3,20 +3,23 @@ import { dirname, join } from 'node:path';
 import { LAYOUT, partDirectory, setDirectory } from '@stillpoint/shared/manifest';
 import { exists, syncDirectory } from '../host/index.ts';
 import { type Place, precopiedDirectory } from './place.ts';
-import { filesOf, namesIn, recordsIn } from './record.ts';
+import { filesOf, namesIn, recordsIn, removeRecords } from './record.ts';
 
 /** As parts have it. */
 const DIRECTORY_MODE = 0o750;
 
 /**
  * Sets aside what the part of a dead backup holds of dbroots in whole shards, for the next backup of this node; everything else of the part is removed. One
- * rename does it: a crash leaves the part, or what was set aside. Nothing to do for a set that is committed, nor for a part without such shards. In the place of
+ * rename does it: a crash leaves the part, or what was set aside. Of a set that is committed the records are removed; nothing to do for a part without such shards. In the place of
  * what was set aside before. Gives whether something was. Throws the system's error.
  */
 export async function keepPrecopied(place: Place, setId: string): Promise<boolean> {
   const { repository, cluster, node } = place;
   const part = partDirectory(repository, cluster, setId, node);
-  if (await exists(join(setDirectory(repository, cluster, setId), LAYOUT.setManifest))) return false;
+  if (await exists(join(setDirectory(repository, cluster, setId), LAYOUT.setManifest))) {
+    await removeRecords(part);
+    return false;
+  }
   if ((await recordsIn(part)).length === 0) return false;
   const kept = precopiedDirectory(place);
   await rm(kept, { recursive: true, force: true });

@@ -60,8 +60,12 @@ test('it takes the place of what was set aside before; nothing does of a part wi
   await leave(SECOND, 'backup-2');
   writeFileSync(join(setDirectory(repository, 'shop', SECOND), LAYOUT.setManifest), '{}');
   expect(await keepPrecopied(place(), SECOND)).toBe(false);
+  // There it is of no more use, and the shards are the set's.
+  expect(await recordsIn(partOf(SECOND))).toEqual([]);
+  expect(readFileSync(join(partOf(SECOND), SHARD), 'utf8')).toBe('backup-2');
   expect(readFileSync(join(precopiedDirectory(place()), SHARD), 'utf8')).toBe('backup-1');
-  rmSync(join(setDirectory(repository, 'shop', SECOND), LAYOUT.setManifest));
+  rmSync(join(setDirectory(repository, 'shop', SECOND)), { recursive: true });
+  await leave(SECOND, 'backup-2');
   expect(await keepPrecopied(place(), SECOND)).toBe(true);
   expect(readFileSync(join(precopiedDirectory(place()), SHARD), 'utf8')).toBe('backup-2');
 });

@@ -13,6 +13,7 @@ import {
 } from '@stillpoint/shared/manifest';
 import { NAME_PATTERN } from '@stillpoint/shared/operation';
 import { exists, freeBytes, removeFileDurably, syncDirectory, writeFileDurably } from '../host/index.ts';
+import { removeRecords } from '../precopied/index.ts';
 import { restoreInstructions, type ServerCommands, type StoredPart } from './instructions.ts';
 import { noSet, protection, refuseNeeded, refuseProtected } from './keep.ts';
 import { checkedName } from './names.ts';
@@ -104,6 +105,8 @@ export function localRepository({ path, cluster, node: own, server }: LocalRepos
       await writeFileDurably(join(setPath(setId), LAYOUT.howToRestore), instructions, FILE_MODE);
       await writeFileDurably(target, manifest, FILE_MODE);
       await syncDirectory(join(path, cluster));
+      // Until now it was all that a crash would have left of hours of work. What cannot be removed does no harm.
+      await removeRecords(partPath(setId, own)).catch(() => undefined);
     },
 
     ...protection(path, setPath),
