@@ -77,7 +77,7 @@ it('a set that one node has marked as protected, or has yet to read, is so', () 
 
 it('a set is good only with the parts of other sets that it uses', () => {
   const used = '20261120-091500-aaaaaaaa';
-  const child = { ...SET, parent: used, uses: [used] };
+  const child = { ...setOf([{ ...member('db1'), borrowedBytes: 10 }, member('db2')]), parent: used, uses: [used] };
   const of = (setId: string, set: SetManifest | undefined): Holding => ({ ...holding(set), setId });
   const parent = { ...SET, setId: used, members: [member('db1')] };
   const judged = (...listings: Listing[]) => judgeSets('shop', listings).find(({ setId }) => setId === SET.setId);
@@ -90,6 +90,20 @@ it('a set is good only with the parts of other sets that it uses', () => {
   });
   // Nobody knows any more who had one.
   expect(judged(holds('db1', holding(child)), holds('db2', holding(child)))?.reason).toBe(
-    `the part of db1 in set ${used}, which it uses, is missing; the part of db2 in set ${used}, which it uses, is missing`,
+    `the part of db1 in set ${used}, which it uses, is missing`,
   );
+});
+
+it('what another set has lost on a node that borrows nothing, and whose dbroots nobody borrows, is no loss', () => {
+  const used = '20261120-091500-aaaaaaaa';
+  const of = (setId: string, set: SetManifest, hasPart = true): Holding => ({ ...holding(set, hasPart), setId });
+  const judged = (dbroots: number[]) => {
+    const parent = { ...SET, setId: used, members: [member('db1'), { ...member('db2'), dbroots: [2] }] };
+    const child = { ...setOf([{ ...member('db1'), dbroots, borrowedBytes: 10 }, member('db2')]), parent: used, uses: [used] };
+    const listings = [holds('db1', of(used, parent), holding(child)), holds('db2', of(used, parent, false), holding(child))];
+    return judgeSets('shop', listings).find(({ setId }) => setId === SET.setId);
+  };
+  expect(judged([1])).toMatchObject({ state: 'good' });
+  // A dbroot that has moved is borrowed from the part of who had it then.
+  expect(judged([1, 2])).toMatchObject({ state: 'incomplete', reason: `the part of db2 in set ${used}, which it uses, is missing` });
 });

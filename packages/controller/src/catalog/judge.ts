@@ -94,21 +94,32 @@ function judge(cluster: string, setId: string, holders: Holders, listings: reado
 
 /**
  * What is gone of the sets whose bytes a set uses. Which nodes had a part of one is known from its set.json; without any, whoever has a part of the
- * set that uses it should have had one.
+ * set that uses it should have had one. What is gone of a node that borrows nothing is no loss.
  */
 function missingUsed({ members, uses }: SetManifest, holders: Holders, listings: readonly Listing[]): string[] {
   return uses.flatMap((used) => {
     const held = holders.get(used) ?? new Map<string, Holding>();
     const written = [...held.values()].find(({ manifest }) => manifest.length > 0);
     const known = written === undefined ? used : decode(written.manifest, `set.json of ${used}`);
-    const had = typeof known === 'string' ? undefined : known.members.map(({ node }) => node);
-    return members
-      .map(({ node }) => node)
-      .filter((node) => had?.includes(node) ?? true)
+    const nodes = typeof known === 'string' ? borrowersOf(members).map(({ node }) => node) : neededOf(known.members, members);
+    return nodes
       .filter((node) => listings.some((listing) => listing.node === node && 'holdings' in listing))
       .filter((node) => held.get(node)?.hasPart !== true)
       .map((node) => `the part of ${node} in set ${used}, which it uses, is missing`);
   });
+}
+
+const borrowersOf = (members: SetManifest['members']): SetManifest['members'] => {
+  const borrowers = members.filter(({ borrowedBytes = 0 }) => borrowedBytes > 0);
+  return borrowers.length === 0 ? members : borrowers;
+};
+
+/** Nodes whose parts a set may need: of who borrows anything, and of who owned its dbroots then. A node that was taken in full needs nothing. Pure. */
+function neededOf(had: SetManifest['members'], members: SetManifest['members']): string[] {
+  const borrowers = borrowersOf(members);
+  const isNeeded = ({ node, dbroots }: SetManifest['members'][number]): boolean =>
+    borrowers.some((borrower) => borrower.node === node || borrower.dbroots.some((number) => dbroots.includes(number)));
+  return had.filter(isNeeded).map(({ node }) => node);
 }
 
 function decode(manifest: Uint8Array, where: string): SetManifest | string {
