@@ -4,7 +4,7 @@ import { type ColumnstoreCluster, type ColumnstoreClusterOptions, startColumnsto
 import { DATA_DIRECTORY } from './harness/columnstore-xml.ts';
 import { makeShop, numbers, rowsByDbroot, shopSums, startShopWriter } from './harness/shop.ts';
 
-const CLUSTERS: Record<string, Required<ColumnstoreClusterOptions>> = {
+const CLUSTERS: Record<string, Required<Pick<ColumnstoreClusterOptions, 'nodes' | 'dbroots'>>> = {
   'one node': { nodes: 1, dbroots: [[1]] },
   'three nodes': { nodes: 3, dbroots: [[1], [2], [3]] },
   'two nodes, one of them with two dbroots, a number left out': { nodes: 2, dbroots: [[1], [2, 4]] },

@@ -7,6 +7,8 @@ export interface Rows {
   /** Id of the first row; a row follows from its id alone. */
   readonly first: number;
   readonly rows: number;
+  /** Table of the shop with the columns of `sales`; that one if not told. */
+  readonly table?: string;
 }
 
 /** Lines for `shop.sales`, made inside the node. */
@@ -14,8 +16,9 @@ const salesLines = ({ first, rows }: Rows): string =>
   `awk 'BEGIN { for (id = ${first}; id < ${first + rows}; id++)
     printf "%d|%d|%d.%02d|20%02d-%02d-%02d|note %d of sale %d\\n", id, id % 1000 + 1, id * 7 % 9999, id % 100, id % 25, id % 12 + 1, id % 28 + 1, id * 31 % 1013, id }'`;
 
-/** Loads rows into `shop.sales` by cpimport, which spreads them over all dbroots. However it ends. */
-export const tryImportRows = (node: NodeContainer, rows: Rows): Promise<Output> => node.run(`${salesLines(rows)} | cpimport shop sales`);
+/** Loads rows by cpimport, which spreads them over all dbroots. However it ends. */
+export const tryImportRows = (node: NodeContainer, rows: Rows): Promise<Output> =>
+  node.run(`${salesLines(rows)} | cpimport shop ${rows.table ?? 'sales'}`);
 
 /** The same; throws when cpimport refuses or fails. */
 export async function importRows(node: NodeContainer, rows: Rows): Promise<void> {

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type LoopDiskKind, mountLoopDisk } from '../../harness/loop-disk.ts';
 import { sweep, testDirectory } from '../../harness/mariadb-server.ts';
 import { columnstoreXml, type Module } from './columnstore-xml.ts';
 import { caughtUp, type Nodes, startFromDisk, startNew, stopInOrder } from './lifecycle.ts';
@@ -14,7 +15,12 @@ export interface ColumnstoreClusterOptions {
    * neither imports nor inserts many rows at once then: it looks for a place on every node.
    */
   readonly dbroots?: readonly (readonly number[])[];
+  /** Kind of a file system of its own for each node, which holds its dbroots and its repository; see `loopDiskObstacle`. */
+  readonly disk?: LoopDiskKind;
 }
+
+/** Nothing is written to what is not used of it. */
+const DISK_BYTES = 4 * 1024 ** 3;
 
 export interface ColumnstoreNode extends NodeContainer {
   readonly dbroots: readonly number[];
@@ -47,7 +53,7 @@ export async function startColumnstoreCluster(options: ColumnstoreClusterOptions
   const modules = Array.from({ length: options.nodes ?? 3 }, (_, index): Module => {
     return { name: `pm${index + 1}`, address: network.address(index + 1), dbroots: options.dbroots?.[index] ?? [index + 1] };
   });
-  const nodes = await startNodes(directory, network, modules);
+  const nodes = await startNodes(directory, network, modules, options.disk);
   const remove = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.remove()));
     await network.remove();
@@ -64,12 +70,19 @@ export async function startColumnstoreCluster(options: ColumnstoreClusterOptions
 
 type ClusterNodes = readonly [ColumnstoreNode, ...ColumnstoreNode[]];
 
-async function startNodes(directory: string, network: TestNetwork, modules: readonly Module[]): Promise<ClusterNodes> {
+async function startNodes(
+  directory: string,
+  network: TestNetwork,
+  modules: readonly Module[],
+  disk: LoopDiskKind | undefined,
+): Promise<ClusterNodes> {
   const xml = columnstoreXml(modules);
   const started = await Promise.allSettled(
     modules.map(async ({ name, address, dbroots }): Promise<ColumnstoreNode> => {
       const place = join(directory, name);
-      const container = await startNodeContainer({ name, address, directory: place, network, hosts: modules });
+      if (disk !== undefined) mountLoopDisk(place, disk, DISK_BYTES);
+      const dataDirectory = disk === undefined ? undefined : join(place, 'columnstore');
+      const container = await startNodeContainer({ name, address, directory: place, network, hosts: modules, dataDirectory });
       writeFileSync(join(place, 'Columnstore.xml'), xml);
       await container.sh(`install -o mysql -g mysql -m 644 ${place}/Columnstore.xml /etc/columnstore/Columnstore.xml`);
       return { ...container, dbroots };

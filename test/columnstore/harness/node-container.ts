@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
+import { DATA_DIRECTORY } from './columnstore-xml.ts';
 import { containerRuntime, engineImage } from './container-runtime.ts';
 import type { TestNetwork } from './network.ts';
 import { ownLabels } from './owned.ts';
@@ -50,6 +51,8 @@ export interface NodeContainerOptions {
   readonly network: TestNetwork;
   /** All nodes' names and addresses. */
   readonly hosts: readonly { readonly name: string; readonly address: string }[];
+  /** A directory of this machine that is the engine's data directory inside. Default: one that goes away with the container. */
+  readonly dataDirectory?: string | undefined;
 }
 
 /**
@@ -63,9 +66,9 @@ const hardwareAddress = (address: string): string =>
     .join(':')}`;
 
 class EngineContainer extends GenericContainer {
-  constructor(image: string, { name, address, directory, network, hosts }: NodeContainerOptions) {
+  constructor(image: string, { name, address, directory, network, hosts, dataDirectory }: NodeContainerOptions) {
     super(image);
-    mkdirSync(directory, { recursive: true });
+    mkdirSync(dataDirectory ?? directory, { recursive: true });
     this.withName(`${network.name}-${name}`)
       .withLabels(ownLabels())
       .withHostname(name)
@@ -76,6 +79,7 @@ class EngineContainer extends GenericContainer {
       .withBindMounts([
         { source: directory, target: directory, mode: 'rw' },
         { source: CHECKOUT, target: CHECKOUT, mode: 'ro' },
+        ...(dataDirectory === undefined ? [] : [{ source: dataDirectory, target: DATA_DIRECTORY, mode: 'rw' as const }]),
       ])
       .withWaitStrategy(Wait.forLogMessage('engine: this node is up'));
     this.createOpts.NetworkingConfig = {
