@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { create } from '@bufbuild/protobuf';
 import { IoClass, PrioritySchema } from '@stillpoint/shared/proto';
 import { afterEach, expect, test } from 'vitest';
@@ -87,7 +87,7 @@ test('where they may not, they keep their priority for the processor, and that i
   running.push(child);
   setPriority(child.pid ?? 0, OWN + 4);
   const without = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-sys_nice', '--inh-caps=-all'] : [];
-  const fixture = join(import.meta.dirname, 'fixture/may-child.ts');
+  const fixture = fileURLToPath(new URL('./fixture/may-child.ts', import.meta.url));
   const [program = '', ...args] = [...without, process.execPath, '-C', 'source', fixture, String(child.pid)];
   expect(JSON.parse(execFileSync(program, args, { encoding: 'utf8' }))).toEqual({
     may: false,

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { systemClock } from '@stillpoint/shared/time';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../../../../test/harness/eventually.ts';
@@ -125,7 +126,7 @@ test('without a limit nobody looks', async () => {
 
 test('a compressor that stands ends with an agent that is killed', async ({ skip }) => {
   skip(launcher.length === 0, 'setpriv of util-linux is missing: the compressor is not stopped');
-  const fixture = join(import.meta.dirname, 'fixture/paced-child.ts');
+  const fixture = fileURLToPath(new URL('./fixture/paced-child.ts', import.meta.url));
   const child: ChildProcess = spawn(process.execPath, ['-C', 'source', fixture, join(home, 'out')], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
