@@ -1,4 +1,5 @@
 import type { ListedFile } from '@stillpoint/shared/manifest';
+import { NumbersByNumber } from './numbers.ts';
 
 /** What a file has besides its content and its stamp. */
 export type Attributes = Pick<ListedFile, 'mode' | 'owner'>;
@@ -7,29 +8,17 @@ export type Attributes = Pick<ListedFile, 'mode' | 'owner'>;
 export class AttributesByNumber {
   readonly #kinds: Attributes[] = [];
   readonly #places = new Map<string, number>();
-  /** Place among the kinds, from 1; 0 for none. */
-  #of = new Uint32Array(0);
+  readonly #of = new NumbersByNumber();
 
-  /** `most` is the largest number that there is by now. */
-  set(number: number, { mode, owner }: Attributes, most: number): void {
-    if (this.#of.length <= most) {
-      const larger = new Uint32Array(most + 1);
-      larger.set(this.#of);
-      this.#of = larger;
-    }
-    this.#of[number] = this.#placeOf({ mode, owner });
+  set(number: number, { mode, owner }: Attributes): void {
+    const key = `${mode} ${owner}`;
+    const place = this.#places.get(key) ?? this.#kinds.push({ mode, owner }) - 1;
+    this.#places.set(key, place);
+    this.#of.set(number, place);
   }
 
   get(number: number): Attributes | undefined {
-    return this.#kinds[(this.#of[number] ?? 0) - 1];
-  }
-
-  #placeOf(kind: Attributes): number {
-    const key = `${kind.mode} ${kind.owner}`;
-    const known = this.#places.get(key);
-    if (known !== undefined) return known;
-    const place = this.#kinds.push(kind);
-    this.#places.set(key, place);
-    return place;
+    const place = this.#of.get(number);
+    return place === undefined ? undefined : this.#kinds[place];
   }
 }

@@ -4,15 +4,18 @@ import type { ParentDbroot } from '../increment/parent-dbroot.ts';
 import { parentFiles } from '../increment/parent-files.ts';
 import type { StoredFiles } from './stored-files.ts';
 
-/** Archives of the parent's have numbers below 0 as long as nobody knows how many of our own there will be. Its own reverse. */
-const numbered = (archive: number): number => -1 - archive;
+/** As which shard an archive of the parent's is noted as long as nobody knows how many of our own there will be: below 0. */
+const shardOf = (archive: number): number => -1 - archive;
 
 /** Whether a line is one of the parent's. Pure. */
 export const isBorrowed = ({ shard }: Pick<ListedFile, 'shard'>): boolean => shard < 0;
 
+/** In which archive of the parent's the file of such a line lies. Pure. */
+export const archiveOf = ({ shard }: Pick<ListedFile, 'shard'>): number => -1 - shard;
+
 /** Files of the parent, to seed `StoredFiles` with; without those that are stored in any case. Throws as `parentFiles` does. */
 export async function* linesOfParent(parent: ParentDbroot, restless: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ListedFile> {
-  for await (const file of parentFiles(parent, signal)) if (!restless.has(file.path)) yield { ...file, shard: numbered(file.shard) };
+  for await (const file of parentFiles(parent, signal)) if (!restless.has(file.path)) yield { ...file, shard: shardOf(file.shard) };
 }
 
 /** What of an image lies in parts of other sets. */
@@ -22,15 +25,11 @@ export interface BorrowedLines {
   readonly line: (file: ListedFile) => string;
 }
 
-/** Adds up what of an image is the parent's, when so many shards of our own come first. Throws the system's error. */
-export async function borrowedLines(
-  parent: ParentDbroot | undefined,
-  good: ReturnType<StoredFiles['good']>,
-  ownShards: number,
-): Promise<BorrowedLines> {
+/** Adds up what of an image is the parent's, by the look inside the still point, when so many shards of our own come first. */
+export function borrowedLines(parent: ParentDbroot | undefined, stored: StoredFiles, seen: number, ownShards: number): BorrowedLines {
   if (parent === undefined) return { of: undefined, line: JSON.stringify };
   const borrowing = new Borrowing(parent);
-  for await (const { file } of good) if (isBorrowed(file)) borrowing.add(numbered(file.shard), file);
+  stored.eachBorrowed(seen, (archive, size) => borrowing.add(archive, { size }));
   const places = borrowing.places(ownShards);
-  return { of: borrowing.all, line: (file) => JSON.stringify({ ...file, shard: places.get(numbered(file.shard)) ?? 0 }) };
+  return { of: borrowing.all, line: (file) => JSON.stringify({ ...file, shard: places.get(archiveOf(file)) ?? 0 }) };
 }

@@ -66,7 +66,7 @@ export async function completeImage(image: ImageToComplete): Promise<CapturedDbr
   try {
     const delta = await packDelta(image, owners, lines);
     const archives = [...base, { ...namedDelta(image), ...delta }];
-    const borrowed = await borrowedLines(image.parent, stored.good(image.seen), archives.length);
+    const borrowed = borrowedLines(image.parent, stored, image.seen, archives.length);
     const totals = { files: 0, bytes: 0 };
     const list = await writeLines(
       join(part, namedList(image).name),

@@ -118,12 +118,16 @@ export class StampTable {
     return apart < withinNs && -apart < withinNs ? (this.#line[slot] ?? 0) : 0;
   }
 
-  /** What is on record of a file, where that is another stamp. Pure. */
-  otherStamp({ path, mtimeNs, ctimeNs, inode }: FileStamp): Pick<FileStamp, 'mtimeNs' | 'ctimeNs' | 'inode'> | undefined {
+  /** The stamp on record of a file, which is there. */
+  stampOf(path: string): Pick<FileStamp, 'mtimeNs' | 'ctimeNs' | 'inode'> {
     const slot = this.#find(path);
-    if (slot < 0) return undefined;
-    const [mtime, ctime, inodes] = [this.#mtime[slot], this.#ctime[slot], this.#inode[slot]].map(String) as [string, string, string];
-    return mtime === mtimeNs && ctime === ctimeNs && inodes === inode ? undefined : { mtimeNs: mtime, ctimeNs: ctime, inode: inodes };
+    return { mtimeNs: String(this.#mtime[slot]), ctimeNs: String(this.#ctime[slot]), inode: String(this.#inode[slot]) };
+  }
+
+  /** Calls `use` for each file that a look has seen, with the number of its line and its size, in no order. */
+  eachSeen(seen: number, use: (line: number, size: number) => void): void {
+    for (let slot = 0; slot < this.memory.capacity; slot += 1)
+      if (this.#seen[slot] === seen && this.#line[slot] !== 0) use(this.#line[slot] ?? 0, this.#size[slot] ?? 0);
   }
 
   /** A table with room for so many more entries: this one, or a larger one with the same content. */

@@ -8,6 +8,8 @@ import { RESTORED_WITHIN_NS } from '../increment/same.ts';
 import { LinesFile } from '../lines-file.ts';
 import type { FileToTake } from '../scanning/orders.ts';
 import { type Attributes, AttributesByNumber } from './attributes.ts';
+import { archiveOf, isBorrowed } from './borrowed-lines.ts';
+import { NumbersByNumber } from './numbers.ts';
 import type { BasisPlace, FilledFile, ReadableBasis } from './orders.ts';
 import { type FileStamp, NO_CTIME, StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
 
@@ -19,6 +21,8 @@ export class StoredFiles {
   readonly #keys = new Map<string, FileKey>();
   /** Of files that were renewed, by their lines. */
   readonly #attributes = new AttributesByNumber();
+  /** Of files of the parent's, by their lines. */
+  readonly #archives = new NumbersByNumber();
   #table = new StampTable(tableMemory(0));
   readonly #hash = createHash('sha256');
   #last = 0;
@@ -99,7 +103,7 @@ export class StoredFiles {
   /** The file of a line has another stamp now, and these attributes: its content is the same. */
   renew(number: number, stamp: FileStamp, attributes: Attributes): void {
     this.#table.record(stamp, number);
-    this.#attributes.set(number, attributes, this.#last);
+    this.#attributes.set(number, attributes);
   }
 
   /** Notes files that were packed, in the place of what was known of them. Throws DISK_FULL or the system's error. */
@@ -157,6 +161,14 @@ export class StoredFiles {
       throw new StillpointError('CAPTURE_FAILED', `${this.#lines.path} has ${number} lines instead of ${this.#last}`);
   }
 
+  /** Calls `use` for each of these files that is the parent's, with its archive. No line is read for that. */
+  eachBorrowed(seen: number, use: (archive: number, bytes: number) => void): void {
+    this.#table.eachSeen(seen, (line, bytes) => {
+      const archive = this.#archives.get(line);
+      if (archive !== undefined) use(archive, bytes);
+    });
+  }
+
   /** Repeatable. Throws the system's error. */
   remove(): Promise<void> {
     this.#keys.clear();
@@ -170,8 +182,8 @@ export class StoredFiles {
   }
 
   #renewed(number: number, file: ListedFile): ListedFile | undefined {
-    const stamp = this.#table.otherStamp({ ...file, ...(stampIn(file) ?? NO_STAMP) });
-    return stamp && { ...file, ...stamp, ...this.#attributes.get(number) };
+    const attributes = this.#attributes.get(number);
+    return attributes && { ...file, ...this.#table.stampOf(file.path), ...attributes };
   }
 
   /** Gives its number: others may have been added by the time it is written. */
@@ -190,6 +202,7 @@ export class StoredFiles {
 
   /** The file of a line has the stamp that the line says, if it says one. */
   #know(file: ListedFile, number: number): void {
+    if (isBorrowed(file)) this.#archives.set(number, archiveOf(file));
     this.#table.record({ ...file, ...(stampIn(file) ?? NO_STAMP) }, number);
   }
 }
