@@ -40,7 +40,9 @@ async function take(parentSet: string, strategy: DbrootStrategy, between = (): v
   mine.push(operationId);
   const setId = set();
   const options = { parentSet, dbroots: [{ number: 1, strategy }] };
-  const good = (ended: TaskEnded): void => expect(ended).toMatchObject({ state: TaskState.SUCCEEDED });
+  const good = ({ error, state }: TaskEnded): void => {
+    if (state !== TaskState.SUCCEEDED) throw new Error(error?.message);
+  };
   const precopy = { task: { case: 'precopy', value: { setId, options, storage: PrecopyStorage.DBROOTS } } } as const;
   good(await done(client, operationId, precopy));
   between();
@@ -116,4 +118,14 @@ test('a chain of them that was copied before the still point is restored to exac
   }
   expect(chain.map(({ part }) => part.columnstore?.dbroots[0]?.borrowed === undefined)).toEqual([true, false, false, false]);
   for (const taken of chain) expect(await staged(taken)).toEqual(taken.cut);
+});
+
+test('no part is published whose files in another set somebody has removed meanwhile', async () => {
+  const full = await take('', DbrootStrategy.PRECOPY);
+  const place = join(node.repository, CLUSTER, full.setId);
+  const taken = take(full.setId, DbrootStrategy.PRECOPY, () => rmSync(place, { recursive: true }));
+  await expect(taken).rejects.toThrow(
+    /^dbroot1\.base\.\d+\.tar\.zst of db1 in set .*, of which this set is made as an increment, is missing or damaged$/,
+  );
+  expect(readdirSync(join(node.repository, CLUSTER))).not.toContain(full.setId);
 });

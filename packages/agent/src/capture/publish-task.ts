@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import { encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
+import { borrowedOf, encodeManifest, LAYOUT, type PartManifest, sha256Of } from '@stillpoint/shared/manifest';
 import { VERSION } from '@stillpoint/shared/version';
 import type { Agent } from '../agent.ts';
 import { FILE_MODE } from '../archive/index.ts';
@@ -11,6 +11,7 @@ import { writeFileDurably } from '../host/index.ts';
 import type { Sums } from '../mariadb/checksums.ts';
 import { dropPrecopied } from '../precopied/index.ts';
 import { unheeded } from '../priority/words.ts';
+import { openRepository } from '../repository/index.ts';
 import type { TaskContext, TaskDefinition } from '../task/types.ts';
 import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
@@ -36,6 +37,7 @@ export const publishTask: TaskDefinition<'publish'> = {
       const manifest = manifestOf({ agent, setId, hold, images, sums, configuration, storing });
       task.progress('write', 0, 0);
       for (const { name } of manifest.shards) await syncFile(join(part, name));
+      await requireBorrowed(agent.config, manifest);
       task.signal.throwIfAborted();
       const bytes = encodeManifest(manifest);
       await writeFileDurably(join(part, LAYOUT.partManifest), bytes, FILE_MODE);
@@ -52,6 +54,21 @@ export const publishTask: TaskDefinition<'publish'> = {
   // The snapshots of the cut were connections of the agent that is gone: nothing can complete this part any more.
   recover: recoverCapture,
 };
+
+/** Throws CAPTURE_FAILED when a file of another set, which this part needs, was removed by somebody since the increment was begun. */
+async function requireBorrowed(config: AgentConfig, manifest: PartManifest): Promise<void> {
+  const repository = openRepository(config);
+  for (const { name, node, set, storedBytes } of borrowedOf(manifest)) {
+    if ((await repository.shardBytes(set, node, name)) === storedBytes) continue;
+    throw new StillpointError(
+      'CAPTURE_FAILED',
+      `${name} of ${node} in set ${set}, of which this set is made as an increment, is missing or damaged`,
+      {
+        hint: 'It was there when the backup began. Start again: what cannot be used of earlier sets is taken in full.',
+      },
+    );
+  }
+}
 
 /** What an interrupted backup had copied is of no use any more: by now it was taken over, or this backup had no use for it. */
 async function dropUnused({ config, log }: Agent): Promise<void> {
