@@ -49,7 +49,7 @@ function createCommand(perform: Perform): Command {
   })
     .option('--dry-run', 'show the plan and touch nothing')
     .option('--incremental', 'store only what is new or has changed since the newest good set')
-    .option('--parent <set>', 'with --incremental: since this set')
+    .option('--parent <set>', 'with --incremental: since this set, an id or latest')
     .option('--no-checksums', 'do not sum tables at the cut; a restore cannot prove them then')
     .option('--include <db.table>', 'sum these tables only; * and ? are wildcards; may be repeated', tables)
     .option('--exclude <db.table>', 'do not sum these tables; may be repeated', tables)

@@ -98,7 +98,7 @@ export function cleanText({ report }: ResultOf<'clean'>, style: Style): readonly
 }
 
 function headOf({ deletions, dryRun, leftovers }: CleanReport): string {
-  if (leftovers.length + deletions.length === 0) return 'Nothing was left behind.';
+  if (leftovers.length + deletions.length === 0) return 'Nothing was left behind that has not been changed for long enough (--older-than).';
   const gone = [...leftovers.filter(({ removed, staysBecause }) => removed || (dryRun && staysBecause === '')), ...deletions];
   const bytes = formatBytes(gone.reduce((sum, leftover) => sum + leftover.bytes, 0));
   return dryRun ? `${bytes} could be freed. Nothing was touched.` : `${bytes} freed.`;
