@@ -118,12 +118,6 @@ test('what is aborted while it stands ends at once', async () => {
   expect(isAlive(running.sink?.pid ?? 0)).toBe(false);
 });
 
-test('without a limit nobody looks', async () => {
-  const { running, done } = paced(20);
-  await done;
-  await running.done;
-});
-
 test('a compressor that stands ends with an agent that is killed', async ({ skip }) => {
   skip(launcher.length === 0, 'setpriv of util-linux is missing: the compressor is not stopped');
   const fixture = fileURLToPath(new URL('./fixture/paced-child.ts', import.meta.url));
