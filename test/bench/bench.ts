@@ -7,19 +7,21 @@ import { measureDbrootBlock } from './dbroot-block.ts';
 import { measureDbroots, measureManyFiles } from './dbroots.ts';
 import { measureGate } from './gate.ts';
 import { measureIncrement } from './increment.ts';
+import { measureManifest } from './manifest.ts';
 import type { Figure } from './measure.ts';
 import { measureScan } from './scan.ts';
 import { measureServerIncrement } from './server-increment.ts';
 import { measureThroughput } from './throughput.ts';
 
 const USAGE =
-  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [gate] [gate-4g] [server-increment] [columnstore]\n';
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [manifest] [gate] [gate-4g] [server-increment] [columnstore]\n';
 const SUITES = {
   block: measureBlock,
   throughput: measureThroughput,
   dbroots: measureDbroots,
   catalog: measureCatalog,
   increment: measureIncrement,
+  manifest: measureManifest,
   gate: measureGate(1),
 } as const;
 

@@ -2,6 +2,7 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import { decodeEntries, encodeEntry, isSealed, type ListedEntry, type Shard } from '@stillpoint/shared/manifest';
 import { type FileKey, type Keyring, opening } from '../encryption/index.ts';
 import { Damaged } from './damaged.ts';
+import { giveBack } from './give-back.ts';
 import type { StoredFile } from './stored.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { StoredFileWriter } from './stored-file.ts';
@@ -9,6 +10,8 @@ import { decompressing, FrameCompressor, PIECE_BYTES } from './zstd.ts';
 
 /** Of zstd. A list is text, and is compressed even where data is not: it would be many times as large. */
 const LEAST_LEVEL = 1;
+/** Of a list that are made into text at once: longer text lives longer. */
+const TEXT_BYTES = 128 * 1024;
 /** Lines that are given to zstd at once. */
 const TOGETHER = 128;
 
@@ -85,8 +88,16 @@ export async function* readList(stored: StoredShard): AsyncGenerator<ListedEntry
 export async function* readListInPortions(stored: StoredShard): AsyncGenerator<ListedEntry[]> {
   const name = `${stored.shard.name} of ${stored.where}`;
   try {
-    for await (const entries of decodeEntries(decompressing(contentOf(stored)), name)) yield entries;
+    for await (const entries of decodeEntries(usedUp(decompressing(contentOf(stored), TEXT_BYTES)), name)) yield entries;
   } catch (error) {
     throw damagedAs(name, error);
+  }
+}
+
+/** Memory of what was read is given back at once, not when the collector comes to it: a piece that ends where its memory ends is the last in it. */
+async function* usedUp(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const piece of pieces) {
+    yield piece;
+    if (piece.byteOffset + piece.byteLength === piece.buffer.byteLength) giveBack(piece, piece.buffer.byteLength);
   }
 }

@@ -64,9 +64,9 @@ export class FrameCompressor {
   }
 }
 
-/** What is in frames, one after the other. Throws Damaged, also for what is no frame, or what `pieces` throws. */
-export async function* decompressing(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  const zstd = createZstdDecompress({ chunkSize: PIECE_BYTES });
+/** What is in frames, one after the other, at most `most` bytes at once. Throws Damaged, also for what is no frame, or what `pieces` throws. */
+export async function* decompressing(pieces: AsyncIterable<Uint8Array>, most = PIECE_BYTES): AsyncGenerator<Buffer> {
+  const zstd = createZstdDecompress({ chunkSize: most });
   let failure: { readonly reason: unknown } | undefined;
   const feeding = feed(cutAtFrames(pieces), zstd, (reason) => {
     failure = { reason };

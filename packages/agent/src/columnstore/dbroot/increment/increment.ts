@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ListedFile } from '@stillpoint/shared/manifest';
+import { giveBack } from '../../../archive/give-back.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { readFailure } from '../failure.ts';
 import { commonOf, nameOwners, stampsOf } from '../named.ts';
@@ -123,10 +124,10 @@ export class Increment {
     for (const number of this.#all()) {
       some.push(`${this.#known.lineIn(places.get(this.#known.placeOf(number).shard) ?? 0, number)}\n`);
       if (some.length < LINES_TOGETHER) continue;
-      yield Buffer.from(some.join(''));
+      yield* once(some);
       some = [];
     }
-    if (some.length > 0) yield Buffer.from(some.join(''));
+    yield* once(some);
   }
 
   async #read({ lookedAtMs, onBytes, root, signal }: Comparison, entry: ScannedEntry, number: number, known: ListedFile): Promise<void> {
@@ -140,4 +141,11 @@ export class Increment {
     this.#known.renew(number, surely({ ...known, ...commonOf(named), ...stampsOf(entry) }, lookedAtMs));
     this.#same[number] = 1;
   }
+}
+
+/** Lines as bytes, whose memory is given back when the next ones are asked for. */
+function* once(lines: readonly string[]): Generator<Uint8Array> {
+  const data = Buffer.from(lines.join(''));
+  yield data;
+  giveBack(data, data.length);
 }
