@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CapturedDbroot } from '../../../packages/agent/src/columnstore/dbroot/index.ts';
@@ -27,9 +27,16 @@ export interface ChildAnswer {
   readonly captured: readonly CapturedDbroot[];
 }
 
+const UNIT = join(import.meta.dirname, '../../../packaging/stillpoint-agent.service');
+/** What the systemd unit sets for an agent: it is about memory. */
+const asInstalled = Object.fromEntries(
+  [...readFileSync(UNIT, 'utf8').matchAll(/^Environment=(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value]),
+);
+
 /** Carries out a task in a process of its own. */
 export async function inChild(task: ChildTask): Promise<ChildAnswer> {
   const { stdout } = await run(process.execPath, ['-C', 'source', join(import.meta.dirname, 'dbroots-child.ts'), JSON.stringify(task)], {
+    env: { ...process.env, ...asInstalled },
     maxBuffer: 1 << 26,
   });
   return JSON.parse(stdout) as ChildAnswer;

@@ -3,6 +3,7 @@ import type { Shard } from '@stillpoint/shared/manifest';
 import type { StoredFile } from '../../../archive/index.ts';
 import { fileKeyFor } from '../../../encryption/index.ts';
 import { linesName, notUsed, type PrecopiedRecord, removePrecopied, usedAgain, writeRecord } from '../../../precopied/index.ts';
+import { depthFirst } from '../depth-first.ts';
 import type { CapturedDbroot } from '../described.ts';
 import type { ScannedEntry } from '../entry.ts';
 import { ofParent } from '../increment/begin.ts';
@@ -149,14 +150,15 @@ export class DbrootPrecopy implements StagedDbroot {
   async finish({ signal, onBytes, onFound }: DbrootWork): Promise<CapturedDbroot> {
     if (this.#taken === undefined) throw new Error('an image is finished that was not taken');
     await this.#scans.end();
-    const { found, files, lookedAtMs, plain } = this.#taken;
+    const { found, files, lookedAtMs } = this.#taken;
+    const plain = await depthFirst(entriesOf(this.#taken.plain), `${this.#scratch}.order`);
     onFound(files.reduce((sum, { entry: { size } }) => sum + size, 0));
     const image = await completeImage({
       ...this.#options,
       ...{ signal, onBytes, lookedAtMs, found, files, plain, scratch: this.#scratch },
       ...{ base: this.#shards, stored: this.#stored, seen: this.#looks, parent: this.#parent },
     });
-    await Promise.all([plain.remove(), this.#letGo()]);
+    await Promise.all([plain.remove(), this.#taken.plain.remove(), this.#letGo()]);
     return image;
   }
 
