@@ -23,7 +23,7 @@ import { begin, operate, operations } from './hostile-writer.ts';
 import { lockedPicture } from './precopied.ts';
 
 /** More of them are asked for by hand: each takes some tenths of a second. */
-const ROUNDS = Number(process.env.STILLPOINT_ROUNDS ?? 15);
+const ROUNDS = Number(process.env.STILLPOINT_ROUNDS ?? 8);
 
 const work = (fields: Partial<DbrootWork> = {}): DbrootWork => ({
   ...{ signal: new AbortController().signal, onBytes: () => {}, onFound: () => {}, note: () => {} },

@@ -65,7 +65,8 @@ class ScanFiles implements KeptScan {
 
   async remove(): Promise<void> {
     const inOrder = await this.#inOrder?.catch(() => undefined);
-    await Promise.all([this.#all, this.#plain, inOrder].map((file) => file?.remove()));
+    const files = [this.#all, this.#plain, ...(inOrder === undefined ? [] : [inOrder])];
+    await Promise.all(files.map((file) => file.remove()));
   }
 }
 

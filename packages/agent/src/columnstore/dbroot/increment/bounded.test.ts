@@ -19,7 +19,7 @@ const MANY = 400_000;
 /** What 300,000 more entries may take, bytes. Where stamps are compared it is some 90 for each; kept as objects or lines they would take 500 and more. */
 const MOST_MORE = { read: 60e6, diff: 110e6 };
 
-test('memory does not grow with the lists that are read and compared, but by a few bytes an entry', { timeout: 120_000 }, () => {
+test('memory does not grow with the lists that are read and compared, but by a few bytes an entry', { timeout: 400_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), 'stillpoint-lists-'));
   onTestFinished(() => rmSync(home, { recursive: true, force: true }));
   const peaks = [FEW, MANY].map((entries) => {
