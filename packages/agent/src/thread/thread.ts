@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, StillpointError } from '@stillpoint/shared/errors';
 import type { Numbered, OtherError, Said, ThreadData } from './talk.ts';
@@ -24,7 +25,12 @@ interface Waiting<Answer> {
 }
 
 const EXTENSION = extname(import.meta.url);
-const EXEC_ARGV = EXTENSION === '.ts' ? ['-C', 'source'] : [];
+const IS_SOURCE = EXTENSION === '.ts';
+const EXEC_ARGV = IS_SOURCE ? ['-C', 'source'] : [];
+
+// Node takes the types out of TypeScript by WebAssembly, on each thread. V8 of Node 24 may free the generic wrapper of an import twice when it is exchanged for a
+// faster one after a thousand calls (Runtime_TierUpWasmToJSWrapper, by a core), and the process dies: once in a thousand captures. Installed, nothing is taken out.
+if (IS_SOURCE) setFlagsFromString('--no-wasm-generic-wrapper');
 
 /** Of objects that live shortly, MB, several times over: what threads work on are buffers, and a larger space only grows the process. */
 const YOUNG_MB = 4;
