@@ -5,16 +5,15 @@ import { measureCatalog } from './catalog.ts';
 import { measureColumnstore } from './columnstore.ts';
 import { measureDbrootBlock } from './dbroot-block.ts';
 import { measureDbroots, measureManyFiles } from './dbroots.ts';
-import { measureGate } from './gate.ts';
 import { measureIncrement } from './increment.ts';
 import { measureManifest } from './manifest.ts';
 import type { Figure } from './measure.ts';
 import { measureScan } from './scan.ts';
-import { measureServerIncrement } from './server-increment.ts';
+import { measureServerBlock } from './server-block.ts';
 import { measureThroughput } from './throughput.ts';
 
 const USAGE =
-  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [manifest] [gate] [gate-4g] [server-increment] [columnstore]\n';
+  'usage: ./dev bench [--output text|json] [--rounds N] [block] [throughput] [dbroots] [many-files] [dbroot-block] [scan] [catalog] [increment] [manifest] [server-block] [server-block-4g] [columnstore]\n';
 const SUITES = {
   block: measureBlock,
   throughput: measureThroughput,
@@ -22,7 +21,7 @@ const SUITES = {
   catalog: measureCatalog,
   increment: measureIncrement,
   manifest: measureManifest,
-  gate: measureGate(1),
+  'server-block': measureServerBlock(1),
 } as const;
 
 const { values, positionals } = parseArgs({
@@ -36,8 +35,7 @@ const ON_REQUEST = {
   'dbroot-block': measureDbrootBlock,
   scan: measureScan,
   'many-files': measureManyFiles,
-  'gate-4g': measureGate(4),
-  'server-increment': measureServerIncrement(1),
+  'server-block-4g': measureServerBlock(4),
 } as const;
 const ALL = { ...SUITES, ...ON_REQUEST };
 const wanted = positionals.length === 0 ? Object.keys(SUITES) : positionals;

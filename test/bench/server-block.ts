@@ -2,45 +2,54 @@ import type { BackupReport } from '@stillpoint/controller';
 import { startCluster, type TestCluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startWriter, type Writer } from '../harness/writer.ts';
-import { type Figure, figure, pairs, ratios } from './measure.ts';
+import { type Figure, figure, ratios } from './measure.ts';
 
 /** Room for the data in the server's cache, as a server in use would have it. */
-export const SERVER = { innodb_buffer_pool_size: '512M', innodb_log_file_size: '256M' };
-export const NOTES = 'shop.unsafe_ticks';
+const SERVER = { innodb_buffer_pool_size: '512M', innodb_log_file_size: '256M' };
+const NOTES = 'shop.unsafe_ticks';
 
-/** What clients feel of a backup of one server by the gate, and of the same under the lock: with so many gibibytes of data. */
-export const measureGate =
+const WAYS = ['gate', 'increment', 'locked'] as const;
+type Way = (typeof WAYS)[number];
+const NAMES: Readonly<Record<Way, string>> = {
+  gate: 'by the gate',
+  increment: 'increment under the lock',
+  locked: 'full under the lock',
+};
+
+/** What clients feel of a backup of one server, captured in each of the ways: with so many gibibytes of data. */
+export const measureServerBlock =
   (gibibytes: number) =>
   async (rounds: number, progress: (text: string) => void): Promise<Figure[]> => {
     progress(`a server with ${gibibytes} GiB`);
     const cluster = await startCluster({ replicas: 0, mebibytes: gibibytes * 1024, serverOptions: SERVER, backup: { maxBlock: '10m' } });
     try {
       await cluster.primary.server.sql(`CREATE TABLE ${NOTES} (n BIGINT PRIMARY KEY, at DATETIME(6) NOT NULL) ENGINE=MyISAM`);
-      const results = await pairs(
-        rounds,
-        () => backUp(cluster, 'gate', progress),
-        () => backUp(cluster, 'locked', progress),
-      );
-      const gate = results.map(([one]) => one);
-      const locked = results.map(([, other]) => other);
-      const of = (some: readonly Round[], key: keyof Round): number[] => some.map((round) => round[key]);
-      const size = `${gibibytes} GiB`;
-      return [
-        figure(`MariaDB block by the gate, ${size}`, 'ms', of(gate, 'feltMs'), 'longest insert of a client, InnoDB'),
-        figure(`the same, a client of MyISAM, ${size}`, 'ms', of(gate, 'unsafeMs'), 'waits at the gate too'),
-        figure(`the same, as reported, ${size}`, 'ms', of(gate, 'reportedMs')),
-        figure(`MariaDB block, full under the lock, ${size}`, 'ms', of(locked, 'feltMs'), 'longest insert of a client, InnoDB'),
-        figure(`gate / full under the lock, ${size}`, 'x', ratios(results.map(([one, other]) => [one.feltMs, other.feltMs]))),
-        figure(`whole backup by the gate, ${size}`, 's', of(gate, 'totalS')),
-        figure(`whole backup under the lock, ${size}`, 's', of(locked, 'totalS')),
-      ];
+      const felt: Record<Way, Round[]> = { gate: [], increment: [], locked: [] };
+      for (let round = 0; round < rounds; round += 1)
+        for (const way of round % 2 === 0 ? WAYS : WAYS.toReversed()) felt[way].push(await backUp(cluster, way, progress));
+      return figuresOf(felt, `${gibibytes} GiB`);
     } finally {
       await cluster.remove();
     }
   };
 
+function figuresOf(felt: Readonly<Record<Way, readonly Round[]>>, size: string): Figure[] {
+  const of = (way: Way, key: keyof Round): number[] => felt[way].map((round) => round[key]);
+  const full = of('locked', 'feltMs');
+  return WAYS.flatMap((way) => [
+    figure(`MariaDB block ${NAMES[way]}, ${size}`, 'ms', of(way, 'feltMs'), 'longest insert of a client, InnoDB'),
+    figure(`the same, a client of MyISAM, ${size}`, 'ms', of(way, 'unsafeMs'), 'waits for stages of mariadb-backup too'),
+    figure(`the same, as reported, ${size}`, 'ms', of(way, 'reportedMs')),
+    ...(way === 'locked' ? [] : [figure(`${way} / full under the lock, ${size}`, 'x', ratios(zip(of(way, 'feltMs'), full)))]),
+    figure(`whole backup ${NAMES[way]}, ${size}`, 's', of(way, 'totalS')),
+  ]);
+}
+
+const zip = (some: readonly number[], others: readonly number[]): [number, number][] =>
+  some.map((each, index) => [each, others[index] ?? Number.NaN]);
+
 /** What clients felt of a backup. */
-export interface Round {
+interface Round {
   readonly feltMs: number;
   readonly unsafeMs: number;
   readonly reportedMs: number;
@@ -48,11 +57,7 @@ export interface Round {
 }
 
 /** Makes a backup while two clients insert, and deletes it. */
-export async function backUp(
-  cluster: TestCluster,
-  capture: 'gate' | 'increment' | 'locked',
-  progress: (text: string) => void,
-): Promise<Round> {
+async function backUp(cluster: TestCluster, capture: Way, progress: (text: string) => void): Promise<Round> {
   progress(`backup --capture ${capture}`);
   const probes = [cluster.writer(), unsafeWriter(cluster)];
   try {
