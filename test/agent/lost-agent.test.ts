@@ -79,9 +79,9 @@ test('a killed agent takes mariadb-backup and zstd with it', async () => {
   agent.kill('SIGKILL');
   await eventually(() => !isAlive(pid));
   await write();
-  expect(tools().length).toBeGreaterThan(0);
-  gate.open();
+  // Not by a broken pipe: zstd has not even begun to write.
   await eventually(() => tools().length === 0);
+  gate.open();
 });
 
 test('a killed agent takes along what waits at the gate', async () => {
