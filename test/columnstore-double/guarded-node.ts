@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startNode, type TestNode } from '../agent-core/node.ts';
@@ -12,6 +12,8 @@ export interface GuardedNode extends TestNode {
   guardians(): readonly OwnProcess[];
   /** True while the record of a suspension is on disk. */
   isRecorded(): boolean;
+  /** True once it says that the engine was seen read-only: until then a guardian watches for minutes whether the request is carried out yet. */
+  isConfirmed(): boolean;
   /** Starts a client of the server that writes all the time. */
   observe(): Observer;
 }
@@ -32,11 +34,13 @@ export async function startGuardedNode({ server = true } = {}): Promise<GuardedN
     path: [bin],
     configure: ({ mariadb, ...config }) => ({ ...config, columnstore, ...(server ? { mariadb } : {}) }),
   });
+  const record = join(node.stateDir, 'suspension.json');
   return {
     ...node,
     double,
     guardians: () => ownProcesses().filter(({ argv }) => argv.some((word) => word.endsWith('guardian/main.ts'))),
-    isRecorded: () => existsSync(join(node.stateDir, 'suspension.json')),
+    isRecorded: () => existsSync(record),
+    isConfirmed: () => existsSync(record) && JSON.parse(readFileSync(record, 'utf8')).isConfirmed === true,
     observe: () => observe(node, double),
     remove: async () => {
       await node.remove();

@@ -65,7 +65,7 @@ async function suspended(terms: Terms = {}): Promise<{ readonly talk: HoldTalk; 
     clearInterval(renewing);
   }
   expect(node.double.state().readOnly).toBe(true);
-  expect(node.isRecorded()).toBe(true);
+  await eventually(() => node.isConfirmed());
   return { talk, connectionId: Number(connectionId) };
 }
 
@@ -342,6 +342,7 @@ test('an engine without a server of its own is resumed as well when the agent is
       await talk.hear('advanced');
     }
     expect(bare.double.state().readOnly).toBe(true);
+    await eventually(() => bare.isConfirmed());
     await bare.process.kill('SIGKILL');
     await eventually(() => !bare.double.state().readOnly);
     await eventually(() => !bare.isRecorded());
