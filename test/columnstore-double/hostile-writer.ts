@@ -16,6 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 
 const OPERATIONS = [
@@ -148,4 +149,19 @@ function listed(root: string): { readonly files: string[]; readonly directories:
     if (entry.isDirectory()) directories.push(path);
   }
   return { files: files.sort(), directories: directories.sort() };
+}
+
+/** Carries out some of it again and again for a while, or until work has ended, however it ends: that is for the caller to wait for. */
+export async function keepWriting(root: string, some: readonly Operation[], work: Promise<unknown>, forMs: number): Promise<void> {
+  const until = performance.now() + forMs;
+  let isOver = false;
+  const end = (): void => {
+    isOver = true;
+  };
+  work.then(end, end);
+  for (let index = 0; !isOver && performance.now() < until; index += 1) {
+    const operation = some[index % some.length];
+    if (operation !== undefined) operate(root, operation);
+    await turn();
+  }
 }

@@ -19,7 +19,7 @@ import { loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loo
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { AGED_MS, DbrootChain } from './dbroot-chain.ts';
 import { segment } from './dbroot-tree.ts';
-import { begin, operate, operations } from './hostile-writer.ts';
+import { begin, keepWriting, operate, operations } from './hostile-writer.ts';
 import { lockedPicture } from './precopied.ts';
 
 /** More of them are asked for by hand: each takes some tenths of a second. */
@@ -198,18 +198,8 @@ type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;
 
 /** Does what a writer does until the work has ended, at most for so long. */
 async function writeDuring<T>({ during, ms }: Step, working: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = working.finally(() => {
-    isOver = true;
-  });
-  over.catch(() => undefined);
-  const until = performance.now() + ms;
-  for (let at = 0; !isOver && performance.now() < until; at += 1) {
-    const operation = during[at % during.length];
-    if (operation !== undefined) operate(root, operation);
-    await turn();
-  }
-  return over;
+  await keepWriting(root, during, working, ms);
+  return working;
 }
 
 /** A set as an increment of the one before it. */

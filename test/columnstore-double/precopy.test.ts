@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DbrootPrecopy } from '../../packages/agent/src/columnstore/dbroot/precopy/dbroot-precopy.ts';
 import { type LoopDiskKind, loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loop-disk.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
-import { begin, type Operation, operate, operations } from './hostile-writer.ts';
+import { begin, keepWriting, type Operation, operate, operations } from './hostile-writer.ts';
 import { imagePicture, lockedPicture } from './precopied.ts';
 
 /** More of them are asked for by hand: each takes some tenths of a second. */
@@ -121,16 +121,6 @@ function writeAll(root: string, count: number): void {
 
 /** Goes on for a while, or until it is told that the work has ended: it stops in the middle of it, or just after something was read. */
 async function writeWhile(root: string, some: readonly Operation[], working: Promise<unknown>, forMs: number): Promise<void> {
-  const until = performance.now() + forMs;
-  let isOver = false;
-  const over = working.finally(() => {
-    isOver = true;
-  });
-  over.catch(() => undefined);
-  for (let index = 0; !isOver && performance.now() < until; index += 1) {
-    const operation = some[index % some.length];
-    if (operation !== undefined) operate(root, operation);
-    await turn();
-  }
-  await over;
+  await keepWriting(root, some, working, forMs);
+  await working;
 }

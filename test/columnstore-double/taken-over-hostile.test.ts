@@ -1,13 +1,12 @@
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { partDirectory } from '@stillpoint/shared/manifest';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DbrootPrecopy } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { keepPrecopied, type Origin, recordsIn, takePrecopied } from '../../packages/agent/src/precopied/index.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
-import { begin, type Operation, operate, operations } from './hostile-writer.ts';
+import { begin, keepWriting, type Operation, operate, operations } from './hostile-writer.ts';
 import { imagePicture, lockedPicture } from './precopied.ts';
 
 /** More of them are asked for by hand: each takes some tenths of a second. */
@@ -48,17 +47,8 @@ async function writeWhile(
   doing: (signal: AbortSignal) => Promise<unknown>,
 ) {
   const controller = new AbortController();
-  const until = performance.now() + forMs;
-  let isOver = false;
-  const over = doing(controller.signal).finally(() => {
-    isOver = true;
-  });
-  over.catch(() => undefined);
-  for (let index = 0; !isOver && performance.now() < until; index += 1) {
-    const operation = some[index % some.length];
-    if (operation !== undefined) operate(root, operation);
-    await turn();
-  }
+  const over = doing(controller.signal);
+  await keepWriting(root, some, over, forMs);
   if (isCrash) controller.abort(CRASHED);
   await over.catch((error: unknown) => {
     if (error !== CRASHED) throw error;

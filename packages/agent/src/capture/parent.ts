@@ -95,8 +95,12 @@ export const asBorrowed = (shard: PartManifest['shards'][number] | BorrowedShard
 
 /** Throws NotUsable unless all of them lie here in their size. */
 export async function requireStored(shards: readonly BorrowedShard[], { repository }: ParentPart): Promise<void> {
-  for (const { set, node, name, storedBytes } of shards) {
-    if ((await repository.shardBytes(set, node, name)) === storedBytes) continue;
-    throw new NotUsable(`${name} of ${node} in set ${set} is missing or damaged`);
-  }
+  const lost = await firstLost(shards, repository);
+  if (lost !== undefined) throw new NotUsable(`${lost.name} of ${lost.node} in set ${lost.set} is missing or damaged`);
+}
+
+/** The first of these files of other sets that does not lie here in its size. Throws the system's error. */
+export async function firstLost(shards: readonly BorrowedShard[], repository: Repository): Promise<BorrowedShard | undefined> {
+  for (const shard of shards) if ((await repository.shardBytes(shard.set, shard.node, shard.name)) !== shard.storedBytes) return shard;
+  return undefined;
 }

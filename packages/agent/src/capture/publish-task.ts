@@ -17,6 +17,7 @@ import { engineConfiguration } from './columnstore/configuration.ts';
 import type { EngineImage } from './columnstore/engine-image.ts';
 import { type PackedConfiguration, packConfiguration } from './configuration.ts';
 import type { CapturedImages, NodeCapture } from './node-capture.ts';
+import { firstLost } from './parent.ts';
 import { type ServerImage, syncFile, syncPart } from './part.ts';
 import type { Storing } from './storing.ts';
 import { abandonCapture, recoverCapture } from './under-way.ts';
@@ -57,17 +58,13 @@ export const publishTask: TaskDefinition<'publish'> = {
 
 /** Throws CAPTURE_FAILED when a file of another set, which this part needs, was removed by somebody since the increment was begun. */
 async function requireBorrowed(config: AgentConfig, manifest: PartManifest): Promise<void> {
-  const repository = openRepository(config);
-  for (const { name, node, set, storedBytes } of borrowedOf(manifest)) {
-    if ((await repository.shardBytes(set, node, name)) === storedBytes) continue;
-    throw new StillpointError(
-      'CAPTURE_FAILED',
-      `${name} of ${node} in set ${set}, of which this set is made as an increment, is missing or damaged`,
-      {
-        hint: 'It was there when the backup began. Start again: what cannot be used of earlier sets is taken in full.',
-      },
-    );
-  }
+  const lost = await firstLost(borrowedOf(manifest), openRepository(config));
+  if (lost === undefined) return;
+  throw new StillpointError(
+    'CAPTURE_FAILED',
+    `${lost.name} of ${lost.node} in set ${lost.set}, of which this set is made as an increment, is missing or damaged`,
+    { hint: 'It was there when the backup began. Start again: what cannot be used of earlier sets is taken in full.' },
+  );
 }
 
 /** What an interrupted backup had copied is of no use any more: by now it was taken over, or this backup had no use for it. */

@@ -51,9 +51,14 @@ export function takenWhole<Image>(take: (hold: Hold, work: ImageWork) => Promise
       image = { taken: await take(hold, work) };
     },
     finish: async () => {
-      if (image === undefined) throw new Error('an image is finished that was not taken');
-      return image.taken;
+      return requireTaken(image).taken;
     },
     discard: async () => {},
   };
+}
+
+/** What `take` has made, for `finish`, which is never called without. */
+export function requireTaken<T>(taken: T | undefined): T {
+  if (taken === undefined) throw new Error('an image is finished that was not taken');
+  return taken;
 }

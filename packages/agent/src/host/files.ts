@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
 
@@ -35,6 +35,13 @@ export async function removeFileDurably(path: string): Promise<void> {
   await rm(path, { force: true });
   await syncDirectory(dirname(path));
 }
+
+/** What lies directly in a directory; nothing where there is none. Throws the system's error for anything else. */
+export const namesIn = (directory: string): Promise<string[]> =>
+  readdir(directory).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
+    throw error;
+  });
 
 /** True when something (also a dangling link) has that name. Throws the system's error for anything but "no such file". */
 export async function exists(path: string): Promise<boolean> {

@@ -1,8 +1,9 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
 import type { LeftoverKind } from '@stillpoint/shared/proto';
 import type { AgentConfig } from '../config/schema.ts';
+import { namesIn } from '../host/index.ts';
 
 /** Something that an operation left behind which nobody works on any more. */
 export interface Leftover {
@@ -32,11 +33,7 @@ export interface Search {
  */
 export async function changedMs(path: string): Promise<number> {
   const own = await timeOf(path);
-  const names = await readdir(path).catch((error: unknown) => {
-    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return [];
-    throw error;
-  });
-  const within = await Promise.all(names.map((name) => timeOf(join(path, name))));
+  const within = await Promise.all((await namesIn(path)).map((name) => timeOf(join(path, name))));
   return Math.max(own, ...within);
 }
 

@@ -1,11 +1,12 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@stillpoint/shared/errors';
 import { LAYOUT } from '@stillpoint/shared/manifest';
 import { LeftoverKind } from '@stillpoint/shared/proto';
 import { exists } from '../host/index.ts';
-import { dropPrecopied, keptBy, precopiedDirectory } from '../precopied/index.ts';
+import { dropPrecopied, precopiedDirectory } from '../precopied/index.ts';
 import { directoriesIn, removedName, removeEmptySet, removePart } from '../repository/removal.ts';
+import { operationOf } from '../repository/started.ts';
 import type { Leftover, Search } from './leftover.ts';
 
 /** What set ids look like as they are made; directories of other names may be anybody's. */
@@ -44,7 +45,7 @@ async function* leftoversOfSet(search: Search, setId: string, set: string): Asyn
 async function* precopied({ alive, config }: Search): AsyncGenerator<Leftover> {
   const path = precopiedDirectory(config);
   if (!(await exists(path))) return;
-  const operationId = await keptBy(path);
+  const operationId = await operationOf(path);
   if (operationId !== undefined && operationId === alive) return;
   yield {
     ...{ kind: LeftoverKind.PRECOPIED, path, staysBecause: '' },
@@ -128,16 +129,6 @@ const scratch = (path: string, reason: string): Leftover => ({
   ...{ kind: LeftoverKind.SCRATCH, path, reason, staysBecause: '' },
   remove: () => rm(path, { recursive: true, force: true }),
 });
-
-/** The operation that began a part; undefined when nothing tells. */
-async function operationOf(part: string): Promise<string | undefined> {
-  for (const name of [LAYOUT.started, LAYOUT.partManifest]) {
-    const text = await readFile(join(part, name), 'utf8').catch(() => '');
-    const operationId = /"operationId"\s*:\s*"([^"]+)"/.exec(text)?.[1];
-    if (operationId !== undefined) return operationId;
-  }
-  return undefined;
-}
 
 /** None where it is missing. */
 const namesIn = (directory: string): Promise<string[]> =>

@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LAYOUT, partDirectory, setDirectory } from '@stillpoint/shared/manifest';
-import { exists, syncDirectory } from '../host/index.ts';
+import { exists, namesIn, syncDirectory } from '../host/index.ts';
+import { operationOf } from '../repository/started.ts';
 import { type Place, precopiedDirectory } from './place.ts';
-import { filesOf, namesIn, recordsIn, removeRecords } from './record.ts';
+import { filesOf, recordsIn, removeRecords } from './record.ts';
 
 /** As parts have it. */
 const DIRECTORY_MODE = 0o750;
@@ -45,15 +46,9 @@ export async function takePrecopied(place: Place, setId: string): Promise<void> 
 /** Removes what was set aside; of that operation only, if one is named. Gives whether something was. Throws the system's error. */
 export async function dropPrecopied(place: Place, operationId?: string): Promise<boolean> {
   const kept = precopiedDirectory(place);
-  if (!(await exists(kept)) || (operationId !== undefined && (await keptBy(kept)) !== operationId)) return false;
+  if (!(await exists(kept)) || (operationId !== undefined && (await operationOf(kept)) !== operationId)) return false;
   await rm(kept, { recursive: true, force: true });
   return true;
-}
-
-/** The operation whose part was set aside; undefined when nothing tells. */
-export async function keptBy(kept: string): Promise<string | undefined> {
-  const text = await readFile(join(kept, LAYOUT.started), 'utf8').catch(() => '');
-  return /"operationId"\s*:\s*"([^"]+)"/.exec(text)?.[1];
 }
 
 /** Removes what no record names: shards that were being written, images of the server, files of the still point. */

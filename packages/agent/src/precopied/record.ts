@@ -1,9 +1,8 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '@stillpoint/shared/errors';
 import { NAME_PATTERN } from '@stillpoint/shared/operation';
 import { z } from 'zod';
-import { writeFileDurably } from '../host/index.ts';
+import { namesIn, writeFileDurably } from '../host/index.ts';
 import { linesName, recordName } from './place.ts';
 
 const name = z.string().regex(NAME_PATTERN);
@@ -88,10 +87,3 @@ function understood(text: string): PrecopiedRecord | undefined {
     return undefined;
   }
 }
-
-/** None where it is missing. */
-export const namesIn = (directory: string): Promise<string[]> =>
-  readdir(directory).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
-    throw error;
-  });

@@ -10,7 +10,7 @@ import {
   type StagedDbroot,
   scansOf,
 } from '../../columnstore/dbroot/index.ts';
-import { NOTHING_BEFORE } from '../storage.ts';
+import { NOTHING_BEFORE, requireTaken } from '../storage.ts';
 
 /**
  * A dbroot that is read and packed inside the still point: what every node can do, and the block grows with the data. With a parent it grows with what has
@@ -40,10 +40,7 @@ export function lockedDbroot(dbroot: DbrootToCapture): StagedDbroot {
       captured = await captureDbroot({ ...dbroot, ...work, increment, scans: looking(), onFound: ({ bytes }) => work.onFound(bytes) });
       increment?.remove();
     },
-    finish: async () => {
-      if (captured === undefined) throw new Error('an image is finished that was not taken');
-      return captured;
-    },
+    finish: async () => requireTaken(captured),
     discard: async () => {
       await scans?.end();
       (await begun?.catch(() => undefined))?.remove();

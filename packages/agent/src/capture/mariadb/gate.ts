@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
 import { untilWritersWait } from '../../priority/come-back.ts';
 import type { ServerImage } from '../part.ts';
-import { type ImageWork, NOTHING_BEFORE, type Precopied, type StorageCapture } from '../storage.ts';
+import { type ImageWork, NOTHING_BEFORE, type Precopied, requireTaken, type StorageCapture } from '../storage.ts';
 import { storingOf } from '../storing.ts';
 import { type Basis, basisOf } from './basis.ts';
 import { bytesWritten } from './data-bytes.ts';
@@ -78,12 +78,12 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
           taken = { info };
         },
       );
-      const { dataBytes } = await required(measuring);
+      const { dataBytes } = await requireTaken(measuring);
       progress(dataBytes, dataBytes);
     },
     finish: async ({ signal }) => {
-      const { info } = required(taken);
-      const one = required(parked);
+      const { info } = requireTaken(taken);
+      const one = requireTaken(parked);
       // Writers go on: nobody waits for the last bytes to be compressed.
       const stored = await endedBy(
         signal,
@@ -91,16 +91,11 @@ export function captureAtGate({ agent, mariadb, part, parent, options }: ServerC
         () => one.stream.stored,
       );
       await removeScratch(part);
-      return serverImage({ shard: imageShard(storing, basis, stored), info, basis }, await required(measuring));
+      return serverImage({ shard: imageShard(storing, basis, stored), info, basis }, await requireTaken(measuring));
     },
     discard: async () => {
       await parked?.discard();
       await removeScratch(part).catch(() => undefined);
     },
   };
-}
-
-function required<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('an image is finished that was not taken');
-  return value;
 }

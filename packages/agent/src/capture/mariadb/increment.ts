@@ -4,17 +4,18 @@ import { StillpointError } from '@stillpoint/shared/errors';
 import type { ServerLock } from '../../mariadb/lock.ts';
 import { NotUsable } from '../parent.ts';
 import type { ServerImage } from '../part.ts';
-import { type ImageWork, NOTHING_BEFORE, type StorageCapture } from '../storage.ts';
+import { type ImageWork, NOTHING_BEFORE, requireTaken, type StorageCapture } from '../storage.ts';
 import { storingOf } from '../storing.ts';
 import type { BackupInfo } from './backup-info.ts';
 import { requireSameServer } from './basis.ts';
 import { endedBy } from './ended-by.ts';
 import { type ImageStream, startImageStream } from './image-stream.ts';
 import { type Measured, measure } from './measure.ts';
-import { copyOutside, type OutsideImage } from './outside.ts';
+import { copyOutside } from './outside.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
 import { nameOfDelta, requireStill, serverImage } from './server-image.ts';
 import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
+import type { WholeImage } from './whole-image.ts';
 
 interface Taken {
   readonly stream: ImageStream;
@@ -32,7 +33,7 @@ export function captureIncrement(capture: ServerCaptureOptions): StorageCapture<
   const { mariadb, part, options } = capture;
   const storing = storingOf(options);
   const delta = nameOfDelta(storing);
-  let outside: OutsideImage | undefined;
+  let outside: WholeImage | undefined;
   let running: { readonly life: AbortController; stream?: ImageStream } | undefined;
   let taken: Taken | undefined;
 
@@ -43,7 +44,7 @@ export function captureIncrement(capture: ServerCaptureOptions): StorageCapture<
     one?.life.abort(new StillpointError('HOLD_LOST', 'The increment is not needed any more'));
     await one?.stream?.stored.catch(() => undefined);
   };
-  const take = async (before: OutsideImage, lock: ServerLock, { progress }: ImageWork): Promise<void> => {
+  const take = async (before: WholeImage, lock: ServerLock, { progress }: ImageWork): Promise<void> => {
     const life = new AbortController();
     const one: typeof running = { life };
     running = one;
@@ -81,8 +82,8 @@ export function captureIncrement(capture: ServerCaptureOptions): StorageCapture<
       await endedBy(work.signal, end, () => take(before, lock, work));
     },
     finish: async ({ signal }) => {
-      const { stream, info, measured } = required(taken);
-      const { shard: base, basis } = required(outside);
+      const { stream, info, measured } = requireTaken(taken);
+      const { shard: base, basis } = requireTaken(outside);
       // Writers go on: nobody waits for the last bytes to be compressed.
       const { bytes: storedBytes, sha256 } = await endedBy(signal, end, () => stream.stored);
       await removeScratch(part);
@@ -97,7 +98,7 @@ export function captureIncrement(capture: ServerCaptureOptions): StorageCapture<
 }
 
 /** Whether the server is still the one that was copied. Throws SERVER_DOWN, ACCESS_DENIED or the signal's reason. */
-async function isOf({ info, measured }: OutsideImage, { mariadb }: ServerCaptureOptions, { note, signal }: ImageWork): Promise<boolean> {
+async function isOf({ info, measured }: WholeImage, { mariadb }: ServerCaptureOptions, { note, signal }: ImageWork): Promise<boolean> {
   const { incarnation, settings } = measured;
   const known = { version: settings.version, datadir: settings.datadir, incarnation, lastLsn: info.lastLsn };
   try {
@@ -111,13 +112,8 @@ async function isOf({ info, measured }: OutsideImage, { mariadb }: ServerCapture
 }
 
 /** mariadb-backup compares log sequence numbers when it applies an increment, and nothing else. Throws CAPTURE_MOVED. */
-function requireFollows(before: OutsideImage, { info, measured }: Omit<Taken, 'stream'>): void {
+function requireFollows(before: WholeImage, { info, measured }: Omit<Taken, 'stream'>): void {
   const isSame = before.measured.incarnation === measured.incarnation && before.measured.settings.version === measured.settings.version;
   if (isSame && BigInt(info.lastLsn) >= BigInt(before.info.lastLsn)) return;
   throw new StillpointError('CAPTURE_MOVED', 'The server is not the one any more that was copied before the lock');
-}
-
-function required<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('an image is finished that was not taken');
-  return value;
 }

@@ -1,29 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StillpointError } from '@stillpoint/shared/errors';
-import type { Shard } from '@stillpoint/shared/manifest';
 import { formatDuration } from '@stillpoint/shared/time';
 import { inTheWayOfStages, openWatcher, stalledClients, waitingTools } from '../../mariadb/gate.ts';
 import { accountOf, type Session } from '../../mariadb/session.ts';
 import type { ImageWork } from '../storage.ts';
 import { storingOf } from '../storing.ts';
-import type { BackupInfo } from './backup-info.ts';
-import { type Basis, basisOf } from './basis.ts';
-import { startImageStream } from './image-stream.ts';
-import { type Measured, measure } from './measure.ts';
+import { basisOf } from './basis.ts';
 import type { ServerCaptureOptions } from './server-capture.ts';
-import { imageShard, nameOfImage } from './server-image.ts';
-import { makeScratch, removeScratch, requireCompleted } from './tool-files.ts';
+import { nameOfImage } from './server-image.ts';
 import { LONGEST_STALL_MS, watchWaits } from './waits.ts';
-
-/** A copy of a server that was made while clients wrote, as of its own end. */
-export interface OutsideImage {
-  readonly shard: Shard;
-  /** What it is an increment of itself; undefined for a full one. */
-  readonly basis: Basis | undefined;
-  readonly info: BackupInfo;
-  readonly measured: Measured;
-}
+import { type WholeImage, wholeImage } from './whole-image.ts';
 
 /** It, and the increment of it. */
 const IMAGES = 2;
@@ -32,25 +19,11 @@ const IMAGES = 2;
  * Copies the server into the part while clients write: all of it, or what has changed since the parent's image. Throws LOCK_TIMEOUT when somebody has waited
  * with it or in its way for too long, CAPTURE_FAILED, DISK_FULL, TOOL_MISSING, SERVER_DOWN, ACCESS_DENIED, or the signal's reason.
  */
-export async function copyOutside(capture: ServerCaptureOptions, { note, progress, signal }: ImageWork): Promise<OutsideImage> {
-  const { agent, mariadb, options, parent, part } = capture;
-  const { parallel } = options;
-  const storing = storingOf(options);
+export async function copyOutside(capture: ServerCaptureOptions, { note, progress, signal }: ImageWork): Promise<WholeImage> {
+  const { mariadb, options, parent, part } = capture;
   const basis = await basisOf(parent, mariadb, { note, signal }, IMAGES);
-  const file = nameOfImage(storing, basis).name;
-  await rm(join(part, file), { force: true });
-  const scratch = await makeScratch(part);
-  return whileNobodyWaits(capture, signal, async (stop) => {
-    const measuring = measure(mariadb, stop);
-    const stream = await startImageStream({
-      ...{ agent, mariadb, part, file, scratch, storing, basis, parallel, measuring, progress },
-      signal: stop,
-    });
-    const stored = await stream.stored;
-    const info = await requireCompleted(part, basis);
-    await removeScratch(part);
-    return { shard: imageShard(storing, basis, stored), basis, info, measured: await measuring };
-  });
+  await rm(join(part, nameOfImage(storingOf(options), basis).name), { force: true });
+  return whileNobodyWaits(capture, signal, (stop) => wholeImage(capture, basis, { progress, signal: stop }));
 }
 
 /**

@@ -1,10 +1,9 @@
 import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { ScannedEntry } from '../entry.ts';
-import { type FileStamp, NO_CTIME, StampTable, tableMemory } from '../precopy/stamp-table.ts';
+import { StampTable, tableMemory } from '../precopy/stamp-table.ts';
 import { LinesByPlace } from './lines-by-place.ts';
 import type { ParentDbroot } from './parent-dbroot.ts';
 import { parentFiles } from './parent-files.ts';
-import { RESTORED_WITHIN_NS } from './same.ts';
 
 /**
  * What is known of a file by its stamps alone. `read` stands for one that may be the same: the same size and time, and another place on disk, as after a
@@ -70,7 +69,7 @@ export class KnownFiles {
   /** Compares a file with the one that the parent has. */
   verdictOf(entry: ScannedEntry): Verdict {
     if (this.#table.isSame(entry, ALWAYS)) return { kind: 'same', number: this.numberOf(entry.path) };
-    const like = this.#table.lineLike(entry, RESTORED_WITHIN_NS);
+    const like = this.#table.lineLike(entry);
     return like === 0 ? CHANGED : { kind: 'read', number: like - 1 };
   }
 
@@ -112,7 +111,7 @@ export class KnownFiles {
     const { at, bytes } = this.#lines.add(JSON.stringify(file));
     this.#at[number] = at;
     this.#bytes[number] = bytes;
-    this.#table.record(stampOf(file), number + 1);
+    this.#table.recordListed(file, number + 1);
   }
 
   #lineOf(number: number): string {
@@ -121,8 +120,3 @@ export class KnownFiles {
 }
 
 const SHARD_KEY = ',"shard":';
-
-const stampOf = ({ path, size, mtimeNs, ctimeNs, inode }: ListedFile): FileStamp =>
-  ctimeNs === undefined || inode === undefined
-    ? { path, size, mtimeNs, ctimeNs: NO_CTIME, inode: '0' }
-    : { path, size, mtimeNs, ctimeNs, inode };

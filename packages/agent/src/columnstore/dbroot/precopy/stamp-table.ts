@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { ListedFile } from '@stillpoint/shared/manifest';
 import type { ScannedEntry } from '../entry.ts';
 
 /** The memory of a table: shared, so that several threads can look at it. */
@@ -12,7 +13,10 @@ export interface TableMemory {
 export type FileStamp = Pick<ScannedEntry, 'path' | 'size' | 'mtimeNs' | 'ctimeNs' | 'inode'>;
 
 /** No file was ever changed then: what is on record under this time is the stamp of none. */
-export const NO_CTIME = String(-(2n ** 63n));
+const NO_CTIME = String(-(2n ** 63n));
+
+/** A restore sets times to less than this, nanoseconds: the system takes them as numbers of seconds that are not whole. */
+const RESTORED_WITHIN_NS = 1_000n;
 
 /** Of one slot: four times 8 bytes of stamp, a key of 8, the number of a line, and a mark. */
 const SLOT_BYTES = 8 + 8 + 8 + 8 + 4 + 4 + 4 + 1;
@@ -98,6 +102,13 @@ export class StampTable {
     this.#line[slot] = line;
   }
 
+  /** Keeps a file of a list with the stamp that its line has, if it has one: otherwise it is known by size and time alone. */
+  recordListed(file: ListedFile, line: number): void {
+    const { ctimeNs, inode, mtimeNs, path, size } = file;
+    const isStamped = ctimeNs !== undefined && inode !== undefined;
+    this.record({ path, size, mtimeNs, ...(isStamped ? { ctimeNs, inode } : { ctimeNs: NO_CTIME, inode: '0' }) }, line);
+  }
+
   /** From now on its content must be taken again. */
   forget(path: string): void {
     const slot = this.#find(path);
@@ -110,12 +121,12 @@ export class StampTable {
     return slot < 0 || this.#seen[slot] !== seen ? 0 : (this.#line[slot] ?? 0);
   }
 
-  /** Number of the line of a file on record with this size, and a time less than so many nanoseconds away; 0 for none. */
-  lineLike({ path, size, mtimeNs }: Pick<FileStamp, 'path' | 'size' | 'mtimeNs'>, withinNs: bigint): number {
+  /** Number of the line of a file on record that may be this one with another stamp: the same size, and the same time as far as a restore keeps it. 0 for none. */
+  lineLike({ path, size, mtimeNs }: Pick<FileStamp, 'path' | 'size' | 'mtimeNs'>): number {
     const slot = this.#find(path);
     if (slot < 0 || this.#size[slot] !== size) return 0;
     const apart = BigInt(mtimeNs) - (this.#mtime[slot] ?? 0n);
-    return apart < withinNs && -apart < withinNs ? (this.#line[slot] ?? 0) : 0;
+    return apart < RESTORED_WITHIN_NS && -apart < RESTORED_WITHIN_NS ? (this.#line[slot] ?? 0) : 0;
   }
 
   /** The stamp on record of a file, which is there. */

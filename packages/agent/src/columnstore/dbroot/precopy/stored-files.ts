@@ -4,14 +4,13 @@ import { encodeEntry, type ListedFile } from '@stillpoint/shared/manifest';
 import type { FileKey } from '../../../encryption/file-key.ts';
 import type { PrecopiedRecord } from '../../../precopied/index.ts';
 import type { ScannedEntry } from '../entry.ts';
-import { RESTORED_WITHIN_NS } from '../increment/same.ts';
 import { LinesFile } from '../lines-file.ts';
 import type { FileToTake } from '../scanning/orders.ts';
 import { type Attributes, AttributesByNumber } from './attributes.ts';
 import { archiveOf, isBorrowed } from './borrowed-lines.ts';
 import { NumbersByNumber } from './numbers.ts';
 import type { BasisPlace, FilledFile, ReadableBasis } from './orders.ts';
-import { type FileStamp, NO_CTIME, StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
+import { type FileStamp, StampTable, type TableMemory, tableMemory } from './stamp-table.ts';
 
 /** What of a dbroot lies in shards already: lines of the list on disk, by number, and the stamps for which they are good. */
 export class StoredFiles {
@@ -81,7 +80,7 @@ export class StoredFiles {
 
   /** Number of the line of a file that may be this one with another stamp: the same size and time, which a restore rounds. 0 for none. */
   lineLike(entry: ScannedEntry): number {
-    return this.#table.lineLike(entry, RESTORED_WITHIN_NS);
+    return this.#table.lineLike(entry);
   }
 
   /** How many lines there are; they are numbered from 1. */
@@ -203,11 +202,6 @@ export class StoredFiles {
   /** The file of a line has the stamp that the line says, if it says one. */
   #know(file: ListedFile, number: number): void {
     if (isBorrowed(file)) this.#archives.set(number, archiveOf(file));
-    this.#table.record({ ...file, ...(stampIn(file) ?? NO_STAMP) }, number);
+    this.#table.recordListed(file, number);
   }
 }
-
-const NO_STAMP = { ctimeNs: NO_CTIME, inode: '0' };
-
-const stampIn = ({ ctimeNs, inode }: ListedFile): Pick<FileStamp, 'ctimeNs' | 'inode'> | undefined =>
-  ctimeNs === undefined || inode === undefined ? undefined : { ctimeNs, inode };

@@ -1,6 +1,6 @@
 import type { ListedFile } from '@stillpoint/shared/manifest';
-import { together } from '../../../../task/together.ts';
 import { Thread } from '../../../../thread/index.ts';
+import { onAll } from '../../scanning/scans.ts';
 import type { CompareAnswer, Compared, CompareOrder, CompareWord } from './orders.ts';
 
 /** A file that is on record, by the number of its line. */
@@ -31,31 +31,23 @@ const MOST_BYTES = 4 * 1024 * 1024;
  * the signal's reason.
  */
 export async function compareFiles({ files, onBytes, onCompared, root, signal, threads }: Comparing): Promise<void> {
+  signal.throwIfAborted();
   const batches = batchesOf(files);
+  const main = new URL('./main', import.meta.url);
+  const start = { main, what: `that compares ${root}`, code: 'CAPTURE_FAILED', data: root, onWord: onBytes } as const;
+  const all = Array.from({ length: threads }, () => new Thread<CompareOrder, CompareAnswer, CompareWord>(start));
   try {
-    await together(
-      signal,
-      Array.from({ length: threads }, () => async (within: AbortSignal) => {
-        const main = new URL('./main', import.meta.url);
-        const thread = new Thread<CompareOrder, CompareAnswer, CompareWord>({
-          ...{ main, what: `that compares ${root}`, code: 'CAPTURE_FAILED', data: root, onWord: onBytes },
-        });
-        const onAbort = (): void => void thread.end(within.reason);
-        within.addEventListener('abort', onAbort, { once: true });
-        try {
-          for (let next = await batches.next(); !next.done; next = await batches.next()) {
-            const answer = await thread.ask(next.value.map(({ file: { path, sha256 } }) => ({ path, sha256 })));
-            for (const [index, known] of next.value.entries()) {
-              const compared = answer[index];
-              if (compared !== undefined) await onCompared(known, compared);
-            }
-          }
-        } finally {
-          await thread.end();
+    await onAll(all, signal, async (thread) => {
+      for (let next = await batches.next(); !next.done; next = await batches.next()) {
+        const answer = await thread.ask(next.value.map(({ file: { path, sha256 } }) => ({ path, sha256 })));
+        for (const [index, known] of next.value.entries()) {
+          const compared = answer[index];
+          if (compared !== undefined) await onCompared(known, compared);
         }
-      }),
-    );
+      }
+    });
   } finally {
+    await Promise.all(all.map((thread) => thread.end()));
     await batches.return(undefined);
   }
 }
