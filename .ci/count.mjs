@@ -1,5 +1,25 @@
-// Prints `N passed, N failed, N skipped` of vitest JSON reports and exits accordingly.
+// Prints what failed, with its message, and `N passed, N failed, N skipped` of vitest JSON reports; exits accordingly.
 import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+
+const MESSAGE_LINES = 12;
+
+// Logs are read from their end: whoever sees only that must find the names of what failed there.
+function printFailures(files) {
+  for (const { name, status, message, assertionResults } of files) {
+    const file = relative(process.cwd(), name);
+    for (const test of assertionResults.filter((result) => result.status === 'failed')) {
+      console.log(`FAILED ${file}: ${test.fullName.trim()}`);
+      for (const text of test.failureMessages) console.log(firstLines(text));
+    }
+    if (status === 'failed' && message) console.log(`FAILED ${file}\n${firstLines(message)}`);
+  }
+}
+
+function firstLines(text) {
+  const own = text.split('\n').filter((line) => !line.includes('/node_modules/'));
+  return `  ${own.slice(0, MESSAGE_LINES).join('\n  ')}`;
+}
 
 // Test files that were not run at all count as one skipped test each.
 const [lint, tests, absent, ...reports] = process.argv.slice(2);
@@ -14,6 +34,7 @@ for (const report of reports) {
     failed += counts.numFailedTests;
     skipped += counts.numPendingTests + counts.numTodoTests;
     told ||= counts.numFailedTests > 0;
+    printFailures(counts.testResults);
   } catch {
     console.log(`no test report in ${report}`);
   }
