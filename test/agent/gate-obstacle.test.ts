@@ -41,6 +41,14 @@ test('there is none after the printed SQL, also on a server that is read_only', 
 });
 
 test.each([
+  [1, /of the data$/],
+  [2, /up to 1 s until the redo log is flushed \(innodb_flush_log_at_trx_commit is 2\)/],
+])('the check tells whether writers wait for the redo log: innodb_flush_log_at_trx_commit = %i', async (value, message) => {
+  await server.sql(`SET GLOBAL innodb_flush_log_at_trx_commit = ${value}`);
+  expect((await check())?.message).toMatch(message);
+});
+
+test.each([
   ['the table', 'DROP TABLE stillpoint.gate', 'no table'],
   ['the database', 'DROP DATABASE stillpoint', 'no table'],
   ['the right to lock it', 'REVOKE LOCK TABLES ON stillpoint.* FROM stillpoint@localhost', 'lacks LOCK TABLES on stillpoint.*'],

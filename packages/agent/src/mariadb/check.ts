@@ -196,9 +196,23 @@ async function checkPrivileges(session: Session, purpose: PrivilegePurpose, user
 /** That it is there is no condition of a backup, so only what the administrator can change is a warning. */
 async function checkGate(session: Session, signal?: AbortSignal): Promise<Finding> {
   const obstacle = await gateObstacle(session, await backupToolVersion(signal), signal);
-  if (obstacle === undefined) return ok('Writers do not wait for the copy of the data');
+  if (obstacle === undefined) return ok(`Writers do not wait for the copy of the data${await waitForRedo(session, signal)}`);
   const message = `Writers wait while all data is read: ${obstacle.message}`;
   return obstacle.bySql ? warning(message, 'Run the SQL that `stillpoint agent grants` prints, on the primary.') : ok(message);
+}
+
+/**
+ * mariadb-backup copies no more of the redo log than the server has flushed (10.11.19: it asks for Innodb_lsn_flushed), and under the lock no commit flushes it.
+ * What is needed is flushed by `FLUSH ENGINE LOGS` of the tool itself, but only with innodb_flush_log_at_trx_commit = 1.
+ */
+async function waitForRedo(session: Session, signal?: AbortSignal): Promise<string> {
+  const [row] = await session.query(
+    'SELECT @@GLOBAL.innodb_flush_log_at_trx_commit AS durable, @@GLOBAL.innodb_flush_log_at_timeout AS seconds',
+    [],
+    signal,
+  );
+  if (Number(row?.durable) === 1) return '';
+  return `, but for up to ${row?.seconds} s until the redo log is flushed (innodb_flush_log_at_trx_commit is ${row?.durable})`;
 }
 
 async function checkBinlog(session: Session, signal?: AbortSignal): Promise<Finding> {
