@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { DbrootPrecopy, DbrootReflink, type DbrootToCapture } from '../../packages/agent/src/columnstore/dbroot/index.ts';
+import { DbrootReflink, type DbrootToCapture } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { loopDiskObstacle, mountLoopDisk, unmountLoopDisk } from '../harness/loop-disk.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
-import { type Figure, figure, largestWhile, ratios, timed } from './measure.ts';
+import { runInstalled } from './installed.ts';
+import { type Figure, figure, ratios, timed } from './measure.ts';
 
 const run = promisify(execFile);
 const GIGABYTE = 1e9;
@@ -104,12 +105,9 @@ async function precopy(home: string, rounds: number, progress: Progress): Promis
   for (let round = 0; round < rounds; round += 1) {
     for (const [index, { what, files }] of SPREADS.entries()) {
       progress(`block by precopy, 1 % changed ${what}, round ${round + 1}`);
-      const { result, largest } = await largestWhile(
-        () => process.memoryUsage.rss(),
-        () => precopyBlock(root, join(home, 'part'), files),
-      );
-      blocks[index]?.push(result);
-      resident.push(largest / 1e6);
+      const { ms, peakBytes } = await precopyBlock(root, join(home, 'part'), files);
+      blocks[index]?.push(ms);
+      resident.push(peakBytes / 1e6);
     }
     progress(`locked copy by rsync, round ${round + 1}`);
     const copy = join(home, 'copy');
@@ -129,18 +127,18 @@ async function precopy(home: string, rounds: number, progress: Progress): Promis
         figure('block by precopy / two cat', 'x', against(times, read)),
       ];
     }),
-    figure('memory of the process, precopy', 'MB', resident),
+    figure('peak memory, precopy', 'MB', resident),
   ];
 }
 
 const against = (some: readonly number[], others: readonly number[] = []): number[] =>
   ratios(some.map((ms, at) => [ms, others[at] ?? Number.NaN]));
 
-const pathOf = (root: string, index: number): string => join(root, '000.dir', `${String(index).padStart(3, '0')}.dir`, 'FILE000.cdf');
+const fileOf = (index: number): string => join('000.dir', `${String(index).padStart(3, '0')}.dir`, 'FILE000.cdf');
 
 /** Some 60 % of it cannot be compressed. */
 function write(root: string, index: number): void {
-  const path = pathOf(root, index);
+  const path = join(root, fileOf(index));
   mkdirSync(join(path, '..'), { recursive: true });
   const data = Buffer.alloc(SEGMENT_BYTES / 10, `${index} a row of a column that repeats itself; `);
   let state = index + 1;
@@ -157,24 +155,27 @@ function write(root: string, index: number): void {
   closeSync(file);
 }
 
-let changes = 0;
+/** A dbroot that is precopied, then changed in these places, then taken. */
+export interface PrecopyTask {
+  readonly options: DbrootToCapture;
+  readonly changed: readonly { readonly file: string; readonly at: number; readonly bytes: number }[];
+}
 
-/** Precopied, then changed, then taken. Gives what the last took. */
-async function precopyBlock(root: string, part: string, files: number): Promise<number> {
+export interface PrecopyAnswer {
+  /** What the last took. */
+  readonly ms: number;
+  /** Resident at most. */
+  readonly peakBytes: number;
+}
+
+async function precopyBlock(root: string, part: string, files: number): Promise<PrecopyAnswer> {
   mkdirSync(part);
-  const capture = await DbrootPrecopy.begin(optionsOf(root, part));
   try {
-    await capture.precopy(work);
-    changes += 1;
     const bytes = Math.floor(TOTAL_BYTES / 100 / files);
-    for (let index = 0; index < files; index += 1) {
-      const file = openSync(pathOf(root, index), 'r+');
-      writeSync(file, Buffer.alloc(bytes, `${changes} changed`), 0, bytes, 7_000_000 + index * 1000);
-      closeSync(file);
-    }
-    return await timed(() => capture.take(work));
+    const changed = Array.from({ length: files }, (_, index) => ({ file: fileOf(index), at: 7_000_000 + index * 1000, bytes }));
+    const task: PrecopyTask = { options: optionsOf(root, part), changed };
+    return await runInstalled<PrecopyAnswer>(join(import.meta.dirname, 'precopy-child.ts'), task);
   } finally {
-    await capture.discard();
     rmSync(part, { recursive: true });
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type CapturedDbroot, shardsOfEach } from '../../packages/agent/src/columnstore/dbroot/index.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { bytesOf, type Layout, layOut } from './dbroots/layout.ts';
-import { emptied, inChild, PLACE } from './dbroots/tasks.ts';
+import { emptied, inChild, PLACE, partOf } from './dbroots/tasks.ts';
 import { CAPTURE_YARDSTICKS, type Ground, untar } from './dbroots/yardsticks.ts';
 import { type Figure, figure, ratios } from './measure.ts';
 
@@ -78,7 +78,8 @@ async function measure(ground: Ground, rounds: number, ways: Ways, progress: Pro
   let captured: readonly CapturedDbroot[] = [];
   const capture = async (level: number): Promise<void> => {
     await emptied(repository, join(PLACE.cluster, PLACE.setId, PLACE.node));
-    const answer = await inChild({ kind: 'capture', data, repository, numbers, level, shards: shardsOfEach(numbers.length) });
+    const part = partOf(repository);
+    const answer = await inChild({ kind: 'capture', data, repository, part, numbers, level, shards: shardsOfEach(numbers.length) });
     add(times, captureAt(level), answer.ms);
     add(peaks, captureAt(level), answer.peakBytes);
     captured = answer.captured;

@@ -5,20 +5,20 @@ import { readArchive, readList } from '../../../packages/agent/src/archive/index
 import { type CapturedDbroot, captureDbroot } from '../../../packages/agent/src/columnstore/dbroot/index.ts';
 import { openRepository } from '../../../packages/agent/src/repository/index.ts';
 import { fillDbroot } from '../../../packages/agent/src/restore/dbroots/fill.ts';
-import { timed } from '../measure.ts';
-import { type ChildAnswer, type ChildTask, PLACE, partOf } from './tasks.ts';
+import type { ChildAnswer, ChildTask, PLACE } from './tasks.ts';
 
 /** One capture or restore in a process of its own, so that its memory is that of an agent which does this and nothing else. */
-const task = JSON.parse(process.argv[2] ?? '') as ChildTask;
+const task = JSON.parse(process.argv[2] ?? '') as ChildTask & typeof PLACE;
+const { cluster, setId, node } = task;
 const { signal } = new AbortController();
-const stored = openRepository({ repository: task.repository, cluster: PLACE.cluster, node: PLACE.node });
+const stored = openRepository({ repository: task.repository, cluster, node });
 let dbroots: readonly CapturedDbroot[] = [];
 
-const capture = async (numbers: readonly number[], level: number, shards: number): Promise<void> => {
+const capture = async ({ part, numbers, level, shards }: Extract<ChildTask, { kind: 'capture' }>): Promise<void> => {
   dbroots = await Promise.all(
     numbers.map((number) =>
       captureDbroot({
-        ...{ number, path: `${task.data}/data${number}`, part: partOf(task.repository), brmDirectory: undefined, recipients: [], level },
+        ...{ number, path: `${task.data}/data${number}`, part, brmDirectory: undefined, recipients: [], level },
         ...{ shards, onFound: () => {}, onBytes: () => {}, note: () => {}, signal },
       }),
     ),
@@ -26,9 +26,9 @@ const capture = async (numbers: readonly number[], level: number, shards: number
 };
 
 const sourceOf = ({ shards }: CapturedDbroot) => ({
-  part: { ...PLACE, shards } as never,
+  part: { cluster, setId, node, shards } as never,
   ...{ where: 'here', keyring: undefined, close: () => {} },
-  read: ({ name }: { readonly name: string }, within: AbortSignal) => stored.readShard(PLACE.setId, PLACE.node, name, within),
+  read: ({ name }: { readonly name: string }, within: AbortSignal) => stored.readShard(setId, node, name, within),
 });
 
 const restore = async (captured: readonly CapturedDbroot[], stage: string): Promise<void> => {
@@ -58,10 +58,10 @@ const verify = async (captured: readonly CapturedDbroot[]): Promise<void> => {
   }
 };
 
-const ms = await timed(async () => {
-  if (task.kind === 'capture') await capture(task.numbers, task.level, task.shards);
-  else if (task.kind === 'restore') await restore(task.captured, task.stage);
-  else await verify(task.captured);
-});
+const startedAt = performance.now();
+if (task.kind === 'capture') await capture(task);
+else if (task.kind === 'restore') await restore(task.captured, task.stage);
+else await verify(task.captured);
+const ms = performance.now() - startedAt;
 const answer: ChildAnswer = { ms, peakBytes: process.resourceUsage().maxRSS * 1024, captured: dbroots };
 process.stdout.write(JSON.stringify(answer));

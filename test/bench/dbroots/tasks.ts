@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CapturedDbroot } from '../../../packages/agent/src/columnstore/dbroot/index.ts';
+import { runInstalled } from '../installed.ts';
 
 const run = promisify(execFile);
 
@@ -13,7 +14,13 @@ export const partOf = (repository: string): string => join(repository, PLACE.clu
 
 /** What a child does, with dbroots that lie as `data<N>` in a directory. */
 export type ChildTask = { readonly data: string; readonly repository: string } & (
-  | { readonly kind: 'capture'; readonly numbers: readonly number[]; readonly level: number; readonly shards: number }
+  | {
+      readonly kind: 'capture';
+      readonly part: string;
+      readonly numbers: readonly number[];
+      readonly level: number;
+      readonly shards: number;
+    }
   | { readonly kind: 'restore'; readonly captured: readonly CapturedDbroot[]; readonly stage: string }
   | { readonly kind: 'verify'; readonly captured: readonly CapturedDbroot[] }
 );
@@ -27,20 +34,9 @@ export interface ChildAnswer {
   readonly captured: readonly CapturedDbroot[];
 }
 
-const UNIT = join(import.meta.dirname, '../../../packaging/stillpoint-agent.service');
-/** What the systemd unit sets for an agent: it is about memory. */
-const asInstalled = Object.fromEntries(
-  [...readFileSync(UNIT, 'utf8').matchAll(/^Environment=(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value]),
-);
-
 /** Carries out a task in a process of its own. */
-export async function inChild(task: ChildTask): Promise<ChildAnswer> {
-  const { stdout } = await run(process.execPath, ['-C', 'source', join(import.meta.dirname, 'dbroots-child.ts'), JSON.stringify(task)], {
-    env: { ...process.env, ...asInstalled },
-    maxBuffer: 1 << 26,
-  });
-  return JSON.parse(stdout) as ChildAnswer;
-}
+export const inChild = (task: ChildTask): Promise<ChildAnswer> =>
+  runInstalled<ChildAnswer>(join(import.meta.dirname, 'dbroots-child.ts'), { ...task, ...PLACE });
 
 /** A pipe whose every part must succeed. */
 export const shell = (command: string): Promise<unknown> => run('bash', ['-c', `set -o pipefail; ${command}`]);
