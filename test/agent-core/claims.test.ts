@@ -102,7 +102,7 @@ test('claiming again is the same claim, lives on, and runs out when nobody claim
 });
 
 test('a claim that runs out takes everything of its operation with it, and whoever still listens is told why', async () => {
-  const left = await inTheMiddle(1_000);
+  const left = await inTheMiddle(5_000);
   const captured = endOf(client, left.operationId, 'capture');
   expect(await left.talk.hear('failed')).toMatchObject({ code: 'CLAIM_MISSING' });
   expect(await captured).toMatchObject({ state: TaskState.CANCELLED, error: { node: 'db1' } });

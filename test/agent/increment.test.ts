@@ -300,6 +300,8 @@ describe('bounds of the copy from before', () => {
     const holder = await server.root();
     await holder.query('FLUSH TABLES WITH READ LOCK');
     const waiting = server.sql('INSERT INTO shop.notes (v) VALUES (1)');
+    const stalled = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'INSERT%' AND state = 'Waiting for backup lock'";
+    await eventually(async () => (await server.sql(stalled)).length === 1);
     const error = await failureOf(precopy(undefined, hasty()));
     expect(error).toMatchObject({ code: 'LOCK_TIMEOUT', message: expect.stringContaining('given up') });
     await holder.end();

@@ -69,7 +69,7 @@ describe('servers that are copied before the lock, and what has changed since un
   let blocker: BlockingClient | undefined;
 
   beforeAll(async () => {
-    cluster = await startCluster({ replicas: 1, mebibytes: 16, backup: { capture: 'increment', incremental: { maxChain: 4 } } });
+    cluster = await startCluster({ replicas: 1, mebibytes: 16, backup: { capture: 'increment', lockAttempts: 4, incremental: { maxChain: 4 } } });
   });
   afterEach(() => blocker?.end());
   afterAll(() => cluster?.remove());
@@ -164,7 +164,9 @@ describe('servers that are copied before the lock, and what has changed since un
     const backups = readFileSync(calls, 'utf8')
       .split('\n')
       .filter((line) => line.includes('--backup '));
-    expect(backups.map((line) => line.includes('--incremental-lsn='))).toEqual([false, true]);
+    // Full once; how many attempts it took goes by the machine.
+    const [first, ...others] = backups.map((line) => line.includes('--incremental-lsn='));
+    expect({ first, others: new Set(others) }).toEqual({ first: false, others: new Set([true]) });
     await cluster.ok('backup', 'delete', ended.line<BackupReport>('backup').set.setId, '--yes');
   });
 

@@ -125,7 +125,7 @@ it('a set that a restore has yet to read stays until that is over, for other con
 it('what a dead backup left behind on an agent that has forgotten it is found and removed', async () => {
   const node = cluster.node('db2');
   const before = setsOn(node);
-  const gate = node.captureGate();
+  const gate = node.gate('mariadb-backup', '--backup');
   const running = cluster.start('backup', 'create');
   await gate.reached();
   await node.agent.kill('SIGKILL');

@@ -16,7 +16,7 @@ beforeAll(async () => {
   const { tls } = JSON.parse(readFileSync(node.configFile, 'utf8')) as { tls: { ca: string } };
   configFile = writeClusterConfig({
     ...{ name: CLUSTER, directory: dirname(node.configFile), pki: dirname(tls.ca), nodes: [{ name: NODE, address: node.address }] },
-    backup: { lockTimeout: '1s', lockAttempts: 1, lease: '3s', maxBlock: '30s' },
+    backup: { lockTimeout: '5s', lockAttempts: 1, lease: '3s', maxBlock: '30s' },
   });
 });
 afterEach(() => node.process.start());

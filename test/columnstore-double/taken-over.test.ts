@@ -187,14 +187,14 @@ describe('what was copied before the still point is used by the next backup', ()
   });
 
   test('when its controller was gone', async () => {
-    const first = await precopied(PRECOPY, 5_000);
+    const first = await precopied(PRECOPY, 10_000);
     await eventually(() => existsSync(kept()));
     await eventually(async () => (await client.describeNode({})).facts?.claim === undefined);
     await usesWhat(first);
   });
 
   test('when its controller was gone inside the still point', async () => {
-    const first = await precopied(PRECOPY, 10_000);
+    const first = await precopied(PRECOPY, 20_000);
     const talk = await suspended(first);
     const gate = node.gate('mariadb-backup', '--backup');
     const { operationId, setId } = first;

@@ -81,7 +81,7 @@ test('a timeout kills the program and everything it started, also what ignores t
   const pidFile = join(directory, 'pid');
   const failure = await failureOf(
     runProgram(...sh(`trap '' TERM; sh -c 'trap "" TERM; echo $$ >${pidFile}; while :; do sleep 0.05; done'`), {
-      timeoutMs: 300,
+      timeoutMs: 2_000,
       killDelayMs: 100,
     }),
   );

@@ -197,7 +197,7 @@ describe('a call that ends early', () => {
     const { handler, context } = waiting();
     const { address } = await serve({ describeNode: handler });
     const client = connect(address);
-    const call = failureOf(client.describeNode({}, { timeoutMs: 300 }));
+    const call = failureOf(client.describeNode({}, { timeoutMs: 2_000 }));
     const { signal } = await context();
     expect(await call).toMatchObject({ code: 'DEADLINE', node: 'db1' });
     await eventually(() => signal.aborted);

@@ -22,7 +22,7 @@ const SOURCE = `
   const { randomFillSync } = require('node:crypto');
   const some = Buffer.alloc(65536);
   let left = Number(process.argv[1]);
-  const write = () => { left -= 1; randomFillSync(some, 0, 32768); process.stdout.write(some, () => left > 0 && setTimeout(write, 4)); };
+  const write = () => { left -= 1; randomFillSync(some, 0, 32768); process.stdout.write(some, () => left > 0 && setTimeout(write, 10)); };
   write();`;
 
 let home: string;

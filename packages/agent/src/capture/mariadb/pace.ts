@@ -1,4 +1,5 @@
 import type { Clock } from '@stillpoint/shared/time';
+import { programOf } from '../../host/index.ts';
 import { isLimited, limitedTo, waitTurn } from '../../throttle/node.ts';
 import { bytesWritten } from './data-bytes.ts';
 import type { RunningImage } from './start-image.ts';
@@ -50,16 +51,23 @@ const LONGEST_LOOK_MS = 20;
 const SHORTEST_LOOK_MS = 1;
 const AT_ONCE_S = 0.1;
 
+/** Stopped before its launcher has tied it to the agent, it would stand for ever after the agent was killed. */
+async function untilTied(pid: number | undefined, clock: Clock, over: AbortSignal): Promise<void> {
+  const launchers = new Set([await programOf(process.pid), 'setpriv']);
+  while (pid !== undefined && launchers.has(await programOf(pid))) await clock.sleep(SHORTEST_LOOK_MS, over);
+}
+
 /** Counts what one program writes for another, and stops that one while more of it has gone through than may. Never throws. */
 async function stopAndGo(
   pid: number | undefined,
-  reader: Pick<NonNullable<RunningImage['sink']>, 'pause' | 'unpause'>,
+  reader: Pick<NonNullable<RunningImage['sink']>, 'pid' | 'pause' | 'unpause'>,
   clock: Clock,
   over: AbortSignal,
 ): Promise<void> {
   let lookMs = SHORTEST_LOOK_MS;
   let before = 0;
   try {
+    await untilTied(reader.pid, clock, over);
     // While programs are being started nobody looks.
     if (isLimited()) reader.pause();
     for (let since = 0; ; ) {
