@@ -21,12 +21,15 @@ export async function runInstalled<Answer>(program: string, task: object): Promi
   const source = stripTypeScriptTypes(readFileSync(program, 'utf8'));
   writeFileSync(compiled, source.replaceAll(/(\/packages\/\w+)\/src\/(.+)\.ts'/g, "$1/dist/$2.js'"));
   try {
-    const { stdout } = await run(process.execPath, [compiled, JSON.stringify(task)], {
-      env: { ...process.env, ...environment },
-      maxBuffer: 1 << 26,
-    });
-    return JSON.parse(stdout) as Answer;
+    return await runCompiled<Answer>(compiled, task);
   } finally {
     rmSync(compiled, { force: true });
   }
+}
+
+/** The same of a program that is JavaScript already. */
+export async function runCompiled<Answer>(program: string, task: object): Promise<Answer> {
+  const env = { ...process.env, ...environment };
+  const { stdout } = await run(process.execPath, [program, JSON.stringify(task)], { env, maxBuffer: 1 << 26 });
+  return JSON.parse(stdout) as Answer;
 }

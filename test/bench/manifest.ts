@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type {
   SimulatedAnswer,
   SimulatedTask,
@@ -9,13 +7,11 @@ import type {
 } from '../../packages/agent/src/columnstore/dbroot/increment/fixture/simulated-child.ts';
 import { testDirectory } from '../harness/mariadb-server.ts';
 import { shell } from './dbroots/tasks.ts';
+import { runCompiled } from './installed.ts';
 import { type Figure, figure, ratios, timed } from './measure.ts';
 
-const run = promisify(execFile);
 const ENTRIES = 1_000_000;
-const CHILD = join(import.meta.dirname, '../../packages/agent/src/columnstore/dbroot/increment/fixture/simulated-child.ts');
-/** As the systemd unit has it. */
-const AS_INSTALLED = '--max-semi-space-size=2';
+const CHILD = join(import.meta.dirname, '../../packages/agent/dist/columnstore/dbroot/increment/fixture/simulated-child.js');
 
 /** A way, and what does the same or less. */
 type Way = 'write' | 'read' | 'diff';
@@ -73,10 +69,7 @@ export async function measureManifest(rounds: number, progress: (text: string) =
   });
 }
 
-async function inChild(task: SimulatedTask): Promise<SimulatedAnswer> {
-  const { stdout } = await run(process.execPath, ['-C', 'source', AS_INSTALLED, CHILD, JSON.stringify(task)]);
-  return JSON.parse(stdout) as SimulatedAnswer;
-}
+const inChild = (task: SimulatedTask): Promise<SimulatedAnswer> => runCompiled(CHILD, task);
 
 function requireList(list: StoredList | undefined): StoredList {
   if (list === undefined) throw new Error('no list was written');

@@ -69,7 +69,11 @@ describe('servers that are copied before the lock, and what has changed since un
   let blocker: BlockingClient | undefined;
 
   beforeAll(async () => {
-    cluster = await startCluster({ replicas: 1, mebibytes: 16, backup: { capture: 'increment', lockAttempts: 4, incremental: { maxChain: 4 } } });
+    cluster = await startCluster({
+      replicas: 1,
+      mebibytes: 16,
+      backup: { capture: 'increment', lockAttempts: 4, incremental: { maxChain: 4 } },
+    });
   });
   afterEach(() => blocker?.end());
   afterAll(() => cluster?.remove());
