@@ -9,6 +9,7 @@ export default defineConfig({
   ssr,
   test: {
     projects: [
+      // Some start programs or hundreds of threads: on a slow machine that alone takes longer than the 5 s that vitest gives by itself.
       { extends: true, test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         extends: true,

@@ -6,8 +6,8 @@ import { IoClass, PrecopyStorage, PrecopyTaskSchema, ServerStrategy } from '@sti
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { precopyTask } from '../../packages/agent/src/capture/index.ts';
 import { mayComeBack } from '../../packages/agent/src/priority/come-back.ts';
-import { ioArgumentsOf } from '../../packages/agent/src/priority/io.ts';
 import { eventually } from '../harness/eventually.ts';
+import { ionice } from '../harness/ionice.ts';
 import { startServer, type TestServer } from '../harness/mariadb-server.ts';
 import { descendants, guardProcesses } from '../harness/processes.ts';
 import { atGate, capture, publish, SHOP } from './gate-rig.ts';
@@ -32,8 +32,6 @@ afterAll(async () => {
 });
 
 const tools = (): number[] => descendants(process.pid, /^(?:\S*\/)?(?:mariadb-backup --defaults|zstd -q)/).map(({ pid }) => pid);
-/** As arguments of ionice: kernels put the level of who has none in different words. */
-const ionice = (thread: number): string => ioArgumentsOf(execFileSync('ionice', ['-p', String(thread)], { encoding: 'utf8' })).join(' ');
 
 /** Niceness and class of every thread of the tools, each once. */
 const standings = (): string[] => {

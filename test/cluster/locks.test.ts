@@ -5,8 +5,8 @@ import { expectNextBackupWorks, expectRefusal, goodSets } from '../harness/expec
 import type { Writer } from '../harness/writer.ts';
 
 /** What the bounds below promise to a client, and what a busy machine may add to it. */
-const LOCK_TIMEOUT_MS = 2_000;
-const SLACK_MS = 2_000;
+const LOCK_TIMEOUT_MS = 1_000;
+const SLACK_MS = 1_000;
 
 let cluster: TestCluster;
 let writer: Writer;
@@ -14,7 +14,7 @@ let blocker: BlockingClient | undefined;
 
 beforeAll(async () => {
   // Nothing is copied before the lock: a copy at the gate would wait for the same sessions, without anybody waiting for it.
-  cluster = await startCluster({ backup: { capture: 'locked', lockTimeout: '2s', lockAttempts: 2, lockBackoff: '1s' } });
+  cluster = await startCluster({ backup: { capture: 'locked', lockTimeout: '1s', lockAttempts: 2, lockBackoff: '1s' } });
   writer = cluster.writer();
 });
 afterEach(async () => {

@@ -130,7 +130,7 @@ const scratch = (path: string, reason: string): Leftover => ({
   remove: () => rm(path, { recursive: true, force: true }),
 });
 
-/** None where it is missing. */
+/** None where it is missing. Anything but a directory in its place is a stranger's, and no empty one: that is an error here, other than for `namesIn` of the host. */
 const namesIn = (directory: string): Promise<string[]> =>
   readdir(directory).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return [];

@@ -6,6 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import { IoClass, PrioritySchema } from '@stillpoint/shared/proto';
 import { afterEach, expect, test } from 'vitest';
 import { eventually } from '../../../../test/harness/eventually.ts';
+import { ionice } from '../../../../test/harness/ionice.ts';
 import { comeBack, mayComeBack, untilWritersWait } from './come-back.ts';
 import { ioArgumentsOf } from './io.ts';
 import { backLauncher } from './words.ts';
@@ -19,8 +20,6 @@ afterEach(() => {
   for (const child of running.splice(0)) child.kill('SIGKILL');
 });
 
-/** Its class of input and output, as arguments of ionice: kernels put the level of who has none in different words. */
-const ionice = (thread: number): string => ioArgumentsOf(execFileSync('ionice', ['-p', String(thread)], { encoding: 'utf8' })).join(' ');
 const threadsOf = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
 
 /** zstd with threads of its own, which has read something and waits for more, stepped back as a backup would have it. */

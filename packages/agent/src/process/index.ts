@@ -3,4 +3,4 @@ export { ProgramFailure } from './failure.ts';
 export { findProgram } from './find.ts';
 export { type RunningPipeline, type Stage, startPipeline } from './pipeline.ts';
 export { type RunningProgram, runProgram, startProgram } from './program.ts';
-export { tiedToAgent } from './tied.ts';
+export { TYING_PROGRAM, tiedToAgent } from './tied.ts';

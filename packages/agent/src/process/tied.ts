@@ -1,6 +1,9 @@
 import { findProgram } from './find.ts';
 import { runProgram } from './program.ts';
 
+/** Runs first of all in a process that is tied, and then makes way for the program. */
+export const TYING_PROGRAM = 'setpriv';
+
 let tied: Promise<readonly string[]> | undefined;
 
 /**
@@ -13,7 +16,7 @@ export function tiedToAgent(): Promise<readonly string[]> {
 }
 
 async function launcher(): Promise<readonly string[]> {
-  const setpriv = await findProgram('setpriv');
+  const setpriv = await findProgram(TYING_PROGRAM);
   if (setpriv === undefined) return [];
   const words = [setpriv, '--pdeathsig', 'KILL', '--'];
   return runProgram(setpriv, [...words.slice(1), 'true']).then(

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { systemClock } from '@stillpoint/shared/time';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../../../../test/harness/eventually.ts';
 import { isAlive } from '../../../../../test/harness/processes.ts';
-import { tiedToAgent } from '../../process/index.ts';
+import { TYING_PROGRAM, tiedToAgent } from '../../process/index.ts';
 import { liftLimit, limitNode } from '../../throttle/node.ts';
 import { storeStream } from '../stored-file.ts';
 import { bytesWritten } from './data-bytes.ts';
@@ -118,10 +118,20 @@ test('what is aborted while it stands ends at once', async () => {
   expect(isAlive(running.sink?.pid ?? 0)).toBe(false);
 });
 
-test('a compressor that stands ends with an agent that is killed', async ({ skip }) => {
+/** What runs before setpriv, and keeps its name for a while: on a busy machine that comes to its turn late. */
+function delaying(): string[] {
+  const program = join(home, TYING_PROGRAM);
+  copyFileSync('/bin/sh', program);
+  return [program, '-c', 'sleep 0.5; exec "$@"', 'sh'];
+}
+
+test.for([
+  ['at once', () => []],
+  ['late', delaying],
+] as const)('a compressor that stands ends with an agent that is killed, tied to it %s', async ([, before], { skip }) => {
   skip(launcher.length === 0, 'setpriv of util-linux is missing: the compressor is not stopped');
   const fixture = fileURLToPath(new URL('./fixture/paced-child.ts', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, ['-C', 'source', fixture, join(home, 'out')], {
+  const child: ChildProcess = spawn(process.execPath, ['-C', 'source', fixture, join(home, 'out'), ...before()], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];

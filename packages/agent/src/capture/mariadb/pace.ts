@@ -1,5 +1,6 @@
 import type { Clock } from '@stillpoint/shared/time';
 import { programOf } from '../../host/index.ts';
+import { TYING_PROGRAM } from '../../process/index.ts';
 import { isLimited, limitedTo, waitTurn } from '../../throttle/node.ts';
 import { bytesWritten } from './data-bytes.ts';
 import type { RunningImage } from './start-image.ts';
@@ -53,8 +54,7 @@ const AT_ONCE_S = 0.1;
 
 /** Stopped before its launcher has tied it to the agent, it would stand for ever after the agent was killed. */
 async function untilTied(pid: number | undefined, clock: Clock, over: AbortSignal): Promise<void> {
-  const launchers = new Set([await programOf(process.pid), 'setpriv']);
-  while (pid !== undefined && launchers.has(await programOf(pid))) await clock.sleep(SHORTEST_LOOK_MS, over);
+  while (pid !== undefined && (await programOf(pid)) === TYING_PROGRAM) await clock.sleep(SHORTEST_LOOK_MS, over);
 }
 
 /** Counts what one program writes for another, and stops that one while more of it has gone through than may. Never throws. */
